@@ -1,0 +1,1 @@
+"""What was recorded in a run, and how it is read back."""

@@ -1,0 +1,168 @@
+"""What a run will do, fully drawn before it starts: topology, market, workload, faults. Data only, JSON both ways.
+
+The scenario floor makes a `Plan` from a file and a seed; runtimes boot what it names; roles read their own share.
+Everything random has been drawn: replaying a plan needs no generator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.ports import LinkRule
+from harness.rollup.profile import Profile
+
+RoleKind = Literal[
+    "l1-builder", "l1-follower", "sequencer", "replica", "batcher", "reporter", "keeper", "maker", "trader", "admin"
+]
+ProductKind = Literal["future", "call", "put"]
+TradeAction = Literal["deposit", "open", "reduce", "close", "withdraw"]
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSpec:
+    """One role of the topology. `name` is `<kind>-<index>`, with `l1-0` the builder and `l1-1…` the followers."""
+
+    name: str
+    kind: RoleKind
+    index: int
+    region: str
+    l1: str | None          # the L1 node this role reads, None for L1 nodes themselves
+    gateways: tuple[str, ...]  # L2 nodes a client talks to, first choice first; () for nodes
+    account: int | None     # index of its dev account, None where it signs nothing on chain
+
+
+@dataclass(frozen=True, slots=True)
+class BaseLatency:
+    """One-way latency of a directed link that is part of the world, not a fault."""
+
+    src: str
+    dst: str
+    delay_ms: float
+    jitter_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Knot:
+    """A point of a path: value from this time on (prices are interpolated linearly, fees hold)."""
+
+    at_ns: int
+    value: int              # price in 1e18 quote, or base fee in wei
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    id: str
+    kind: ProductKind
+    underlying: str
+    strike_wad: int         # 0 for futures
+    expires_s: int          # seconds after genesis
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedOperation:
+    """One thing a trader will try. Sizes are drawn as leverage; the role turns it into a size at the price it sees."""
+
+    id: str                 # unique in the run, e.g. `trader-3/17`
+    at_ns: int
+    action: TradeAction
+    product: str            # Product.id; "" for deposit and withdraw
+    side: int               # +1 buys, −1 sells; 0 where it makes no sense
+    leverage_milli: int     # thousandths of account equity as notional, for `open`
+    fraction_milli: int     # thousandths of the position, for `reduce`
+    amount_native: int      # token units, for deposit and withdraw
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSelector:
+    """Directed links chosen by role patterns: every src×dst pair, both ways when `both`."""
+
+    src: tuple[str, ...]    # resolved role names, sorted
+    dst: tuple[str, ...]
+    both: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """When a fault begins. Exactly one of the two is set."""
+
+    at_ns: int | None
+    event: str | None       # first-liquidatable | first-liquidation | expiry:<product> | l2-block:<n> | l1-block:<n>
+    delay_ns: int = 0       # after the event
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFault:
+    """One fault with resolved targets. `targets` may hold the dynamic words `leader`; they resolve when it fires."""
+
+    id: str                 # `f1`, `f2`, … in file order
+    kind: Literal[
+        "latency", "loss", "duplicate", "reorder", "rate", "partition", "kill", "pause", "skew", "view-lag"
+    ]
+    trigger: Trigger
+    duration_ns: int | None  # None: until the heal at the end of the storm
+    rule: LinkRule | None    # for link faults (partition: cut)
+    links: tuple[LinkSelector, ...]
+    targets: tuple[str, ...]  # for process and clock faults
+    offset_ms: float = 0.0   # skew
+    drift_ppm: float = 0.0   # skew
+    text: str = ""           # the words of the file, for reports
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Liveness demanded after heal."""
+
+    recover_s: float         # all nodes' heads agree and advance within this many seconds
+    liquidate_blocks: int    # LL1's N
+
+
+@dataclass(frozen=True, slots=True)
+class VenueParameters:
+    """`Params` of contracts/RULES.md."""
+
+    im_bps: int
+    mm_bps: int
+    penalty_bps: int
+    keeper_share_bps: int
+    taker_fee_bps: int
+    band_bps: int
+    option_im_bps: int
+    option_min_im_bps: int
+    option_mm_bps: int
+    min_sources: int
+    max_price_age_s: int
+    grace_s: int
+    uptime_gap_s: int
+    settlement_window_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    scenario: str
+    about: str
+    seed: int
+    profile: Profile
+    roles: tuple[RoleSpec, ...]
+    latencies: tuple[BaseLatency, ...]
+    markets: tuple[tuple[str, tuple[Knot, ...]], ...]   # (asset, price path), sorted by asset
+    l1_base_fee: tuple[Knot, ...]
+    products: tuple[Product, ...]
+    venue: VenueParameters
+    insurance_native: int
+    operations: tuple[tuple[str, tuple[PlannedOperation, ...]], ...]  # (trader, its operations by time)
+    faults: tuple[PlannedFault, ...]
+    storm_ns: int            # faults and workload end here; everything is healed
+    liveness_ns: int         # then this long to make progress
+    checks: tuple[str, ...]  # check ids, or ("all",)
+    bounds: Bounds
+
+    def role(self, name: str) -> RoleSpec:
+        """The role of that name; KeyError if there is none."""
+        for spec in self.roles:
+            if spec.name == name:
+                return spec
+        raise KeyError(name)
+
+    def of_kind(self, *kinds: RoleKind) -> tuple[RoleSpec, ...]:
+        return tuple(spec for spec in self.roles if spec.kind in kinds)
