@@ -90,7 +90,12 @@ class Network(Protocol):
 
 
 class Engine(Protocol):
-    """One execution node. Blocks are named by hash; the engine keeps every block it executed until `forget`."""
+    """One execution node. Blocks are named by hash; the engine keeps every block it executed."""
+
+    @property
+    def genesis_hash(self) -> Hash:
+        """Hash of block 0, the parent of the first block."""
+        ...
 
     async def execute(self, inputs: BlockInputs) -> ExecutedBlock:
         """Execute one block on its parent, moving the node's head there first if it is elsewhere.
