@@ -1,0 +1,1 @@
+"""Judges of a recorded run: each check reads a history and says holds, violated or unknown."""

@@ -1,0 +1,53 @@
+"""The contract events a history names, with the type of every argument, as contracts/RULES.md declares them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from harness.history import fields
+from harness.history.errors import HistoryError
+
+Argument = int | str | bool
+_Reader = Callable[[Any, str], Argument]
+
+_INT: Final[_Reader] = fields.integer
+_ADDRESS: Final[_Reader] = fields.address
+_TEXT: Final[_Reader] = fields.text
+_FLAG: Final[_Reader] = fields.flag
+
+EVENTS: Final[Mapping[str, Mapping[str, _Reader]]] = {
+    "UptimeChanged": {"up": _FLAG, "startedAt": _INT},
+    "RoundAccepted": {"asset": _TEXT, "round": _INT, "timestamp": _INT, "price": _INT, "sources": _INT},
+    "Deposited": {"account": _ADDRESS, "amount": _INT},
+    "Withdrawn": {"account": _ADDRESS, "amount": _INT},
+    "InsuranceFunded": {"from": _ADDRESS, "amount": _INT},
+    "SeriesListed": {"id": _INT, "kind": _INT, "asset": _TEXT, "strike": _INT, "expiry": _INT},
+    "Traded": {
+        "seriesId": _INT, "taker": _ADDRESS, "maker": _ADDRESS, "size": _INT, "price": _INT, "nonce": _INT, "fee": _INT,
+    },
+    "PositionTransferred": {
+        "account": _ADDRESS, "keeper": _ADDRESS, "seriesId": _INT, "size": _INT, "price": _INT,
+    },
+    "Liquidated": {
+        "account": _ADDRESS, "keeper": _ADDRESS, "equityBefore": _INT, "maintenanceMargin": _INT,
+        "toKeeper": _INT, "toInsurance": _INT, "covered": _INT, "badDebt": _INT,
+    },
+    "SeriesFinalized": {"seriesId": _INT, "price": _INT},
+    "Settled": {"account": _ADDRESS, "seriesId": _INT, "size": _INT, "price": _INT, "cashDelta": _INT},
+    "BadDebt": {"account": _ADDRESS, "covered": _INT, "remaining": _INT},
+}
+"""Event name → argument name → how it is read. Other events (token transfers, L1 contracts) pass through unread."""
+
+
+def read_arguments(name: str, raw: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """The event's arguments with every integer exact; the raw ones for an event this table does not know."""
+    readers = EVENTS.get(name)
+    if readers is None:
+        return raw
+    try:
+        return {key: read(raw[key], key) for key, read in readers.items()}
+    except KeyError as missing:
+        raise HistoryError(f"{where}: event {name} lacks its argument {missing.args[0]!r}") from None
+    except HistoryError as error:
+        raise HistoryError(f"{where}: event {name}: {error}") from None

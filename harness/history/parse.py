@@ -1,0 +1,215 @@
+"""One line of history.jsonl into its typed record, or a `HistoryError` that says what is wrong with it.
+
+Fields a record needs must be there and be of their type; fields it does not know are left alone, so that a newer
+writer can say more without an older reader refusing the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from harness.history.errors import HistoryError
+from harness.history.events import read_arguments
+from harness.history.fields import address, flag, hash_, integer, mapping, sequence, text
+from harness.history.records import (
+    LABELS,
+    AccountState,
+    AssetState,
+    BlockRecord,
+    Event,
+    FaultRecord,
+    HeadRecord,
+    ObservationRecord,
+    OperationRecord,
+    PhaseRecord,
+    PositionState,
+    ProblemRecord,
+    Record,
+    RunRecord,
+    SeriesState,
+    StateRecord,
+    StatRecord,
+    Transaction,
+)
+
+_OPERATION_PHASES = frozenset(("invoke", "ok", "fail", "info"))
+_FAULT_PHASES = frozenset(("inject", "evidence", "heal", "verify", "not-healed"))
+_CHAINS = frozenset(("l1", "l2"))
+_LABELS = frozenset(LABELS)
+_NOTHING: Mapping[str, Any] = {}
+
+
+def parse_line(line: bytes | str, number: int) -> Record:
+    """The record of one line.
+
+    Raises:
+        HistoryError: not JSON, an unknown kind, a missing field or one of the wrong type; carries the line's number.
+    """
+    try:
+        raw = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise HistoryError(f"not JSON ({error}); was the file cut off?", line=number) from None
+    try:
+        kind = raw["kind"]
+        parser = _PARSERS.get(kind)
+        if parser is None:
+            raise HistoryError(f"unknown kind {kind!r}; known: {', '.join(sorted(_PARSERS))}")
+        t = raw["t"]
+        if type(t) is not int:
+            raise HistoryError(f"t must be an integer number of nanoseconds, got {t!r}")
+        return parser(raw, t, text(raw["node"], "node"))
+    except KeyError as missing:
+        shown = raw.get("kind", "record") if isinstance(raw, dict) else "record"
+        raise HistoryError(f"{shown} lacks the field {missing.args[0]!r}", line=number) from None
+    except HistoryError as error:
+        raise HistoryError(str(error), line=number) from None
+    except (TypeError, AttributeError):
+        raise HistoryError("a record must be a JSON object shaped as FORMAT.md says", line=number) from None
+
+
+def _run(raw: dict[str, Any], t: int, node: str) -> Record:
+    return RunRecord(
+        t, node, text(raw["scenario"], "scenario"), integer(raw["seed"], "seed"), text(raw["runtime"], "runtime"),
+        mapping(raw["versions"], "versions"), integer(raw["genesis_timestamp"], "genesis_timestamp"),
+        mapping(raw["deployment"], "deployment"),
+        {role: address(value, f"accounts.{role}") for role, value in mapping(raw["accounts"], "accounts").items()},
+    )
+
+
+def _transaction(raw: Any, where: str) -> Transaction:
+    to, error = raw["to"], raw["error"]
+    return Transaction(
+        hash_(raw["hash"], f"{where}.hash"),
+        address(raw["sender"], f"{where}.sender"),
+        None if to is None else address(to, f"{where}.to"),
+        flag(raw["ok"], f"{where}.ok"),
+        integer(raw["gas"], f"{where}.gas"),
+        error if error is None or type(error) is str else orjson.dumps(error).decode(),
+    )
+
+
+def _event(raw: Any, where: str, transactions: int) -> Event:
+    name = text(raw["name"], f"{where}.name")
+    tx = raw["tx"]
+    if type(tx) is not int or not -1 <= tx < transactions:
+        raise HistoryError(f"{where}.tx must index one of {transactions} transactions or be -1, got {tx!r}")
+    args = read_arguments(name, mapping(raw["args"], f"{where}.args"), where)
+    return Event(name, text(raw["contract"], f"{where}.contract"), tx, args)
+
+
+def _block(raw: dict[str, Any], t: int, node: str) -> Record:
+    chain, origin = raw["chain"], raw["origin"]
+    if chain not in _CHAINS:
+        raise HistoryError(f"chain must be l1 or l2, got {chain!r}")
+    transactions = tuple(
+        _transaction(item, f"transactions[{index}]")
+        for index, item in enumerate(sequence(raw["transactions"], "transactions"))
+    )
+    return BlockRecord(
+        t, node, chain, integer(raw["number"], "number"), hash_(raw["hash"], "hash"), hash_(raw["parent"], "parent"),
+        integer(raw["timestamp"], "timestamp"), None if origin is None else integer(origin, "origin"),
+        integer(raw["base_fee"], "base_fee"), transactions,
+        tuple(
+            _event(item, f"events[{index}]", len(transactions))
+            for index, item in enumerate(sequence(raw["events"], "events"))
+        ),
+    )
+
+
+def _head(raw: dict[str, Any], t: int, node: str) -> Record:
+    label = raw["label"]
+    if label not in _LABELS:
+        raise HistoryError(f"label must be one of {', '.join(LABELS)}, got {label!r}")
+    return HeadRecord(
+        t, node, label, integer(raw["number"], "number"), hash_(raw["hash"], "hash"),
+        flag(raw.get("reset", False), "reset"),
+    )
+
+
+def _account_state(raw: Any, where: str) -> AccountState:
+    return AccountState(
+        integer(raw["cash"], f"{where}.cash"), integer(raw["equity"], f"{where}.equity"),
+        integer(raw["im"], f"{where}.im"), integer(raw["mm"], f"{where}.mm"),
+        tuple(
+            PositionState(
+                integer(item["series"], f"{where}.series"), integer(item["size"], f"{where}.size"),
+                integer(item["notional"], f"{where}.notional"),
+            )
+            for item in sequence(raw["positions"], f"{where}.positions")
+        ),
+    )
+
+
+def _state(raw: dict[str, Any], t: int, node: str) -> Record:
+    totals = mapping(raw["totals"], "totals")
+    return StateRecord(
+        t, node, integer(raw["number"], "number"), hash_(raw["hash"], "hash"),
+        integer(totals["custody"], "totals.custody"), integer(totals["insurance"], "totals.insurance"),
+        integer(totals["fees"], "totals.fees"), integer(totals["dust"], "totals.dust"),
+        {
+            address(key, "accounts key"): _account_state(item, f"accounts.{key}")
+            for key, item in mapping(raw["accounts"], "accounts").items()
+        },
+        {
+            integer(key, "series key"): SeriesState(
+                integer(item["clearing"], f"series.{key}.clearing"),
+                integer(item["open_interest"], f"series.{key}.open_interest"),
+                integer(item["open_positions"], f"series.{key}.open_positions"),
+                flag(item["final"], f"series.{key}.final"), integer(item["price"], f"series.{key}.price"),
+            )
+            for key, item in mapping(raw["series"], "series").items()
+        },
+        {
+            key: AssetState(
+                integer(item["round"], f"assets.{key}.round"), integer(item["timestamp"], f"assets.{key}.timestamp"),
+                integer(item["price"], f"assets.{key}.price"), integer(item["cumulative"], f"assets.{key}.cumulative"),
+            )
+            for key, item in mapping(raw["assets"], "assets").items()
+        },
+    )
+
+
+def _operation(raw: dict[str, Any], t: int, node: str) -> Record:
+    phase = raw["phase"]
+    if phase not in _OPERATION_PHASES:
+        raise HistoryError(f"op phase must be one of {', '.join(sorted(_OPERATION_PHASES))}, got {phase!r}")
+    return OperationRecord(
+        t, node, text(raw["id"], "id"), text(raw["client"], "client"), text(raw["action"], "action"), phase,
+        mapping(raw.get("args") or _NOTHING, "args"), mapping(raw.get("detail") or _NOTHING, "detail"),
+    )
+
+
+def _fault(raw: dict[str, Any], t: int, node: str) -> Record:
+    phase = raw["phase"]
+    if phase not in _FAULT_PHASES:
+        raise HistoryError(f"fault phase must be one of {', '.join(sorted(_FAULT_PHASES))}, got {phase!r}")
+    return FaultRecord(t, node, text(raw["id"], "id"), text(raw["fault"], "fault"), phase, raw["target"], raw["detail"])
+
+
+def _observation(raw: dict[str, Any], t: int, node: str) -> Record:
+    source = raw.get("source")
+    return ObservationRecord(
+        t, node, text(raw["asset"], "asset"), integer(raw["round"], "round"), integer(raw["timestamp"], "timestamp"),
+        integer(raw["price"], "price"), None if source is None else integer(source, "source"),
+    )
+
+
+def _phase(raw: dict[str, Any], t: int, node: str) -> Record:
+    return PhaseRecord(t, node, text(raw["name"], "name"))
+
+
+def _problem(raw: dict[str, Any], t: int, node: str) -> Record:
+    return ProblemRecord(t, node, text(raw["what"], "what"), raw.get("detail"), flag(raw.get("fatal", False), "fatal"))
+
+
+def _stat(raw: dict[str, Any], t: int, node: str) -> Record:
+    return StatRecord(t, node, {key: value for key, value in raw.items() if key not in ("t", "node", "kind")})
+
+
+_PARSERS: dict[str, Callable[[dict[str, Any], int, str], Record]] = {
+    "run": _run, "block": _block, "head": _head, "state": _state, "op": _operation, "fault": _fault,
+    "observation": _observation, "phase": _phase, "problem": _problem, "stat": _stat,
+}

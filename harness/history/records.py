@@ -1,0 +1,180 @@
+"""One frozen typed record for each kind of line of history.jsonl; FORMAT.md says what each means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Label = Literal["unsafe", "committed", "safe", "finalized"]
+LABELS: tuple[Label, ...] = ("unsafe", "committed", "safe", "finalized")
+"""From the weakest promise to the strongest."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    t: int
+    node: str
+    scenario: str
+    seed: int
+    runtime: str
+    versions: Mapping[str, Any]
+    genesis_timestamp: int
+    deployment: Mapping[str, Any]
+    accounts: Mapping[str, str]  # role name → address
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    hash: str
+    sender: str
+    to: str | None
+    succeeded: bool
+    gas_used: int
+    error: str | None            # decoded custom error, `Name(args)`; None when it succeeded or nobody could tell
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    name: str
+    contract: str
+    tx: int                      # index into the block's transactions, −1 for the system transaction
+    args: Mapping[str, Any]      # typed for the events of events.EVENTS, raw otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRecord:
+    t: int
+    node: str
+    chain: str                   # "l1" | "l2"
+    number: int
+    hash: str
+    parent: str
+    timestamp: int
+    origin: int | None
+    base_fee: int
+    transactions: tuple[Transaction, ...]
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRecord:
+    t: int
+    node: str
+    label: Label
+    number: int
+    hash: str
+    reset: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PositionState:
+    series: int
+    size: int
+    notional: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    cash: int
+    equity: int
+    im: int
+    mm: int
+    positions: tuple[PositionState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesState:
+    clearing: int
+    open_interest: int
+    open_positions: int
+    final: bool
+    price: int
+
+
+@dataclass(frozen=True, slots=True)
+class AssetState:
+    round: int
+    timestamp: int
+    price: int
+    cumulative: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateRecord:
+    """What the contracts' storage said at one block, read by a replica through `Lens.state`."""
+
+    t: int
+    node: str
+    number: int
+    hash: str
+    custody: int                 # native token units
+    insurance: int
+    fees: int
+    dust: int
+    accounts: Mapping[str, AccountState]
+    series: Mapping[int, SeriesState]
+    assets: Mapping[str, AssetState]
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRecord:
+    t: int
+    node: str
+    id: str
+    client: str
+    action: str
+    phase: Literal["invoke", "ok", "fail", "info"]
+    args: Mapping[str, Any]
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRecord:
+    t: int
+    node: str
+    id: str
+    fault: str
+    phase: Literal["inject", "evidence", "heal", "verify", "not-healed"]
+    target: Any
+    detail: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ObservationRecord:
+    t: int
+    node: str
+    asset: str
+    round: int
+    timestamp: int
+    price: int
+    source: int | None           # the true price at that moment, where the run knew it
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseRecord:
+    t: int
+    node: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemRecord:
+    t: int
+    node: str
+    what: str
+    detail: Any
+    fatal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StatRecord:
+    t: int
+    node: str
+    figures: Mapping[str, Any]
+
+
+Record = (
+    RunRecord | BlockRecord | HeadRecord | StateRecord | OperationRecord | FaultRecord | ObservationRecord
+    | PhaseRecord | ProblemRecord | StatRecord
+)

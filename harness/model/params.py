@@ -1,0 +1,29 @@
+"""The venue's parameters: `Params` of contracts/RULES.md, with the fast and the mainnet-like profile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class VenueParams:
+    """Ratios in basis points, durations in whole seconds. Field names equal those of a plan's venue section."""
+
+    im_bps: int = 1000
+    mm_bps: int = 625
+    penalty_bps: int = 250
+    keeper_share_bps: int = 5000
+    taker_fee_bps: int = 5
+    band_bps: int = 1000
+    option_im_bps: int = 1500
+    option_min_im_bps: int = 1000
+    option_mm_bps: int = 750
+    min_sources: int = 3
+    max_price_age_s: int = 20
+    grace_s: int = 30
+    uptime_gap_s: int = 3
+    settlement_window_s: int = 15
+
+
+FAST = VenueParams()
+MAINNET_LIKE = replace(FAST, max_price_age_s=300, grace_s=3600, uptime_gap_s=30, settlement_window_s=1800)
