@@ -1,0 +1,1 @@
+"""What a fault does, as data and arithmetic; no sockets, clocks or processes."""
