@@ -1,0 +1,259 @@
+"""Faults of a scenario to planned faults: words resolved to roles and links, and contradictions refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from harness.plan import LinkSelector, PlannedFault, RoleSpec, Trigger
+from harness.ports import LinkRule, Random
+from harness.scenario import schema
+from harness.scenario.loading import Document, Location
+from harness.scenario.selectors import LEADER, Selectors
+from harness.scenario.units import duration_text
+
+T = TypeVar("T")
+_NS_PER_MS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """When a fault with a fixed start is on; `end_ns` None is until the storm ends."""
+
+    start_ns: int
+    end_ns: int | None
+
+
+def interval_of(fault: schema.Fault) -> Interval | None:
+    """None for a fault that waits for an event."""
+    if fault.at is None:
+        return None
+    if fault.restart is not None:
+        return Interval(fault.at, fault.restart)
+    return Interval(fault.at, None if fault.for_ is None else fault.at + fault.for_)
+
+
+def plan_faults(
+    document: Document, scenario: schema.Scenario, roles: Sequence[RoleSpec], *, storm_ns: int, random: Random
+) -> tuple[PlannedFault, ...]:
+    """Every fault with its targets, in file order. Raises ScenarioError."""
+    products = {product.id for product in scenario.products}
+    planned = []
+    for number, fault in enumerate(scenario.faults):
+        location: Location = ("faults", number)
+        key = f"f{number + 1}"
+        interval = interval_of(fault)
+        if interval is not None:
+            _inside_storm(document, location, fault, interval, storm_ns)
+        if fault.when is not None and fault.when.product is not None and fault.when.product not in products:
+            raise document.error(
+                (*location, "when", "product"),
+                f'unknown product "{fault.when.product}"; products are {", ".join(sorted(products))}',
+            )
+        resolver = _Resolver(document, location, Selectors(roles, random, key=key), roles)
+        rule, links, targets, words = resolver.resolve(fault)
+        skew = fault.skew
+        planned.append(PlannedFault(
+            id=key,
+            kind=fault.word,
+            trigger=_trigger(fault),
+            duration_ns=_duration(fault),
+            rule=rule,
+            links=links,
+            targets=targets,
+            offset_ms=skew.offset / _NS_PER_MS if skew else 0.0,
+            drift_ppm=skew.drift if skew else 0.0,
+            text=f"{fault.word} {words}{_timing(fault)}",
+        ))  # fmt: skip
+    _refuse_contradictions(document, scenario.faults, planned, storm_ns)
+    return tuple(planned)
+
+
+def _inside_storm(
+    document: Document, location: Location, fault: schema.Fault, interval: Interval, storm_ns: int
+) -> None:
+    if interval.start_ns >= storm_ns:
+        raise document.error(
+            (*location, "at"),
+            f"starts at {duration_text(interval.start_ns)}, when the storm is over ({duration_text(storm_ns)})",
+        )
+    if interval.end_ns is not None and interval.end_ns > storm_ns:
+        word = "restart" if fault.restart is not None else "for"
+        raise document.error(
+            (*location, word),
+            f"ends at {duration_text(interval.end_ns)}, after the storm ({duration_text(storm_ns)}); "
+            "shorten it or set a longer storm",
+        )
+
+
+def _trigger(fault: schema.Fault) -> Trigger:
+    when = fault.when
+    if when is None:
+        return Trigger(at_ns=fault.at, event=None)
+    if when.l2_block is not None:
+        event = f"l2-block:{when.l2_block}"
+    elif when.l1_block is not None:
+        event = f"l1-block:{when.l1_block}"
+    else:
+        event = f"expiry:{when.product}" if when.event == "expiry" else str(when.event)
+    return Trigger(at_ns=None, event=event, delay_ns=when.after)
+
+
+def _duration(fault: schema.Fault) -> int | None:
+    if fault.restart is not None and fault.at is not None:
+        return fault.restart - fault.at
+    return fault.for_
+
+
+def _timing(fault: schema.Fault) -> str:
+    trigger = _trigger(fault)
+    start = f"at {duration_text(trigger.at_ns)}" if trigger.at_ns is not None else f"at {trigger.event}"
+    if trigger.delay_ns:
+        start += f" + {duration_text(trigger.delay_ns)}"
+    duration = _duration(fault)
+    return f", {start}, {'until the storm ends' if duration is None else f'for {duration_text(duration)}'}"
+
+
+Resolved = tuple[LinkRule | None, tuple[LinkSelector, ...], tuple[str, ...], str]
+
+
+class _Resolver:
+    """One fault's selectors, with errors that carry their path."""
+
+    def __init__(
+        self, document: Document, location: Location, selectors: Selectors, roles: Sequence[RoleSpec]
+    ) -> None:
+        self._document = document
+        self._location = location
+        self._selectors = selectors
+        self._l1 = tuple(sorted(role.name for role in roles if role.kind in ("l1-builder", "l1-follower")))
+
+    def resolve(self, fault: schema.Fault) -> Resolved:
+        """(rule, links, targets, words for the report)."""
+        if fault.latency is not None:
+            spec = fault.latency
+            rule = LinkRule(
+                delay_ms=spec.delay / _NS_PER_MS, jitter_ms=spec.jitter / _NS_PER_MS, distribution=spec.distribution,
+                correlation=spec.correlation,
+            )  # fmt: skip
+            words = f"{duration_text(spec.delay)} ± {duration_text(spec.jitter)}"
+            return self._link_fault("latency", spec, rule, words)
+        if fault.loss is not None:
+            rule = LinkRule(loss=fault.loss.probability, correlation=fault.loss.correlation)
+            return self._link_fault("loss", fault.loss, rule, f"{fault.loss.probability:.3g}")
+        if fault.duplicate is not None:
+            rule = LinkRule(duplicate=fault.duplicate.probability)
+            return self._link_fault("duplicate", fault.duplicate, rule, f"{fault.duplicate.probability:.3g}")
+        if fault.reorder is not None:
+            rule = LinkRule(reorder=fault.reorder.probability, delay_ms=fault.reorder.delay / _NS_PER_MS)
+            return self._link_fault("reorder", fault.reorder, rule, f"{fault.reorder.probability:.3g}")
+        if fault.rate is not None:
+            return self._link_fault("rate", fault.rate, LinkRule(rate_bps=fault.rate.rate), f"{fault.rate.rate} bit/s")
+        if fault.partition is not None:
+            return self._partition(fault.partition)
+        if fault.view_lag is not None:
+            targets = self._roles(("view-lag", "of"), fault.view_lag.of)
+            rule = LinkRule(delay_ms=fault.view_lag.delay / _NS_PER_MS)
+            links = (LinkSelector(self._l1, targets, both=False),)
+            return rule, links, targets, f"{', '.join(fault.view_lag.of)} {duration_text(fault.view_lag.delay)}"
+        if fault.skew is not None:
+            drift = f" {fault.skew.drift:+.6g} ppm" if fault.skew.drift else ""
+            words = f"{', '.join(fault.skew.of)} {fault.skew.offset / _NS_PER_MS:+.6g} ms{drift}"
+            return None, (), self._roles(("skew", "of"), fault.skew.of), words
+        word = "kill" if fault.kill is not None else "pause"
+        chosen = fault.kill or fault.pause or []
+        return None, (), self._roles((word,), chosen), ", ".join(chosen)
+
+    def _link_fault(self, word: str, spec: schema.Links, rule: LinkRule, words: str) -> Resolved:
+        link, shown = self._links(word, spec)
+        return rule, (link,), (), f"{shown} {words}"
+
+    def _links(self, word: str, spec: schema.Links) -> tuple[LinkSelector, str]:
+        if spec.between is not None:
+            left = self._roles((word, "between", 0), spec.between[0])
+            right = self._roles((word, "between", 1), spec.between[1], taken=left)
+            self._not_one_role((word, "between"), left, right)
+            return LinkSelector(left, right, both=True), f"{_group(spec.between[0])} ↔ {_group(spec.between[1])}"
+        src_words, dst_words = spec.from_ or ["all"], spec.to or ["all"]
+        src = self._roles((word, "from"), src_words)
+        dst = self._roles((word, "to"), dst_words, taken=src)
+        self._not_one_role((word, "to"), src, dst)
+        return LinkSelector(src, dst, both=False), f"{_group(src_words)} → {_group(dst_words)}"
+
+    def _partition(self, spec: schema.Partition) -> Resolved:
+        cut = LinkRule(cut=True)
+        if spec.groups is None:
+            link, shown = self._links("partition", spec)
+            return cut, (link,), (), shown
+        groups = self._guard(("partition",), lambda: self._selectors.groups(spec.groups or []))
+        links = tuple(
+            LinkSelector(left, right, both=True) for i, left in enumerate(groups) for right in groups[i + 1 :]
+        )
+        return cut, links, (), " | ".join(_group(group) for group in spec.groups)
+
+    def _not_one_role(self, where: Location, src: tuple[str, ...], dst: tuple[str, ...]) -> None:
+        if src == dst and len(src) == 1:
+            raise self._document.error((*self._location, *where), f"{src[0]} has no link to itself")
+
+    def _roles(self, where: Location, words: Sequence[str], *, taken: Sequence[str] = ()) -> tuple[str, ...]:
+        return self._guard(where, lambda: self._selectors.resolve(words, taken=taken))
+
+    def _guard(self, where: Location, resolve: Callable[[], T]) -> T:
+        try:
+            return resolve()
+        except ValueError as error:
+            raise self._document.error((*self._location, *where), str(error)) from None
+
+
+def _group(words: Sequence[str]) -> str:
+    return ", ".join(words)
+
+
+# Two faults of these kinds on one role at one time undo or hide each other; link rules add up instead.
+_EXCLUSIVE = {
+    ("kill", "kill"): "killed",
+    ("kill", "pause"): "killed",
+    ("kill", "skew"): "killed",
+    ("kill", "view-lag"): "killed",
+    ("pause", "pause"): "paused",
+    ("skew", "skew"): "skewed",
+}
+
+
+def _refuse_contradictions(
+    document: Document, faults: Sequence[schema.Fault], planned: Sequence[PlannedFault], storm_ns: int
+) -> None:
+    """Refuse what cannot both be true. Only fixed times and named roles can be judged before the run."""
+
+    def span(number: int) -> tuple[int, int] | None:
+        interval = interval_of(faults[number])
+        if interval is None:
+            return None
+        return interval.start_ns, storm_ns if interval.end_ns is None else interval.end_ns
+
+    for later in range(len(planned)):
+        for earlier in range(len(planned)):
+            one, two = planned[earlier], planned[later]
+            first, second = span(earlier), span(later)
+            if earlier == later or first is None or second is None:
+                continue
+            when = f"from {duration_text(first[0])} to {duration_text(first[1])} (faults[{earlier}])"
+            here: Location = ("faults", later)
+            state = _EXCLUSIVE.get((one.kind, two.kind))
+            same_kind = one.kind == two.kind
+            if state is not None and (not same_kind or earlier < later) and _overlap(first, second):
+                both = sorted((set(one.targets) & set(two.targets)) - {LEADER})
+                if both:
+                    raise document.error((*here, two.kind), f"contradiction: {both[0]} is already {state} {when}")
+            if one.kind == "kill" and two.links and first[0] <= second[0] and second[1] <= first[1]:
+                for link in two.links:
+                    for side in (link.src, link.dst):
+                        if set(side) <= set(one.targets):
+                            raise document.error(
+                                (*here, two.kind), f"can have no effect: {', '.join(side)} is killed {when}"
+                            )
+
+
+def _overlap(first: tuple[int, int], second: tuple[int, int]) -> bool:
+    return first[0] < second[1] and second[0] < first[1]

@@ -1,0 +1,182 @@
+"""A scenario, a seed and overrides to a plan: every name resolved, every random choice drawn, nothing left open."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from harness.plan import Bounds, Knot, Plan, Product
+from harness.rollup.profile import from_name
+from harness.runtimes.random import KeyedRandom
+from harness.scenario import schema, units
+from harness.scenario.errors import ScenarioError, did_you_mean, dotted
+from harness.scenario.fault_plan import interval_of, plan_faults
+from harness.scenario.loading import Document, Location, plain_scalar, read_document
+from harness.scenario.market import path_of
+from harness.scenario.regions import base_latencies
+from harness.scenario.topology import RegionProblem, build_roles
+from harness.scenario.venue import VenueProblem, venue_parameters
+from harness.scenario.workload import TooMuchWork, trader_operations
+
+STORM_MARGIN_NS = 3 * units.NS_PER_SECOND      # after the last thing of the storm, so that it is seen to settle
+LIVENESS_MARGIN_NS = 10 * units.NS_PER_SECOND  # beyond the time to recover, for the progress that is asked for
+DEFAULT_BASE_FEE_WEI = 10**9
+SET_MAX = 100
+
+_STEP = re.compile(r"([A-Za-z0-9_*-]+)((?:\[\d{1,4}\])*)")
+
+
+def plan_from_file(path: Path, *, seed: int | None = None, overrides: Iterable[str] = ()) -> Plan:
+    """Read, check and plan one scenario file; `overrides` are `key=value`. Raises ScenarioError."""
+    document = read_document(path)
+    apply_overrides(document, overrides)
+    return make_plan(document, schema.parse(document), seed=seed)
+
+
+def apply_overrides(document: Document, overrides: Iterable[str]) -> None:
+    """Set `a.b[0].c=value` in the document, values read as YAML scalars or flow lists. Raises ScenarioError."""
+    assignments = list(overrides)
+    if len(assignments) > SET_MAX:
+        raise ScenarioError.at("", f"more than {SET_MAX} overrides", file="--set")
+    document.data = copy.deepcopy(document.data)   # aliases share values; an override changes one place
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        steps = _steps(key)
+        if not equals or not steps:
+            raise ScenarioError.at("", f"{assignment!r} is not key=value, as in network.l2.sequencers=7", file="--set")
+        _assign(document, steps, _override_value(text), assignment)
+
+
+def _steps(key: str) -> list[str | int]:
+    steps: list[str | int] = []
+    for part in key.strip().split("."):
+        match = _STEP.fullmatch(part)
+        if match is None:
+            return []
+        steps.append(match[1])
+        steps += [int(index) for index in re.findall(r"\d+", match[2])]
+    return steps
+
+
+def _override_value(text: str) -> object:
+    text = text.strip()
+    if text.startswith("[") and text.endswith("]"):
+        return [plain_scalar(part.strip()) for part in text[1:-1].split(",") if part.strip()]
+    return plain_scalar(text)
+
+
+def _assign(document: Document, steps: Sequence[str | int], value: object, assignment: str) -> None:
+    place = document.data
+    for depth, step in enumerate(steps[:-1]):
+        if isinstance(place, dict) and isinstance(step, str):
+            place = place.setdefault(step, {})
+        elif isinstance(place, list) and isinstance(step, int) and step < len(place):
+            place = place[step]
+        else:
+            raise ScenarioError.at("", f"{assignment}: nothing at {dotted(steps[: depth + 1])}", file="--set")
+    last = steps[-1]
+    in_list = isinstance(place, list) and isinstance(last, int) and last < len(place)
+    if not in_list and not (isinstance(place, dict) and isinstance(last, str)):
+        raise ScenarioError.at("", f"{assignment}: nothing there to set", file="--set")
+    place[last] = value
+
+
+def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None = None) -> Plan:
+    """Everything drawn and resolved. Equal (scenario, seed) give equal plans. Raises ScenarioError."""
+    seed = scenario.seed if seed is None else seed
+    if not 0 <= seed <= schema.SEED_MAX:
+        raise document.error(("seed",), f"{seed} is not in 0…{schema.SEED_MAX}")
+    random = KeyedRandom(seed)
+    profile = from_name(scenario.network.profile)
+    try:
+        roles = build_roles(scenario, random)
+    except RegionProblem as problem:
+        raise document.error(("network", *problem.location), str(problem)) from None
+    try:
+        venue = venue_parameters(profile, scenario.venue, reporters=scenario.network.oracles)
+    except VenueProblem as problem:
+        raise document.error(("venue", problem.key), str(problem)) from None
+    markets = tuple(
+        (asset, path_of(document, ("market", asset), path, units.price_wad))
+        for asset, path in sorted(scenario.market.items())
+    )
+    base_fee: tuple[Knot, ...] = (Knot(0, DEFAULT_BASE_FEE_WEI),)
+    if scenario.l1_base_fee is not None:
+        base_fee = path_of(document, ("l1_base_fee",), scenario.l1_base_fee, units.gwei)
+    products = _products(document, scenario)
+    storm_ns = _storm_ns(scenario, [knots for _, knots in markets] + [base_fee], products)
+    liveness_ns = _liveness_ns(document, scenario, storm_ns, products)
+    stop_ns = min(scenario.workload.stop or storm_ns, storm_ns)
+    try:
+        operations = trader_operations(
+            scenario.workload,
+            [(product, entry.weight) for product, entry in zip(products, scenario.products, strict=True)],
+            im_bps=venue.im_bps, stop_ns=stop_ns, random=random,
+        )  # fmt: skip
+    except TooMuchWork as problem:
+        raise document.error(("workload", "rate"), str(problem)) from None
+    return Plan(
+        scenario=scenario.name,
+        about=scenario.about,
+        seed=seed,
+        profile=profile,
+        roles=roles,
+        latencies=base_latencies(roles),
+        markets=markets,
+        l1_base_fee=base_fee,
+        products=products,
+        venue=venue,
+        insurance_native=scenario.venue.insurance,
+        operations=operations,
+        faults=plan_faults(document, scenario, roles, storm_ns=storm_ns, random=random),
+        storm_ns=storm_ns,
+        liveness_ns=liveness_ns,
+        checks=tuple(scenario.checks),
+        bounds=Bounds(
+            recover_s=scenario.within.recover / units.NS_PER_SECOND, liquidate_blocks=scenario.within.liquidate
+        ),
+    )
+
+
+def _products(document: Document, scenario: schema.Scenario) -> tuple[Product, ...]:
+    seen: set[str] = set()
+    products = []
+    for number, entry in enumerate(scenario.products):
+        location: Location = ("products", number)
+        if entry.id in seen:
+            raise document.error((*location, "id"), f"{entry.id} is already a product")
+        if entry.underlying not in scenario.market:
+            hint = did_you_mean(entry.underlying, scenario.market) or f"; there is {', '.join(scenario.market)}"
+            raise document.error((*location, "underlying"), f'no market "{entry.underlying}"{hint}')
+        seen.add(entry.id)
+        expires_s = entry.expires // units.NS_PER_SECOND
+        products.append(Product(entry.id, entry.kind, entry.underlying, entry.strike or 0, expires_s))
+    return tuple(products)
+
+
+def _storm_ns(scenario: schema.Scenario, paths: Iterable[Sequence[Knot]], products: Iterable[Product]) -> int:
+    if scenario.storm is not None:
+        return scenario.storm
+    ends = [product.expires_s * units.NS_PER_SECOND for product in products]
+    ends += [knots[-1].at_ns for knots in paths]
+    for fault in scenario.faults:
+        interval = interval_of(fault)
+        if interval is not None:
+            ends.append(interval.start_ns if interval.end_ns is None else interval.end_ns)
+    return max(ends) + STORM_MARGIN_NS
+
+
+def _liveness_ns(document: Document, scenario: schema.Scenario, storm_ns: int, products: Sequence[Product]) -> int:
+    recover = scenario.within.recover
+    liveness = scenario.liveness or recover + LIVENESS_MARGIN_NS
+    if liveness < recover:
+        raise document.error(
+            ("liveness",), f"{units.duration_text(liveness)} ends before within.recover, {units.duration_text(recover)}"
+        )
+    for number, product in enumerate(products):
+        if product.expires_s * units.NS_PER_SECOND >= storm_ns + liveness:
+            end = units.duration_text(storm_ns + liveness)
+            raise document.error(("products", number, "expires"), f"the run ends at {end}, before it expires")
+    return liveness

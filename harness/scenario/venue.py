@@ -1,0 +1,51 @@
+"""The venue's parameters for a plan: the profile's, with the scenario's overrides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.plan import VenueParameters
+from harness.rollup.profile import Profile
+from harness.scenario import schema
+from harness.scenario.units import NS_PER_SECOND
+
+# contracts/RULES.md, "Parameters"; the settlement window is the only time that no profile of the rollup holds.
+_SETTLEMENT_WINDOW_S = {"fast": 15, "mainnet-like": 1_800}
+_PRICE_AGE_S = {"fast": 20, "mainnet-like": 300}
+_BPS = ("im_bps", "mm_bps", "penalty_bps", "keeper_share_bps", "taker_fee_bps", "band_bps", "min_sources")
+_TIMES = (
+    ("max_price_age", "max_price_age_s"), ("grace", "grace_s"), ("uptime_gap", "uptime_gap_s"),
+    ("settlement_window", "settlement_window_s"),
+)  # fmt: skip
+
+
+class VenueProblem(ValueError):
+    """A parameter contradicts another; `key` is the one to change."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+def venue_parameters(profile: Profile, overrides: schema.Venue, *, reporters: int) -> VenueParameters:
+    """Raises VenueProblem."""
+    venue = VenueParameters(
+        im_bps=1_000, mm_bps=625, penalty_bps=250, keeper_share_bps=5_000, taker_fee_bps=5, band_bps=1_000,
+        option_im_bps=1_500, option_min_im_bps=1_000, option_mm_bps=750, min_sources=3,
+        max_price_age_s=_PRICE_AGE_S[profile.name], grace_s=profile.uptime_grace_s, uptime_gap_s=profile.uptime_gap_s,
+        settlement_window_s=_SETTLEMENT_WINDOW_S[profile.name],
+    )  # fmt: skip
+    changes = {key: getattr(overrides, key) for key in _BPS if getattr(overrides, key) is not None}
+    for key, field in _TIMES:
+        nanoseconds = getattr(overrides, key)
+        if nanoseconds is None:
+            continue
+        if nanoseconds % NS_PER_SECOND:
+            raise VenueProblem(key, "must be whole seconds; contracts count in seconds")
+        changes[field] = nanoseconds // NS_PER_SECOND
+    venue = replace(venue, **changes)
+    if venue.mm_bps > venue.im_bps:
+        raise VenueProblem("mm_bps", f"maintenance {venue.mm_bps} is above initial margin {venue.im_bps}")
+    if venue.min_sources > reporters:
+        raise VenueProblem("min_sources", f"needs {venue.min_sources} reporters, network.oracles is {reporters}")
+    return venue

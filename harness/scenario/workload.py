@@ -1,0 +1,130 @@
+"""What each trader will try, drawn before the run: deposits, opens, top-ups, reductions, closes, withdrawals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from harness.plan import PlannedOperation, Product, TradeAction
+from harness.ports import Random
+from harness.scenario import schema
+from harness.scenario.units import NS_PER_SECOND
+
+T = TypeVar("T")
+OPERATIONS_MAX = 200_000
+OPEN_BEFORE_EXPIRY_NS = 3 * NS_PER_SECOND   # a trader does not open what is about to settle
+LEVERAGE_SHARE_MAX = 950                    # thousandths of 1/IM: leaves room for the fee and a moving mark
+OPTION_LEVERAGE_DIVISOR = 10                # an option's premium or margin is a far larger share of its notional
+# What a trader that holds something does next, by weight; one that holds nothing opens.
+_NEXT: tuple[tuple[TradeAction, int], ...] = (
+    ("open", 42), ("deposit", 16), ("reduce", 18), ("close", 14), ("withdraw", 10),
+)  # fmt: skip
+
+
+class TooMuchWork(ValueError):
+    """The rate and the length of the run ask for more operations than a plan holds."""
+
+
+def trader_operations(
+    workload: schema.Workload, products: Sequence[tuple[Product, int]], *, im_bps: int, stop_ns: int, random: Random
+) -> tuple[tuple[str, tuple[PlannedOperation, ...]], ...]:
+    """Per trader, its operations by time. `products` come with their weights. Raises TooMuchWork.
+
+    Each starts with a deposit; then the traders together act at `workload.rate`, evenly with jitter.
+    """
+    if workload.traders == 0:
+        return ()
+    first_ns = workload.start + 2 * NS_PER_SECOND
+    slots = max(0, stop_ns - first_ns) * workload.rate // (1_000 * NS_PER_SECOND)
+    if slots > OPERATIONS_MAX:
+        raise TooMuchWork(f"{slots} operations until the storm ends; at most {OPERATIONS_MAX}: lower the rate")
+    traders = [_Trader(f"trader-{i}", workload, products, im_bps, random) for i in range(workload.traders)]
+    for trader in traders:
+        trader.start()
+    for slot in range(slots):
+        jitter = random.below(1_000, "slot-jitter", slot)
+        at_ns = first_ns + (slot * 1_000 + jitter) * NS_PER_SECOND // workload.rate
+        traders[random.below(len(traders), "slot-trader", slot)].act(at_ns)
+    return tuple((trader.name, tuple(trader.operations)) for trader in traders)
+
+
+class _Trader:
+    """One trader's script. `held` is what it would hold if everything succeeded; the run decides what really does."""
+
+    def __init__(
+        self, name: str, workload: schema.Workload, products: Sequence[tuple[Product, int]], im_bps: int, random: Random
+    ) -> None:
+        self.name = name
+        self.operations: list[PlannedOperation] = []
+        self._workload = workload
+        self._products = products
+        self._random = random
+        self._held: dict[str, int] = {}   # product id → leverage in thousandths
+        self._leverage_max = min(workload.leverage[1], 10_000 * LEVERAGE_SHARE_MAX // im_bps)
+        low, high = workload.deposit
+        self._deposit = low + self._below(high - low + 1, "deposit")
+
+    def _below(self, bound: int, stream: str) -> int:
+        return self._random.below(bound, stream, self.name, len(self.operations))
+
+    def start(self) -> None:
+        at_ns = self._workload.start + self._below(NS_PER_SECOND, "start")
+        self._add(at_ns, "deposit", amount=self._deposit)
+
+    def act(self, at_ns: int) -> None:
+        """Plan the next operation; nothing if there is nothing left to trade."""
+        live = {product.id: product for product, _ in self._products if product.expires_s * NS_PER_SECOND > at_ns}
+        self._held = {product: leverage for product, leverage in self._held.items() if product in live}
+        action = self._weighted(_NEXT, "action") if self._held else "open"
+        if action == "open" and self._held and self._room() < self._workload.leverage[0]:
+            action = "reduce"   # more would be refused; a trader that was liquidated meanwhile finds nothing to reduce
+        match action:
+            case "open":
+                self._open(at_ns)
+            case "deposit":
+                self._add(at_ns, "deposit", amount=self._deposit * (100 + self._below(400, "top-up")) // 1_000)
+            case "withdraw":
+                self._add(at_ns, "withdraw", amount=self._deposit * (10 + self._below(90, "withdrawal")) // 1_000)
+            case "reduce" | "close":
+                product = sorted(self._held)[self._below(len(self._held), "held")]
+                fraction = 100 + self._below(800, "fraction") if action == "reduce" else 1_000
+                self._held[product] = self._held[product] * (1_000 - fraction) // 1_000
+                if action == "close":
+                    del self._held[product]
+                self._add(at_ns, action, product=product, fraction=fraction)
+
+    def _room(self) -> int:
+        """Leverage still free, in thousandths, if everything so far succeeded."""
+        return self._leverage_max - sum(self._held.values())
+
+    def _open(self, at_ns: int) -> None:
+        horizon = at_ns + OPEN_BEFORE_EXPIRY_NS
+        choices = [(p, weight) for p, weight in self._products if p.expires_s * NS_PER_SECOND > horizon and weight > 0]
+        if not choices:
+            return
+        product = self._weighted(choices, "product")
+        low = min(self._workload.leverage[0], self._leverage_max)
+        leverage = low + self._below(self._leverage_max - low + 1, "leverage")
+        if product.kind != "future":
+            leverage = max(1, leverage // OPTION_LEVERAGE_DIVISOR)
+        leverage = min(leverage, self._room())
+        side = 1 if self._random.unit("side", self.name, len(self.operations)) < self._workload.buyers else -1
+        self._held[product.id] = self._held.get(product.id, 0) + leverage
+        self._add(at_ns, "open", product=product.id, side=side, leverage=leverage)
+
+    def _weighted(self, choices: Sequence[tuple[T, int]], stream: str) -> T:
+        drawn = self._below(sum(weight for _, weight in choices), stream)
+        for choice, weight in choices:
+            if drawn < weight:
+                return choice
+            drawn -= weight
+        raise AssertionError("a draw below the sum of the weights falls on one of them")
+
+    def _add(
+        self, at_ns: int, action: TradeAction, *, product: str = "", side: int = 0, leverage: int = 0,
+        fraction: int = 0, amount: int = 0,
+    ) -> None:  # fmt: skip
+        identity = f"{self.name}/{len(self.operations)}"
+        self.operations.append(
+            PlannedOperation(identity, at_ns, action, product, side, leverage, fraction, amount)
+        )
