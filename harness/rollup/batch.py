@@ -14,6 +14,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import rlp
 from eth_utils.crypto import keccak
@@ -35,6 +36,7 @@ CHANNEL_BYTES_MAX = BATCH_BYTES_MAX + BATCH_BYTES_MAX // 1_000 + 64
 _COMPRESSION_LEVEL = 9
 _DEPOSIT_TYPE = 0x7E
 _U64_BYTES = 8
+_RECORD_BYTES_MIN = 70
 
 
 class BatchError(Exception):
@@ -201,7 +203,8 @@ def decode_batch(data: bytes) -> Batch:
     outer = list(_items(data, 1, len(data)))
     if len(outer) != 1:
         raise BatchError(f"batch is {len(outer)} rlp items, not one list")
-    first, *middle, tip, finalization = _list(data, outer[0], "batch", least=4)
+    most = 3 + len(data) // _RECORD_BYTES_MIN
+    first, *middle, tip, finalization = _fields(data, outer[0], "batch", least=4, most=most)
     records = tuple(_record(data, item) for item in middle)
     if records[0].number != _read_integer(data, first, "first height"):
         raise BatchError(f"batch's first record has height {records[0].number}, not the first height it states")
@@ -239,26 +242,27 @@ def _items(data: bytes, start: int, end: int) -> Iterator[_Item]:
         yield kind is list, payload, start
 
 
-def _list(data: bytes, item: _Item, what: str, *, least: int) -> list[_Item]:
+def _list(data: bytes, item: _Item, what: str) -> Iterator[_Item]:
     is_list, start, end = item
     if not is_list:
         raise BatchError(f"{what} is a string, not a list")
-    items = list(_items(data, start, end))
-    if len(items) < least:
-        raise BatchError(f"{what} has {len(items)} fields, at least {least} are needed")
-    return items
+    return _items(data, start, end)
+
+
+def _fields(data: bytes, item: _Item, what: str, *, least: int, most: int) -> list[_Item]:
+    fields = list(islice(_list(data, item, what), most + 1))
+    if not least <= len(fields) <= most:
+        raise BatchError(f"{what} has {'fewer than ' + str(least) if len(fields) < least else 'too many'} fields")
+    return fields
 
 
 def _record(data: bytes, item: _Item) -> BlockRecord:
-    fields = _list(data, item, "record", least=6)
-    if len(fields) != 6:
-        raise BatchError(f"record has {len(fields)} fields, not 6")
-    number, parent, timestamp, origin_number, origin_hash, transactions = fields
+    number, parent, timestamp, origin_number, origin_hash, transactions = _fields(data, item, "record", least=6, most=6)
     return BlockRecord(
         _read_integer(data, number, "height"), _read_hash(data, parent, "parent hash"),
         _read_integer(data, timestamp, "timestamp"), _read_integer(data, origin_number, "origin number"),
         _read_hash(data, origin_hash, "origin hash"),
-        tuple(_read_bytes(data, raw, "transaction") for raw in _list(data, transactions, "transactions", least=0)),
+        tuple(_read_bytes(data, raw, "transaction") for raw in _list(data, transactions, "transactions")),
     )
 
 
