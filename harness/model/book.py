@@ -1,0 +1,218 @@
+"""The venue's state and the arithmetic on it: accounts, series, feeds, totals, margins, and conservation.
+
+Mutable on purpose: it is replayed forward, one event after another. Only `venue` and its handlers change it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from harness.model.feed import Feed
+from harness.model.fixed import NATIVE, WAD, floor_div
+from harness.model.legs import future_leg, option_leg
+from harness.model.margin import Kind, Margin, future_pnl, intrinsic, payoff, requirement
+from harness.model.params import VenueParams
+
+
+@dataclass(slots=True)
+class Position:
+    size: int                    # never 0 while it is in an account
+    notional: int                # 0 for options
+
+
+@dataclass(slots=True)
+class Account:
+    cash: int = 0                # may be negative: bad debt
+    positions: dict[int, Position] = field(default_factory=dict)
+    margin: Margin | None = None  # cached; dropped at any change of the account or of a price it may depend on
+    margin_version: int = -1
+
+
+@dataclass(slots=True)
+class Series:
+    id: int
+    kind: Kind
+    asset: str
+    strike: int
+    expiry: int
+    clearing: int = 0
+    final_price: int | None = None
+    settled_size: int = 0        # Σ q already settled; open sizes plus this are zero
+    open_positions: int = 0
+    open_interest: int = 0
+    was_traded: bool = False
+
+
+class Guards(NamedTuple):
+    """Why `liquidate` may or may not run on an account now, apart from its margin."""
+
+    is_fresh: bool               # every asset held: age within bounds, reported since the restart
+    is_graced: bool              # up, and past the grace after a restart
+    is_live: bool                # no position at or past its expiry
+
+    @property
+    def allow(self) -> bool:
+        return self.is_fresh and self.is_graced and self.is_live
+
+
+class Book:
+    """Everything the contracts keep, as the model believes it to be."""
+
+    def __init__(self, params: VenueParams) -> None:
+        self.params = params
+        self.accounts: dict[str, Account] = {}
+        self.series: dict[int, Series] = {}
+        self.feeds: dict[str, Feed] = {}
+        self.custody = 0         # native token units
+        self.insurance = 0
+        self.fees = 0
+        self.dust = 0
+        self.roundings = 0       # rounding operations whose residue went, or may go, to dust
+        self.now = 0
+        self.is_up = True
+        self.started_at = 1
+        self._price_version = 0
+
+    def account(self, address: str) -> Account:
+        found = self.accounts.get(address)
+        if found is None:
+            found = self.accounts[address] = Account()
+        return found
+
+    def feed(self, asset: str) -> Feed:
+        found = self.feeds.get(asset)
+        if found is None:
+            found = self.feeds[asset] = Feed()
+        return found
+
+    def index(self, series: Series) -> int:
+        return self.feed(series.asset).price
+
+    def prices_changed(self) -> None:
+        """Drop every cached margin: a price or a final state moved."""
+        self._price_version += 1
+
+    def add_cash(self, address: str, delta: int) -> Account:
+        account = self.account(address)
+        account.cash += delta
+        account.margin = None
+        return account
+
+    def apply_leg(self, address: str, series: Series, change: int, price: int) -> int:
+        """Trade `change` at `price` for that account; returns Σ n of the leg (dust falls to the caller)."""
+        account = self.account(address)
+        held = account.positions.get(series.id)
+        size, notional = (held.size, held.notional) if held is not None else (0, 0)
+        if series.kind is Kind.FUTURE:
+            leg = future_leg(size=size, notional=notional, change=change, price=price)
+        else:
+            leg = option_leg(size=size, change=change, price=price)
+        account.cash += leg.cash_delta
+        account.margin = None
+        self.roundings += leg.roundings
+        self._place(account, series, leg.size, leg.notional)
+        return leg.credited
+
+    def clear_position(self, address: str, series: Series) -> None:
+        self._place(self.account(address), series, 0, 0)
+
+    def _place(self, account: Account, series: Series, size: int, notional: int) -> None:
+        held = account.positions.get(series.id)
+        before = held.size if held is not None else 0
+        series.open_interest += max(size, 0) - max(before, 0)
+        series.open_positions += (size != 0) - (before != 0)
+        account.margin = None
+        if size == 0:
+            account.positions.pop(series.id, None)
+        elif held is None:
+            account.positions[series.id] = Position(size, notional)
+            series.was_traded = True
+        else:
+            held.size, held.notional = size, notional
+
+    def position_value(self, series: Series, position: Position) -> int:
+        """What closing at the index (or at S_T once final) adds to cash: options at intrinsic value or payoff."""
+        if series.kind is Kind.FUTURE:
+            price = self.index(series) if series.final_price is None else series.final_price
+            return future_pnl(size=position.size, notional=position.notional, price=price)
+        if series.final_price is None:
+            unit = intrinsic(series.kind, strike=series.strike, price=self.index(series))
+        else:
+            unit = payoff(series.kind, strike=series.strike, settlement_price=series.final_price)
+        return floor_div(position.size * unit, WAD)
+
+    def margin(self, address: str) -> Margin:
+        """E, IM and MM at the newest accepted prices, whatever their age."""
+        account = self.account(address)
+        if account.margin is not None and account.margin_version == self._price_version:
+            return account.margin
+        equity, im, mm = account.cash, 0, 0
+        for series_id, position in account.positions.items():
+            series = self.series[series_id]
+            if series.kind is Kind.FUTURE or series.final_price is not None:
+                equity += self.position_value(series, position)
+            if series.final_price is None:
+                need = requirement(
+                    series.kind, strike=series.strike, size=position.size, price=self.index(series), params=self.params
+                )
+                im += need.im
+                mm += need.mm
+        account.margin, account.margin_version = Margin(equity, im, mm), self._price_version
+        return account.margin
+
+    def free_cash(self, address: str) -> int:
+        """cash + Σ min(0, unrealised), counting what a finally priced option will cost its writer.
+
+        RULES.md names futures only; spec 3.4 lets a withdrawal leave E ≥ IM, and once final an option is part of E,
+        so a writer may not carry off what a settlement about to happen will take.
+        """
+        account = self.account(address)
+        free = account.cash
+        for series_id, position in account.positions.items():
+            series = self.series[series_id]
+            if series.kind is Kind.FUTURE or series.final_price is not None:
+                free += min(0, self.position_value(series, position))
+        return free
+
+    def oldest_report(self, *addresses: str) -> int | None:
+        """Timestamp of the oldest newest-price over the assets of every not finally priced position of these accounts.
+
+        None where one of them has no price. Without such positions: now, for nothing can be stale.
+        """
+        oldest = self.now
+        for address in addresses:
+            for series_id in self.account(address).positions:
+                series = self.series[series_id]
+                if series.final_price is None:
+                    latest = self.feed(series.asset).latest
+                    if latest is None:
+                        return None
+                    oldest = min(oldest, latest.timestamp)
+        return oldest
+
+    def oldest_age(self, *addresses: str) -> int | None:
+        report = self.oldest_report(*addresses)
+        return None if report is None else self.now - report
+
+    def guards(self, address: str) -> Guards:
+        """Everything `liquidate` asks for at the present block time, apart from E < MM."""
+        report = self.oldest_report(address)
+        fresh = report is not None and self.now - report <= self.params.max_price_age_s and report >= self.started_at
+        graced = self.is_up and (self.started_at == 1 or self.now >= self.started_at + self.params.grace_s)
+        return Guards(fresh, graced, self.now < self.earliest_expiry(address))
+
+    def earliest_expiry(self, address: str) -> int:
+        """Over the unsettled positions of the account; far in the future when it has none."""
+        return min((self.series[series_id].expiry for series_id in self.account(address).positions), default=1 << 62)
+
+    def imbalance(self) -> int:
+        """custody − (Σ(cash − N) + insurance + fees + dust + Σ clearing), in 1e18 cash; 0 is conservation (C1)."""
+        owed = self.insurance + self.fees + self.dust
+        for account in self.accounts.values():
+            owed += account.cash
+            for position in account.positions.values():
+                owed -= position.notional
+        for series in self.series.values():
+            owed += series.clearing
+        return self.custody * NATIVE - owed

@@ -1,0 +1,62 @@
+"""Where the replay stands within a block, and what is still owed within one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.model.book import Book, Series
+from harness.model.facts import Discrepancy, Facts
+from harness.model.margin import Margin
+
+
+@dataclass(slots=True)
+class PendingLiquidation:
+    """From an account's first `PositionTransferred` to its `Liquidated`, in one transaction."""
+
+    keeper: str
+    before: Margin
+    oldest_report: int | None
+    earliest_expiry: int
+    notional: int                # Σ |q|·|P| over every position, unrounded (1e36)
+    last_series: int
+    shortfall: int               # Σ what a position was worth − what it was transferred for
+
+
+@dataclass(slots=True)
+class PendingDebt:
+    """What a settlement left below zero, by the model, until the `BadDebt` event of the same account is seen."""
+
+    covered: int
+    remaining: int
+
+
+@dataclass(slots=True)
+class Context:
+    book: Book
+    facts: Facts
+    block: int = 0
+    tx: int = -1
+    liquidations: dict[str, PendingLiquidation] = field(default_factory=dict)
+    debts: dict[str, list[PendingDebt]] = field(default_factory=dict)          # computed, event outstanding
+    announced: dict[str, list[PendingDebt]] = field(default_factory=dict)      # event seen before its Settled
+    _found: list[Discrepancy] = field(default_factory=list)
+
+    def differ(self, what: str, expected: Any, got: Any) -> None:
+        self._found.append(Discrepancy(what, expected, got, self.block, self.tx))
+
+    def expect(self, what: str, expected: Any, got: Any) -> None:
+        if expected != got:
+            self.differ(what, expected, got)
+
+    def take(self) -> list[Discrepancy]:
+        """What was found since the last call."""
+        found, self._found = self._found, []
+        return found
+
+    def series(self, series_id: int, event: str) -> Series | None:
+        """The listed series, or None (and a discrepancy) when no SeriesListed was ever seen for it."""
+        found = self.book.series.get(series_id)
+        if found is None:
+            self.differ(f"{event}.seriesId", "a listed series", series_id)
+        return found

@@ -1,0 +1,137 @@
+"""What the model saw happen, with the values it computed itself: the material checks judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.model.margin import Margin
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancy:
+    """A value the contracts emitted that the model computes differently; `block` and `tx` say where."""
+
+    what: str
+    expected: Any
+    got: Any
+    block: int
+    tx: int
+
+
+@dataclass(frozen=True, slots=True)
+class LegFact:
+    account: str
+    size_before: int
+    size_after: int
+    before: Margin
+    after: Margin                # fee included
+
+
+@dataclass(frozen=True, slots=True)
+class TradeFact:
+    block: int
+    tx: int
+    timestamp: int
+    series: int
+    expiry: int
+    size: int                    # the taker's side
+    price: int
+    index: int
+    band_excess: int             # > 0: how far (in 1e18 quote) the price lies outside what RULES allow
+    nonce: int
+    oldest_age: int | None       # seconds, over every asset either side holds; None where one has no price
+    taker: LegFact
+    maker: LegFact
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalFact:
+    block: int
+    tx: int
+    account: str
+    free: int                    # after: cash + Σ min(0, unrealised)
+    im: int
+    oldest_age: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiquidationFact:
+    block: int
+    tx: int
+    timestamp: int
+    account: str
+    keeper: str
+    before: Margin               # at the newest accepted prices, just before the first transfer
+    oldest_age: int | None
+    oldest_report: int | None    # timestamp of the oldest price used
+    is_up: bool
+    started_at: int
+    earliest_expiry: int         # over the account's unsettled positions
+    penalty: int                 # ce(notional · penaltyBps)
+    loss: int                    # from the events: value before − value received, plus what was collected
+    collected: int               # from the event: toKeeper + toInsurance
+    bad_debt: int                # from the event
+    keeper_after: Margin
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementFact:
+    block: int
+    tx: int
+    timestamp: int
+    account: str
+    series: int
+    expiry: int
+    size: int                    # the model's position
+    got_size: int
+    price: int | None            # the model's S_T, None while it has none
+    got_price: int
+    cash_delta: int | None       # the model's, None where it has no S_T
+    got_cash_delta: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinalFact:
+    block: int
+    tx: int
+    timestamp: int
+    series: int
+    expiry: int
+    expected: int | None         # TWAP from the accepted rounds; None if they cannot give one yet
+    got: int
+    is_repeat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RoundFact:
+    block: int
+    tx: int
+    block_timestamp: int
+    asset: str
+    round: int
+    timestamp: int
+    price: int
+    sources: int
+    previous_round: int | None
+    previous_timestamp: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class UptimeFact:
+    block: int
+    timestamp: int
+    gap: int                     # seconds since the block before
+
+
+@dataclass(slots=True)
+class Facts:
+    """Grows as the venue replays; each list is in chain order."""
+
+    trades: list[TradeFact] = field(default_factory=list)
+    withdrawals: list[WithdrawalFact] = field(default_factory=list)
+    liquidations: list[LiquidationFact] = field(default_factory=list)
+    settlements: list[SettlementFact] = field(default_factory=list)
+    finals: list[FinalFact] = field(default_factory=list)
+    rounds: list[RoundFact] = field(default_factory=list)
+    restarts: list[UptimeFact] = field(default_factory=list)

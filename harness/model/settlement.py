@@ -1,0 +1,109 @@
+"""Expiry: one settlement price per series from the feed, then each position turned into cash exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.model.context import Context, PendingDebt
+from harness.model.facts import FinalFact, SettlementFact
+from harness.model.feed import NoPrice
+from harness.model.fixed import WAD, floor_div
+from harness.model.liquidation import cover
+from harness.model.margin import Kind, payoff
+
+
+def series_finalized(context: Context, args: Mapping[str, Any]) -> None:
+    book = context.book
+    series = context.series(args["seriesId"], "SeriesFinalized")
+    if series is None:
+        return
+    expected: int | None
+    try:
+        expected = book.feed(series.asset).settlement_price(series.expiry, book.params.settlement_window_s)
+    except NoPrice:
+        expected = None
+    repeat = series.final_price is not None
+    context.expect("SeriesFinalized.price", expected, args["price"])
+    context.facts.finals.append(
+        FinalFact(context.block, context.tx, book.now, series.id, series.expiry, expected, args["price"], repeat)
+    )
+    if not repeat:
+        # Without a price of its own the model can only go on with the one it was told.
+        series.final_price = args["price"] if expected is None else expected
+        book.prices_changed()
+
+
+def settled(context: Context, args: Mapping[str, Any]) -> None:
+    book, address = context.book, args["account"]
+    series = context.series(args["seriesId"], "Settled")
+    if series is None:
+        return
+    account = book.account(address)
+    held = account.positions.get(series.id)
+    size, notional = (held.size, held.notional) if held is not None else (0, 0)
+    price = series.final_price
+    delta: int | None = None
+    credited = 0
+    if price is not None:
+        unit = price
+        if series.kind is not Kind.FUTURE:
+            unit = payoff(series.kind, strike=series.strike, settlement_price=price)
+        credited = floor_div(size * unit, WAD)
+        delta = credited - notional
+    context.expect("Settled.size", size, args["size"])
+    context.expect("Settled.price", price, args["price"])
+    context.expect("Settled.cashDelta", delta, args["cashDelta"])
+    context.facts.settlements.append(
+        SettlementFact(
+            context.block, context.tx, book.now, address, series.id, series.expiry, size, args["size"], price,
+            args["price"], delta, args["cashDelta"],
+        )
+    )
+    if held is None or delta is None:
+        return
+    book.add_cash(address, delta)
+    series.clearing -= credited
+    series.settled_size += size
+    book.roundings += 1
+    book.clear_position(address, series)
+    if series.open_positions == 0:
+        book.dust += series.clearing
+        series.clearing = 0
+    if account.cash < 0:
+        covered = cover(book, address)
+        _match(context, context.announced, context.debts, address, PendingDebt(covered, max(0, -account.cash)))
+
+
+def bad_debt(context: Context, args: Mapping[str, Any]) -> None:
+    """Compare with what the model computed; RULES.md leaves open whether this comes before or after its `Settled`."""
+    said = PendingDebt(args["covered"], args["remaining"])
+    _match(context, context.debts, context.announced, args["account"], said)
+
+
+def end_transaction(context: Context) -> None:
+    for account, debts in context.debts.items():
+        for debt in debts:
+            context.differ("BadDebt missing", [account, debt.covered, debt.remaining], None)
+    for account, debts in context.announced.items():
+        for debt in debts:
+            context.differ("BadDebt", None, [account, debt.covered, debt.remaining])
+    context.debts.clear()
+    context.announced.clear()
+
+
+def _match(
+    context: Context, waiting: dict[str, list[PendingDebt]], other: dict[str, list[PendingDebt]], account: str,
+    debt: PendingDebt,
+) -> None:
+    """Pair a computed debt with an announced one, whichever came first; the later of the two does the comparing."""
+    queue = waiting.get(account)
+    if not queue:
+        other.setdefault(account, []).append(debt)
+        return
+    first = queue.pop(0)
+    if not queue:
+        del waiting[account]
+    computed, said = (first, debt) if waiting is context.debts else (debt, first)
+    context.expect("BadDebt.covered", computed.covered, said.covered)
+    context.expect("BadDebt.remaining", computed.remaining, said.remaining)

@@ -1,0 +1,70 @@
+"""Trades and withdrawals: the two legs, the fee, and the margin each side is left with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.model.book import Book, Series
+from harness.model.context import Context
+from harness.model.facts import LegFact, TradeFact, WithdrawalFact
+from harness.model.fixed import BPS, NATIVE, WAD, ceil_div
+from harness.model.margin import Kind
+
+
+def traded(context: Context, args: Mapping[str, Any]) -> None:
+    book = context.book
+    series = context.series(args["seriesId"], "Traded")
+    if series is None:
+        return
+    taker, maker, size, price = args["taker"], args["maker"], args["size"], args["price"]
+    if taker == maker:
+        context.differ("Traded.maker", "not the taker", maker)
+        return
+    index = book.index(series)
+    before = {address: (_size(book, address, series), book.margin(address)) for address in (taker, maker)}
+    book.dust -= book.apply_leg(taker, series, size, price) + book.apply_leg(maker, series, -size, price)
+    fee = ceil_div(abs(size) * abs(index) * book.params.taker_fee_bps, BPS * WAD)
+    book.add_cash(taker, -fee)
+    book.fees += fee
+    context.expect("Traded.fee", fee, args["fee"])
+
+    def leg(address: str) -> LegFact:
+        size_before, margin_before = before[address]
+        return LegFact(address, size_before, _size(book, address, series), margin_before, book.margin(address))
+
+    age = book.oldest_age(taker, maker)
+    latest = book.feed(series.asset).latest
+    # A trade that closes both sides holds nothing afterwards, but it was struck at this price all the same.
+    age = None if age is None or latest is None else max(age, book.now - latest.timestamp)
+    context.facts.trades.append(
+        TradeFact(
+            context.block, context.tx, book.now, series.id, series.expiry, size, price, index,
+            _band_excess(book, series, price, index), args["nonce"], age, leg(taker), leg(maker),
+        )
+    )
+
+
+def withdrawn(context: Context, args: Mapping[str, Any]) -> None:
+    book, account = context.book, args["account"]
+    book.custody -= args["amount"]
+    book.add_cash(account, -args["amount"] * NATIVE)
+    context.facts.withdrawals.append(
+        WithdrawalFact(
+            context.block, context.tx, account, book.free_cash(account), book.margin(account).im,
+            book.oldest_age(account),
+        )
+    )
+
+
+def _size(book: Book, address: str, series: Series) -> int:
+    held = book.account(address).positions.get(series.id)
+    return held.size if held is not None else 0
+
+
+def _band_excess(book: Book, series: Series, price: int, index: int) -> int:
+    """How far the trade's price lies outside its bounds, ceiled; ≤ 0 when inside."""
+    if series.kind is Kind.FUTURE:
+        return ceil_div(abs(price - index) * BPS - book.params.band_bps * abs(index), BPS)
+    ceiling = index if series.kind is Kind.CALL else series.strike
+    return max(-price, price - ceiling)

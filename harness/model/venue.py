@@ -1,0 +1,158 @@
+"""The venue replayed from its events: every amount that can be computed is computed, and compared with what was said.
+
+The model never takes over a value it can compute: where the two differ it goes on with its own, so a wrong rounding
+shows at every later comparison too. What it must be told, because no event carries its inputs: the median of a round,
+what was traded at which price, whether a system transaction was an automatic one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from harness.model import liquidation, settlement, trading
+from harness.model.book import Book, Guards, Series
+from harness.model.context import Context
+from harness.model.facts import Discrepancy, Facts, RoundFact, UptimeFact
+from harness.model.fixed import NATIVE
+from harness.model.margin import Kind, Margin
+from harness.model.params import FAST, VenueParams
+
+
+class VenueEvent(Protocol):
+    """A decoded contract event, named and with arguments as in contracts/RULES.md; integers exact."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def tx(self) -> int:
+        """Index of its transaction in the block, −1 for the system transaction."""
+        ...
+
+    @property
+    def args(self) -> Mapping[str, Any]: ...
+
+
+class Venue:
+    """Feed it whole blocks: `begin_block`, `apply` for each event in order, `end_block`.
+
+    Every one of the three returns the discrepancies it found, which may concern an earlier event of the transaction.
+    """
+
+    def __init__(self, params: VenueParams = FAST) -> None:
+        self.book = Book(params)
+        self.facts = Facts()
+        self._context = Context(self.book, self.facts)
+        self._last_call: int | None = None   # block timestamp of the system transaction before
+        self._restart_due = False
+        self._handlers: dict[str, Callable[[Context, Mapping[str, Any]], None]] = {
+            "RoundAccepted": _round_accepted,
+            "Deposited": _deposited,
+            "Withdrawn": trading.withdrawn,
+            "InsuranceFunded": _insurance_funded,
+            "SeriesListed": _series_listed,
+            "Traded": trading.traded,
+            "PositionTransferred": liquidation.position_transferred,
+            "Liquidated": liquidation.liquidated,
+            "SeriesFinalized": settlement.series_finalized,
+            "Settled": settlement.settled,
+            "BadDebt": settlement.bad_debt,
+        }
+
+    def begin_block(self, number: int, timestamp: int) -> list[Discrepancy]:
+        """Start the block of that number and time (s); its system transaction is due from block 1 on."""
+        self._context.block, self._context.tx = number, -1
+        self.book.now = timestamp
+        if number > 0:
+            gap = 0 if self._last_call is None else timestamp - self._last_call
+            self._last_call = timestamp
+            self._restart_due = self.book.is_up and gap > self.book.params.uptime_gap_s
+            if self._restart_due:
+                self.facts.restarts.append(UptimeFact(number, timestamp, gap))
+        return self._context.take()
+
+    def apply(self, event: VenueEvent) -> list[Discrepancy]:
+        """Apply one event; events the venue does not know are none of its business."""
+        context = self._context
+        if event.tx != context.tx:
+            self._end_transaction()
+            context.tx = event.tx
+        if event.name == "UptimeChanged":
+            self._uptime_changed(event.args)
+        else:
+            handler = self._handlers.get(event.name)
+            if handler is not None:
+                handler(context, event.args)
+        return context.take()
+
+    def end_block(self) -> list[Discrepancy]:
+        """Close the block: what an unfinished transaction or an overdue restart still owes is a discrepancy."""
+        self._end_transaction()
+        return self._context.take()
+
+    def margin(self, account: str) -> Margin:
+        return self.book.margin(account)
+
+    def guards(self, account: str) -> Guards:
+        return self.book.guards(account)
+
+    def imbalance(self) -> int:
+        return self.book.imbalance()
+
+    def _end_transaction(self) -> None:
+        if self._restart_due:
+            # The system transaction comes first in its block; nothing came of it.
+            self._restart_due = False
+            self._context.differ("UptimeChanged after a gap", "up", None)
+            self.book.is_up, self.book.started_at = True, self.book.now
+        liquidation.end_transaction(self._context)
+        settlement.end_transaction(self._context)
+
+    def _uptime_changed(self, args: Mapping[str, Any]) -> None:
+        book = self.book
+        if not args["up"]:
+            book.is_up = False
+            self._restart_due = False
+            return
+        if book.is_up and not self._restart_due:
+            self._context.differ("UptimeChanged without a gap", None, "up")
+            return
+        self._context.expect("UptimeChanged.startedAt", book.now, args["startedAt"])
+        if not book.is_up:
+            self.facts.restarts.append(UptimeFact(self._context.block, book.now, 0))
+        self._restart_due = False
+        book.is_up, book.started_at = True, book.now
+
+
+def _round_accepted(context: Context, args: Mapping[str, Any]) -> None:
+    book = context.book
+    feed = book.feed(args["asset"])
+    last = feed.latest
+    context.facts.rounds.append(
+        RoundFact(
+            context.block, context.tx, book.now, args["asset"], args["round"], args["timestamp"], args["price"],
+            args["sources"], None if last is None else last.round, None if last is None else last.timestamp,
+        )
+    )
+    feed.accept(args["round"], timestamp=args["timestamp"], price=args["price"])
+    book.prices_changed()
+
+
+def _deposited(context: Context, args: Mapping[str, Any]) -> None:
+    context.book.custody += args["amount"]
+    context.book.add_cash(args["account"], args["amount"] * NATIVE)
+
+
+def _insurance_funded(context: Context, args: Mapping[str, Any]) -> None:
+    context.book.custody += args["amount"]
+    context.book.insurance += args["amount"] * NATIVE
+
+
+def _series_listed(context: Context, args: Mapping[str, Any]) -> None:
+    book = context.book
+    context.expect("SeriesListed.id", len(book.series) + 1, args["id"])
+    if args["kind"] not in (0, 1, 2):
+        context.differ("SeriesListed.kind", "0, 1 or 2", args["kind"])
+        return
+    book.series[args["id"]] = Series(args["id"], Kind(args["kind"]), args["asset"], args["strike"], args["expiry"])
