@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
+import {BPS, FixedPoint, WAD} from "./FixedPoint.sol";
+import {Risk} from "./Margin.sol";
+import {Params} from "./Params.sol";
+import {Portfolios} from "./Portfolios.sol";
+import {PriceFeed} from "./PriceFeed.sol";
+import {Quote, Quotes} from "./Quotes.sol";
+import {InsufficientMargin, Kind, Position, Series, SeriesExpired} from "./Series.sol";
+import {Vault} from "./Vault.sol";
+
+/// @title Series, trades and the margin they need
+/// @notice Trades are a taker presenting a maker's signed quote. The liquidator moves positions through here and the
+/// settlement clears them.
+contract ClearingHouse is Ownable, Portfolios, Quotes {
+    using SafeCast for int256;
+
+    error UnknownKind(uint8 kind);
+    /// @notice A future has strike 0; an option's lies in [1, int128.max].
+    error StrikeOutOfRange(uint8 kind, uint256 strike);
+    error ExpiryNotInFuture(uint64 expiry, uint64 blockTimestamp);
+    error TooManySeries(uint256 max);
+    error QuoteExpired(uint64 deadline, uint64 blockTimestamp);
+    error SelfTrade(address account);
+    /// @notice The size must have the quote's sign and 0 < |size| ≤ |quoted|.
+    error SizeOutOfRange(int256 size, int256 quoted);
+    /// @notice A future's price is further from the index than `bandBps` of it.
+    error PriceOutOfBand(int256 price, int256 index, uint256 bandBps);
+    /// @notice An option's price must lie in [0, max].
+    error OptionPriceOutOfRange(int256 price, int256 max);
+    error NotLiquidator(address caller);
+    error NotSettlement(address caller);
+
+    event SeriesListed(uint256 indexed id, uint8 kind, bytes32 indexed asset, uint256 strike, uint64 expiry);
+    event Traded(
+        uint256 indexed seriesId,
+        address indexed taker,
+        address indexed maker,
+        int256 size,
+        int256 price,
+        uint256 nonce,
+        uint256 fee
+    );
+
+    address public immutable liquidator;
+    address public immutable settlement;
+    uint256 public immutable bandBps;
+    uint256 public immutable takerFeeBps;
+    uint64 public immutable settlementWindow;
+
+    constructor(
+        Params memory params,
+        address owner_,
+        Vault vault_,
+        PriceFeed feed_,
+        address liquidator_,
+        address settlement_
+    ) Ownable(owner_) Portfolios(params, vault_, feed_) {
+        liquidator = liquidator_;
+        settlement = settlement_;
+        bandBps = params.bandBps;
+        takerFeeBps = params.takerFeeBps;
+        settlementWindow = params.settlementWindow;
+    }
+
+    /// @notice Lists an instrument.
+    /// @param kind 0 future, 1 call, 2 put
+    /// @param asset the underlying's name in the price feed
+    /// @param strike 1e18 quote per 1 underlying; 0 for futures
+    /// @param expiry seconds; the first second of the settled side
+    /// @return id of the series, counted from 1
+    function listSeries(uint8 kind, bytes32 asset, uint256 strike, uint64 expiry)
+        external
+        onlyOwner
+        returns (uint256 id)
+    {
+        if (kind > uint8(type(Kind).max)) revert UnknownKind(kind);
+        bool isFuture = Kind(kind) == Kind.Future;
+        if (isFuture != (strike == 0) || strike > uint128(type(int128).max)) revert StrikeOutOfRange(kind, strike);
+        if (expiry <= block.timestamp) revert ExpiryNotInFuture(expiry, uint64(block.timestamp));
+        if (seriesCount == SERIES_MAX) revert TooManySeries(SERIES_MAX);
+        id = ++seriesCount;
+        Series storage series_ = _series[id];
+        series_.asset = asset;
+        series_.strike = strike;
+        series_.expiry = expiry;
+        series_.kind = Kind(kind);
+        emit SeriesListed(id, kind, asset, strike, expiry);
+        feed.keepInstant(asset, expiry > settlementWindow ? expiry - settlementWindow : 0);
+        feed.keepInstant(asset, expiry);
+    }
+
+    /// @notice Takes a maker's quote.
+    /// @param quote what the maker offers
+    /// @param makerSignature its EIP-712 signature
+    /// @param size 1e18 underlying, signed from the caller's side; at most the quoted size and of its sign
+    function trade(Quote calldata quote, bytes calldata makerSignature, int256 size) external {
+        Series memory series_ = _knownSeries(quote.seriesId);
+        if (block.timestamp > quote.deadline) revert QuoteExpired(quote.deadline, uint64(block.timestamp));
+        if (block.timestamp >= series_.expiry) revert SeriesExpired(quote.seriesId, series_.expiry);
+        if (quote.maker == msg.sender) revert SelfTrade(msg.sender);
+        if (
+            size == 0 || (size < 0) != (quote.size < 0) || SignedMath.abs(size) > SignedMath.abs(quote.size)
+        ) revert SizeOutOfRange(size, quote.size);
+        (int256 index,) = feed.freshPrice(series_.asset);
+        _checkPrice(series_, quote.price, index);
+
+        Risk memory takerBefore = risk(msg.sender);
+        Risk memory makerBefore = risk(quote.maker);
+        _useQuote(quote, makerSignature);
+
+        int256 received = _trade(msg.sender, quote.seriesId, size, quote.price);
+        received += _trade(quote.maker, quote.seriesId, -size, quote.price);
+        if (received != 0) vault.addDust(-received);
+        uint256 fee = FixedPoint.mulDivUp(SignedMath.abs(size), SignedMath.abs(index) * takerFeeBps, BPS * WAD);
+        vault.takeFee(msg.sender, fee);
+        emit Traded(quote.seriesId, msg.sender, quote.maker, size, quote.price, quote.nonce, fee);
+
+        // After the effects: the rule compares before and after. The contracts called are the venue's own.
+        _requireMargin(takerBefore, risk(msg.sender));
+        _requireMargin(makerBefore, risk(quote.maker));
+    }
+
+    /// @notice Moves an account's whole position to a keeper at a price, by the leg rules; liquidator only.
+    /// @param price 1e18 quote per 1 underlying (futures) or per option
+    /// @return size what was moved, 1e18 underlying
+    function transferPosition(address from, address to, uint256 id, int256 price) external returns (int256 size) {
+        if (msg.sender != liquidator) revert NotLiquidator(msg.sender);
+        size = _positions[from][id].size;
+        int256 received = _trade(from, id, -size, price);
+        received += _trade(to, id, size, price);
+        if (received != 0) vault.addDust(-received);
+    }
+
+    /// @notice Fixes a series' settlement price; settlement only, which calls it once.
+    /// @param price S_T, 1e18 quote per 1 underlying
+    function recordFinal(uint256 id, int256 price) external {
+        if (msg.sender != settlement) revert NotSettlement(msg.sender);
+        _series[id].settlementPrice = price;
+        _series[id].isFinal = true;
+    }
+
+    /// @notice Clears a position without a trade; settlement only, which pays for it.
+    /// @return held what the account had
+    /// @return isLast whether nobody holds the series any more
+    function clearPosition(address account, uint256 id) external returns (Position memory held, bool isLast) {
+        if (msg.sender != settlement) revert NotSettlement(msg.sender);
+        held = _positions[account][id];
+        _setPosition(account, id, held.size, Position(0, 0));
+        isLast = _series[id].openPositions == 0;
+    }
+
+    /// @notice Reverts unless the account's equity without unrealised profit covers its initial margin at fresh prices.
+    function requireWithdrawable(address account) external view {
+        Risk memory after_ = risk(account);
+        if (after_.equityWithoutProfit < int256(after_.initialMargin)) {
+            revert InsufficientMargin(after_.equityWithoutProfit, after_.initialMargin);
+        }
+    }
+
+    /// @notice Reverts unless the account's equity covers its initial margin at fresh prices.
+    function requireInitialMargin(address account) external view {
+        Risk memory after_ = risk(account);
+        if (after_.equity < int256(after_.initialMargin)) {
+            revert InsufficientMargin(after_.equity, after_.initialMargin);
+        }
+    }
+
+    /// @dev Formula 3.9: E ≥ IM after; or, for an account under-margined before, no more maintenance margin and no
+    /// worse a ratio of equity to it, cross-multiplied so that nothing is rounded. Products stay below 2**255 for
+    /// equities and margins below 2**127, which int128 positions bound.
+    function _requireMargin(Risk memory before, Risk memory after_) internal pure {
+        if (after_.equity >= int256(after_.initialMargin)) return;
+        bool isCure = before.equity < int256(before.initialMargin) && before.maintenanceMargin > 0
+            && after_.maintenanceMargin <= before.maintenanceMargin
+            && after_.equity * int256(before.maintenanceMargin) >= before.equity * int256(after_.maintenanceMargin);
+        if (!isCure) revert InsufficientMargin(after_.equity, after_.initialMargin);
+    }
+
+    function _checkPrice(Series memory series_, int256 price, int256 index) internal view {
+        if (series_.kind == Kind.Future) {
+            if (SignedMath.abs(price - index) * BPS > bandBps * SignedMath.abs(index)) {
+                revert PriceOutOfBand(price, index, bandBps);
+            }
+        } else {
+            int256 max = series_.kind == Kind.Call ? index : int256(series_.strike);
+            if (price < 0 || price > max) revert OptionPriceOutOfRange(price, max);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {ClearingHouse} from "./ClearingHouse.sol";
+import {Liquidator} from "./Liquidator.sol";
+import {Risk} from "./Margin.sol";
+import {PriceFeed} from "./PriceFeed.sol";
+import {Position, Series} from "./Series.sol";
+import {Settlement} from "./Settlement.sol";
+import {Vault} from "./Vault.sol";
+
+/// @title Views for keepers, indexers and checkers
+/// @notice Reads, never decides: whether an account is liquidatable is the liquidator's own answer.
+contract Lens {
+    struct Totals {
+        /// Tokens the vault holds, native units.
+        uint256 custody;
+        uint256 insurance;
+        uint256 fees;
+        int256 dust;
+    }
+
+    struct PositionState {
+        uint256 seriesId;
+        int256 size;
+        int256 notional;
+    }
+
+    /// @dev Margins at the newest prices whatever their age.
+    struct AccountState {
+        int256 cash;
+        int256 equity;
+        uint256 initialMargin;
+        uint256 maintenanceMargin;
+        PositionState[] positions;
+    }
+
+    struct SeriesState {
+        int256 clearing;
+        uint256 openInterest;
+        uint256 openPositions;
+        bool isFinal;
+        int256 price;
+    }
+
+    struct AssetState {
+        uint64 round;
+        uint64 timestamp;
+        int256 price;
+        int256 cumulative;
+    }
+
+    ClearingHouse public immutable clearingHouse;
+    Vault public immutable vault;
+    PriceFeed public immutable feed;
+    Settlement public immutable settlement;
+    Liquidator public immutable liquidator;
+
+    constructor(
+        ClearingHouse clearingHouse_,
+        Vault vault_,
+        PriceFeed feed_,
+        Settlement settlement_,
+        Liquidator liquidator_
+    ) {
+        clearingHouse = clearingHouse_;
+        vault = vault_;
+        feed = feed_;
+        settlement = settlement_;
+        liquidator = liquidator_;
+    }
+
+    /// @notice The venue in one call. Accounts and assets come back in the order given, series in that of their ids.
+    function state(address[] calldata accounts, bytes32[] calldata assets)
+        external
+        view
+        returns (
+            Totals memory totals,
+            AccountState[] memory accountStates,
+            SeriesState[] memory seriesStates,
+            AssetState[] memory assetStates
+        )
+    {
+        totals =
+            Totals(vault.collateral().balanceOf(address(vault)), vault.insurance(), vault.fees(), vault.dust());
+        accountStates = new AccountState[](accounts.length);
+        for (uint256 i; i < accounts.length; ++i) accountStates[i] = _account(accounts[i]);
+        seriesStates = new SeriesState[](clearingHouse.seriesCount());
+        for (uint256 i; i < seriesStates.length; ++i) seriesStates[i] = _series(i + 1);
+        assetStates = new AssetState[](assets.length);
+        for (uint256 i; i < assets.length; ++i) {
+            (uint64 round, uint64 timestamp, int256 price) = feed.latest(assets[i]);
+            assetStates[i] = AssetState(round, timestamp, price, feed.cumulative(assets[i]));
+        }
+    }
+
+    /// @notice What `Liquidator.liquidate` would find of each account now; false when a guard forbids it.
+    function liquidatable(address[] calldata accounts) external view returns (bool[] memory answers) {
+        answers = new bool[](accounts.length);
+        for (uint256 i; i < accounts.length; ++i) {
+            try liquidator.requireLiquidatable(accounts[i]) returns (Risk memory) {
+                answers[i] = true;
+            } catch {}
+        }
+    }
+
+    function _account(address account) internal view returns (AccountState memory result) {
+        Risk memory risk = clearingHouse.riskAtStoredPrices(account);
+        uint256[] memory ids = clearingHouse.holdings(account);
+        PositionState[] memory positions = new PositionState[](ids.length);
+        for (uint256 i; i < ids.length; ++i) {
+            Position memory held = clearingHouse.position(account, ids[i]);
+            positions[i] = PositionState(ids[i], held.size, held.notional);
+        }
+        return AccountState(vault.cash(account), risk.equity, risk.initialMargin, risk.maintenanceMargin, positions);
+    }
+
+    function _series(uint256 id) internal view returns (SeriesState memory) {
+        Series memory series = clearingHouse.series(id);
+        return SeriesState(
+            settlement.clearing(id), series.openInterest, series.openPositions, series.isFinal, series.settlementPrice
+        );
+    }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+/// @notice The venue's parameters, fixed at construction; each contract keeps what it needs as immutables.
+/// @dev Equal field by field to the model's. Ratios are in 1/10 000, times in seconds.
+struct Params {
+    /// Initial margin of a future, of its notional.
+    uint256 imBps;
+    /// Maintenance margin of a future, of its notional.
+    uint256 mmBps;
+    /// Liquidation penalty, of the closed notional.
+    uint256 penaltyBps;
+    /// The keeper's part of the penalty; the insurance fund gets the rest.
+    uint256 keeperShareBps;
+    /// Taker fee, of the traded notional at index.
+    uint256 takerFeeBps;
+    /// How far a future's trade price may lie from the index, of the index.
+    uint256 bandBps;
+    /// Initial margin of a short option before its out-of-the-money relief, of the index.
+    uint256 optionImBps;
+    /// Least initial margin of a short option on top of intrinsic value, of the index.
+    uint256 optionMinImBps;
+    /// Maintenance margin of a short option on top of intrinsic value, of the index.
+    uint256 optionMmBps;
+    /// Signatures of distinct reporters an oracle round needs.
+    uint256 minSources;
+    /// Oldest price that may be used.
+    uint64 maxPriceAge;
+    /// After a restart of the sequencer, how long nobody is liquidated.
+    uint64 grace;
+    /// Gap between two L2 blocks above which the sequencer counts as restarted.
+    uint64 uptimeGap;
+    /// Window of the settlement TWAP.
+    uint64 settlementWindow;
+}

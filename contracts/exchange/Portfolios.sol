@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {Leg, Legs} from "./Legs.sol";
+import {Margin, Risk} from "./Margin.sol";
+import {Params} from "./Params.sol";
+import {PriceFeed} from "./PriceFeed.sol";
+import {Kind, Position, Series, UnknownSeries} from "./Series.sol";
+import {Vault} from "./Vault.sol";
+
+/// @title Who holds what of which series, and what that is worth and requires
+/// @notice One account per address, cross margin over every series it holds.
+abstract contract Portfolios {
+    using SafeCast for int256;
+    using SafeCast for uint256;
+
+    /// @notice Series that can be listed, in ids 1 to 255: an account's holdings are one bitmap, one slot.
+    uint256 public constant SERIES_MAX = 255;
+
+    Vault public immutable vault;
+    PriceFeed public immutable feed;
+    uint256 public immutable imBps;
+    uint256 public immutable mmBps;
+    uint256 public immutable optionImBps;
+    uint256 public immutable optionMinImBps;
+    uint256 public immutable optionMmBps;
+
+    /// @notice Number of series listed; their ids are 1 to this.
+    uint256 public seriesCount;
+
+    mapping(uint256 id => Series) internal _series;
+    mapping(address account => mapping(uint256 id => Position)) internal _positions;
+    /// @dev Bit i is set while the account's size in series i is not 0.
+    mapping(address account => uint256 bits) internal _holdings;
+
+    constructor(Params memory params, Vault vault_, PriceFeed feed_) {
+        vault = vault_;
+        feed = feed_;
+        imBps = params.imBps;
+        mmBps = params.mmBps;
+        optionImBps = params.optionImBps;
+        optionMinImBps = params.optionMinImBps;
+        optionMmBps = params.optionMmBps;
+    }
+
+    /// @notice One listed series.
+    function series(uint256 id) external view returns (Series memory) {
+        return _knownSeries(id);
+    }
+
+    /// @notice What an account holds of a series.
+    function position(address account, uint256 id) external view returns (Position memory) {
+        return _positions[account][id];
+    }
+
+    /// @notice Ids of the series an account holds, ascending.
+    function holdings(address account) external view returns (uint256[] memory ids) {
+        ids = new uint256[](SERIES_MAX);
+        uint256 count;
+        uint256 bits = _holdings[account];
+        for (uint256 id; bits != 0; (bits >>= 1, ++id)) if (bits & 1 == 1) ids[count++] = id;
+        // Shortens the array in place; count ≤ SERIES_MAX, its allocated length.
+        assembly ("memory-safe") {
+            mstore(ids, count)
+        }
+    }
+
+    /// @notice Whether an account holds nothing at all.
+    function isFlat(address account) external view returns (bool) {
+        return _holdings[account] == 0;
+    }
+
+    /// @notice Equity and margins at fresh prices; reverts with `StalePrice` when one of an asset it holds is not.
+    function risk(address account) public view returns (Risk memory) {
+        return _risk(account, true);
+    }
+
+    /// @notice Equity and margins at the newest prices whatever their age, 0 for an asset without one. For display.
+    function riskAtStoredPrices(address account) external view returns (Risk memory) {
+        return _risk(account, false);
+    }
+
+    /// @dev Adds the leg to the account's position, the open interest and the account's cash.
+    /// @return received Σ n of the leg, whose negation is the caller's to book as dust
+    function _trade(address account, uint256 id, int256 delta, int256 price) internal returns (int256 received) {
+        Position memory old = _positions[account][id];
+        Leg memory leg = _series[id].kind == Kind.Future
+            ? Legs.future(old.size, old.notional, delta, price)
+            : Legs.option(old.size, delta, price);
+        _setPosition(account, id, old.size, Position(leg.size.toInt128(), leg.notional.toInt128()));
+        if (leg.cashDelta != 0) vault.addCash(account, leg.cashDelta);
+        return leg.received;
+    }
+
+    function _setPosition(address account, uint256 id, int256 oldSize, Position memory next) internal {
+        _positions[account][id] = next;
+        Series storage series_ = _series[id];
+        if (oldSize == 0 && next.size != 0) {
+            _holdings[account] |= 1 << id;
+            series_.openPositions += 1;
+        } else if (oldSize != 0 && next.size == 0) {
+            _holdings[account] &= ~(1 << id);
+            series_.openPositions -= 1;
+        }
+        uint256 longBefore = oldSize > 0 ? uint256(oldSize) : 0;
+        uint256 longAfter = next.size > 0 ? uint256(int256(next.size)) : 0;
+        series_.openInterest = (series_.openInterest + longAfter - longBefore).toUint128();
+    }
+
+    function _knownSeries(uint256 id) internal view returns (Series memory) {
+        if (id == 0 || id > seriesCount) revert UnknownSeries(id);
+        return _series[id];
+    }
+
+    function _risk(address account, bool mustBeFresh) internal view returns (Risk memory result) {
+        int256 cash = vault.cash(account);
+        result.equity = cash;
+        result.equityWithoutProfit = cash;
+        uint256 bits = _holdings[account];
+        for (uint256 id; bits != 0; (bits >>= 1, ++id)) {
+            if (bits & 1 == 1) _addPosition(result, id, _positions[account][id], mustBeFresh);
+        }
+    }
+
+    function _addPosition(Risk memory result, uint256 id, Position memory held, bool mustBeFresh) private view {
+        Series memory series_ = _series[id];
+        int256 price;
+        // Freshness is asked of every asset held, final series included: one rule, whatever the series' state.
+        if (mustBeFresh) (price,) = feed.freshPrice(series_.asset);
+        else (,, price) = feed.latest(series_.asset);
+
+        int256 value;
+        if (series_.isFinal) {
+            value = series_.kind == Kind.Future
+                ? Margin.futureValue(held.size, held.notional, series_.settlementPrice)
+                : Margin.optionValue(series_.kind, series_.strike, held.size, series_.settlementPrice);
+        } else if (series_.kind == Kind.Future) {
+            value = Margin.futureValue(held.size, held.notional, price);
+            result.initialMargin += Margin.futureRequirement(held.size, price, imBps);
+            result.maintenanceMargin += Margin.futureRequirement(held.size, price, mmBps);
+        } else {
+            (uint256 initial, uint256 maintenance) = Margin.optionRequirements(
+                series_.kind, series_.strike, held.size, price, optionImBps, optionMinImBps, optionMmBps
+            );
+            result.initialMargin += initial;
+            result.maintenanceMargin += maintenance;
+        }
+        result.equity += value;
+        if (value < 0) result.equityWithoutProfit += value;
+    }
+}

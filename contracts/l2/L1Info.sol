@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+/// @title What L2 knows of L1, and whether the sequencer is up
+/// @notice Written by the system transaction that opens every L2 block. It is also the uptime feed: status is derived
+/// from the gaps between those calls and voted on by nobody.
+/// @dev A predeploy: its code is placed by genesis, so its storage must start as zeros and its settings are immutables.
+contract L1Info {
+    /// @notice Somebody other than the depositor tried to write.
+    error NotDepositor(address caller);
+
+    /// @notice The sequencer went down (`up` false, at `startedAt`) or is up again since `startedAt` (seconds).
+    event UptimeChanged(bool up, uint64 startedAt);
+
+    /// @notice The only account that may write: the sender of system transactions, as on the OP Stack.
+    address public constant DEPOSITOR = 0xDeaDDEaDDeAdDeAdDEAdDEaddeAddEAdDEAd0001;
+
+    /// @notice What `startedAt` says while no restart has ever happened.
+    uint64 public constant UP_SINCE_GENESIS = 1;
+
+    /// @notice Seconds between two L2 blocks above which the chain is taken to have been down.
+    uint64 public immutable uptimeGap;
+
+    /// @notice Number of the newest L1 block L2 has seen.
+    uint64 public number;
+
+    /// @notice Timestamp of that L1 block, in seconds.
+    uint64 public timestamp;
+
+    /// @dev block.timestamp of the previous call; 0 before the first.
+    uint64 private _lastCall;
+
+    /// @dev 0 stands for UP_SINCE_GENESIS, so that genesis needs no storage.
+    uint64 private _startedAt;
+
+    /// @notice Hash of the newest L1 block L2 has seen.
+    bytes32 public hash;
+
+    bool private _isDown;
+
+    /// @param uptimeGap_ seconds between two L2 blocks above which the chain is taken to have been down
+    constructor(uint64 uptimeGap_) {
+        uptimeGap = uptimeGap_;
+    }
+
+    /// @notice Records the L1 origin of this L2 block and derives the sequencer's status.
+    /// @param number_ L1 block number
+    /// @param hash_ L1 block hash
+    /// @param timestamp_ L1 block timestamp, in seconds
+    /// @param auto_ true when this block was derived without a sequencer
+    function setL1Block(uint64 number_, bytes32 hash_, uint64 timestamp_, bool auto_) external {
+        if (msg.sender != DEPOSITOR) revert NotDepositor(msg.sender);
+        uint64 now_ = uint64(block.timestamp);
+        uint64 gap = _lastCall == 0 ? 0 : now_ - _lastCall;
+
+        number = number_;
+        timestamp = timestamp_;
+        _lastCall = now_;
+        hash = hash_;
+
+        if (auto_) {
+            if (!_isDown) {
+                _isDown = true;
+                emit UptimeChanged(false, now_);
+            }
+        } else if (_isDown || gap > uptimeGap) {
+            _isDown = false;
+            _startedAt = now_;
+            emit UptimeChanged(true, now_);
+        }
+    }
+
+    /// @notice Whether the sequencer is up.
+    function isUp() external view returns (bool) {
+        return !_isDown;
+    }
+
+    /// @notice Since when it is up, in seconds; `UP_SINCE_GENESIS` if it never restarted. Never 0.
+    function startedAt() external view returns (uint64) {
+        return _startedAt == 0 ? UP_SINCE_GENESIS : _startedAt;
+    }
+}
