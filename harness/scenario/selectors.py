@@ -13,7 +13,7 @@ from harness.scenario.errors import did_you_mean
 LEADER = "leader"          # stays a word: who leads is known only when the fault fires
 REST = "rest"
 GROUP_WORDS = ("all", LEADER, "majority", "minority", "one", REST)
-_INDEXED = re.compile(r"([a-z][a-z0-9-]*)\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
+_INDEXED = re.compile(r"([a-z](?:[a-z0-9-]*[a-z0-9])?)\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
 
 
 class UnknownRole(ValueError):
