@@ -12,6 +12,11 @@ from typing import Literal
 from harness.ports import LinkRule
 from harness.rollup.profile import Profile
 
+L1_CHAIN_ID = 900
+L2_CHAIN_ID = 901
+L1_GAS_LIMIT = 30_000_000
+"""What mainnet's limit was in the years the gas data comes from; a full frame costs 1.6 M."""
+
 RoleKind = Literal[
     "l1-builder", "l1-follower", "sequencer", "replica", "batcher", "reporter", "keeper", "maker", "trader", "admin"
 ]

@@ -1,0 +1,108 @@
+"""Building the next L2 block, and judging one that somebody else built, against this node's view of L1."""
+
+from __future__ import annotations
+
+from harness.plan import L2_CHAIN_ID
+from harness.roles.context import RoleContext
+from harness.roles.node import Node
+from harness.roles.recording import block_record
+from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, InvalidBlock
+from harness.rollup.origin import Stalled, Unknown, Wrong, judge, pick, seconds_too_early
+from harness.solidity.wallet import decode_transaction
+
+REBUILDS_MAX = 8
+"""Times a block is rebuilt without the transactions its node refused, before the view is given up."""
+
+
+class Builder:
+    """The leader's half (build) and the voter's half (refusal) of the same rules."""
+
+    def __init__(self, context: RoleContext, node: Node) -> None:
+        self.context = context
+        self.node = node
+        self._stalled = ""
+
+    async def build(self, parent: Hash, height: int) -> ExecutedBlock | None:
+        """A block on `parent` from the pool, executed here; None, with the reason recorded, when none can be built."""
+        derivation = self.node.derivation
+        if derivation is None:
+            self._stall("no L1 block has been seen yet")
+            return None
+        chain = self.node.chain
+        picked = pick(
+            chain.origin_of(parent, l1_genesis=self.node.l1_genesis),
+            derivation.l1,
+            parent_timestamp=chain.timestamp_of(parent),
+            now_s=self.context.clock.now() // 1_000_000_000,
+            confirmations=self.context.plan.profile.origin_confirmations_l1_blocks,
+            drift_s=self.context.plan.profile.timestamp_drift_s,
+        )
+        if isinstance(picked, Stalled):
+            self._stall(picked.reason)
+            return None
+        self._stalled = ""
+        ancestors = chain.uncommitted(parent)
+        used = [decode_transaction(raw) for block in ancestors for raw in block.inputs.transactions]
+        raws = chain.pool.select(used)
+        for _ in range(REBUILDS_MAX):
+            inputs = BlockInputs(
+                chain_id=L2_CHAIN_ID,
+                number=height,
+                parent=parent,
+                timestamp=picked.timestamp,
+                base_fee=0,
+                transactions=tuple(raws),
+                origin=picked.origin,
+            )
+            try:
+                block = await chain.execute(inputs)
+            except InvalidBlock as invalid:
+                raws = self._without(raws, invalid.missing)
+                continue
+            self.context.record.record("block", **block_record("l2", block, self.context.deployment))
+            return block
+        self._stall(f"block {height} could not be built in {REBUILDS_MAX} tries")
+        return None
+
+    def _without(self, raws: list[bytes], missing: tuple[int, ...]) -> list[bytes]:
+        """Drop what the node refused from the block and the pool; everything where it could not say."""
+        refused = [raws[index] for index in missing] if missing else raws
+        for raw in refused:
+            self.node.chain.pool.drop(decode_transaction(raw).hash)
+        return [raw for raw in raws if raw not in refused]
+
+    def _stall(self, reason: str) -> None:
+        """Record why no block can be built, once per reason: a stalled leader is asked again every view."""
+        if reason != self._stalled:
+            self._stalled = reason
+            self.context.record.record("stat", name="leader-stalled", reason=reason)
+
+    def refusal(self, inputs: BlockInputs) -> str | None:
+        """Why this node would not vote for a block it executed, or None to vote."""
+        derivation = self.node.derivation
+        if derivation is None or inputs.origin is None:
+            return "no L1 view to judge the origin by" if derivation is None else "no L1 origin"
+        chain = self.node.chain
+        verdict = judge(
+            chain.origin_of(inputs.parent, l1_genesis=self.node.l1_genesis),
+            derivation.l1,
+            parent_timestamp=chain.timestamp_of(inputs.parent),
+            timestamp=inputs.timestamp,
+            origin_number=inputs.origin.number,
+            origin_hash=inputs.origin.hash,
+            drift_s=self.context.plan.profile.timestamp_drift_s,
+        )
+        if isinstance(verdict, (Wrong, Unknown)):
+            return verdict.reason
+        if verdict.origin != inputs.origin:
+            return f"L1 origin {inputs.origin.number} has timestamp {verdict.origin.timestamp} here"
+        early = seconds_too_early(inputs.timestamp, now_s=self.context.clock.now() // 1_000_000_000)
+        return f"timestamp {inputs.timestamp} is {early} s too far ahead of my clock" if early else None
+
+    def may_pass_later(self, inputs: BlockInputs) -> bool:
+        """Whether waiting can change the refusal: an L1 block not seen yet, or a clock that will catch up."""
+        derivation = self.node.derivation
+        if derivation is None or inputs.origin is None:
+            return derivation is None
+        is_unseen = inputs.origin.number > derivation.l1.head.number
+        return is_unseen or seconds_too_early(inputs.timestamp, now_s=self.context.clock.now() // 1_000_000_000) > 0

@@ -1,0 +1,172 @@
+"""A user of the L2: signs, sends to its gateways, and knows when it does not know whether a write landed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.ports import Clock, Json, Network, PortError, Recorder, Refused
+from harness.rollup.blocks import Hash
+from harness.solidity.accounts import Account
+from harness.solidity.wallet import sign_transaction, transaction_hash
+
+L2_GAS_LIMIT = 3_000_000
+SUBMIT_ATTEMPTS_MAX = 3
+
+Phase = Literal["ok", "fail", "info"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a write ended: `ok` committed and succeeded, `fail` certainly had no effect, `info` may still land."""
+
+    phase: Phase
+    reason: str = ""
+    transaction: str | None = None
+    block: int | None = None
+
+    def detail(self) -> dict[str, Json]:
+        return {"tx": self.transaction, "block": self.block, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a read returned, and the block it was read at."""
+
+    data: bytes
+    number: int
+    hash: Hash
+    timestamp: int
+
+
+class ChainClient:
+    """One account's connection to the L2. Writes are sequential: the next waits for the outcome of the one before."""
+
+    def __init__(
+        self,
+        network: Network,
+        clock: Clock,
+        record: Recorder,
+        *,
+        account: Account,
+        chain_id: int,
+        gateways: Sequence[str],
+        patience_s: float = 4.0,
+    ) -> None:
+        self.network = network
+        self.clock = clock
+        self.account = account
+        self.gateways = tuple(gateways)
+        self._record = record
+        self._chain_id = chain_id
+        self._patience_s = patience_s
+        self._nonce: int | None = None
+        """Next nonce, or None when it must be asked for: at the start, and after an outcome that is not known."""
+
+    async def read(self, to: str, data: bytes, *, label: str = "unsafe", timeout: float = 1.0) -> View:
+        """Evaluate a call at a gateway's head of that label; the first gateway that answers.
+
+        Raises:
+            Unreachable: no gateway answered. Refused: the call reverted.
+        """
+        payload = {"to": to, "data": data.hex(), "label": label}
+        reply = await self._ask("call", payload, timeout=timeout)
+        return View(bytes.fromhex(reply["result"]), reply["number"], Hash(reply["hash"]), reply["timestamp"])
+
+    async def send(self, to: str, data: bytes, *, gas: int = L2_GAS_LIMIT) -> Outcome:
+        """Sign, submit and wait until committed. Never raises for what the network does: that is the outcome."""
+        return (await self.send_all([(to, data)], gas=gas))[0]
+
+    async def send_all(self, calls: Sequence[tuple[str, bytes]], *, gas: int = L2_GAS_LIMIT) -> list[Outcome]:
+        """Send several writes at once, under consecutive nonces; outcomes in the order of `calls`."""
+        try:
+            nonce = await self._next_nonce()
+        except PortError as error:
+            return [Outcome("fail", f"not sent: no gateway answered for a nonce ({error})")] * len(calls)
+        self._nonce = None
+        async with asyncio.TaskGroup() as deliveries:
+            tasks = [
+                deliveries.create_task(
+                    self._deliver(
+                        sign_transaction(
+                            self.account.key,
+                            chain_id=self._chain_id,
+                            nonce=nonce + offset,
+                            to=to,
+                            data=data,
+                            gas=gas,
+                        )
+                    )
+                )
+                for offset, (to, data) in enumerate(calls)
+            ]
+        outcomes = [task.result() for task in tasks]
+        if all(outcome.block is not None for outcome in outcomes):
+            self._nonce = nonce + len(calls)
+        return outcomes
+
+    async def _deliver(self, raw: bytes) -> Outcome:
+        """Offer one signed transaction to the gateways in turn until one reports it committed.
+
+        The same signed bytes go to each, so the write lands at most once.
+        """
+        name = transaction_hash(raw)
+        reason = ""
+        was_taken = False
+        for attempt in range(SUBMIT_ATTEMPTS_MAX):
+            gateway = self.gateways[attempt % len(self.gateways)]
+            payload = {"raw": raw.hex(), "wait": self._patience_s}
+            try:
+                reply = await self.network.request(gateway, "tx", payload, timeout=self._patience_s + 0.5)
+            except Refused as refused:
+                reason = str(refused.args[0])
+                continue
+            except PortError as error:
+                was_taken = True  # the request may have arrived
+                reason = str(error)
+                continue
+            if reply.get("pending"):
+                was_taken = True
+                reason = f"{gateway} holds it, not committed yet"
+                continue
+            phase: Phase = "ok" if reply["ok"] else "fail"
+            return Outcome(phase, str(reply["error"] or ""), name, int(reply["block"]))
+        if was_taken:
+            return Outcome("info", f"no receipt after {SUBMIT_ATTEMPTS_MAX} tries: {reason}", name)
+        return Outcome("fail", f"refused: {reason}", name)
+
+    async def operate(self, id: str, action: str, args: Json, to: str, data: bytes) -> Outcome:
+        """`send`, written into the history as an operation: invoked, then ok, failed or indeterminate."""
+        self.invoke(id, action, args)
+        outcome = await self.send(to, data)
+        self.conclude(id, action, outcome)
+        return outcome
+
+    def invoke(self, id: str, action: str, args: Json) -> None:
+        self._record.record("op", id=id, client=self.network.name, action=action, phase="invoke", args=args)
+
+    def conclude(self, id: str, action: str, outcome: Outcome) -> None:
+        self._record.record(
+            "op", id=id, client=self.network.name, action=action, phase=outcome.phase, detail=outcome.detail()
+        )
+
+    async def _next_nonce(self) -> int:
+        if self._nonce is not None:
+            return self._nonce
+        reply = await self._ask("nonce", {"address": self.account.address}, timeout=1.0)
+        return int(reply["nonce"])
+
+    async def _ask(self, kind: str, payload: Json, *, timeout: float) -> Json:
+        """The first answer among the gateways, in order of preference."""
+        last: PortError | None = None
+        for gateway in self.gateways:
+            try:
+                return await self.network.request(gateway, kind, payload, timeout=timeout)
+            except Refused:
+                raise
+            except PortError as error:
+                last = error
+        assert last is not None, "a client has at least one gateway"
+        raise last

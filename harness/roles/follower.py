@@ -1,0 +1,61 @@
+"""An L2 node's reading of L1: pages of blocks from its L1 node, with the inbox frames derivation wants."""
+
+from __future__ import annotations
+
+from harness.plan import L1_CHAIN_ID
+from harness.ports import Json
+from harness.roles.context import RoleContext
+from harness.roles.wire import WireError, inputs_from_json, parse_hash
+from harness.rollup.blocks import BlockInputs, Hash
+from harness.rollup.derivation import L1Block
+from harness.solidity.exchange import decode_inbox_frame
+from harness.solidity.wallet import decode_transaction
+
+L1_TIMEOUT_S = 1.0
+
+
+class L1Source:
+    """Reads blocks from the L1 node the plan assigned; the link to it is what a view-lag fault delays."""
+
+    def __init__(self, context: RoleContext) -> None:
+        assert context.spec.l1 is not None, "an L2 node reads an L1 node"
+        self._context = context
+        self._l1 = context.spec.l1
+        self._inbox = context.deployment["batch_inbox"]
+        self._genesis: Hash | None = None
+
+    async def genesis_hash(self) -> Hash:
+        """Hash of L1 block 0, asked for once. Raises `PortError` while L1 is out of reach."""
+        if self._genesis is None:
+            self._genesis = parse_hash((await self._page(1))["genesis"])
+        return self._genesis
+
+    async def blocks_from(self, number: int) -> list[L1Block]:
+        """The next page of L1 blocks from a height on, oldest first; empty when there is none yet."""
+        blocks: list[L1Block] = []
+        for item in (await self._page(number))["blocks"]:
+            inputs = inputs_from_json(item["inputs"])
+            if inputs.chain_id != L1_CHAIN_ID:
+                raise WireError(f"L1 block {inputs.number} is of chain {inputs.chain_id}, not {L1_CHAIN_ID}")
+            blocks.append(
+                L1Block(
+                    number=inputs.number,
+                    hash=parse_hash(item["hash"]),
+                    parent=inputs.parent,
+                    timestamp=inputs.timestamp,
+                    inbox=tuple(self._frames(inputs)),
+                )
+            )
+        return blocks
+
+    async def _page(self, number: int) -> Json:
+        return await self._context.network.request(self._l1, "l1_blocks", {"from": number}, timeout=L1_TIMEOUT_S)
+
+    def _frames(self, inputs: BlockInputs) -> list[tuple[str, bytes]]:
+        """(sender, frame) of each transaction to the inbox, in block order."""
+        frames: list[tuple[str, bytes]] = []
+        for raw in inputs.transactions:
+            transaction = decode_transaction(raw)
+            if transaction.to == self._inbox and (frame := decode_inbox_frame(transaction.data)) is not None:
+                frames.append((transaction.sender, frame))
+        return frames

@@ -1,0 +1,157 @@
+"""A node's service to its clients: submit and wait, read at a label, nonces and receipts."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from harness.ports import Json, Refused
+from harness.roles.chain import Chain
+from harness.roles.context import RoleContext
+from harness.roles.mempool import Rejected
+from harness.rollup.blocks import ExecutedBlock, Hash, Receipt
+from harness.rollup.heads import Label
+from harness.solidity.exchange import explain_revert
+from harness.solidity.wallet import decode_transaction
+
+WAIT_S_MAX = 30.0
+WAITERS_MAX = 5_000
+LABELS = {label.word: label for label in Label}
+
+
+@dataclass(frozen=True, slots=True)
+class Included:
+    """Where a committed transaction is, and how it went."""
+
+    number: int
+    hash: Hash
+    receipt: Receipt
+
+
+class Gateway:
+    """Answers what clients ask of one node; writes go into its pool and to the sequencers it gossips with."""
+
+    def __init__(self, context: RoleContext, chain: Chain) -> None:
+        self.context = context
+        self.chain = chain
+        self._gossip = [s.name for s in context.plan.of_kind("sequencer") if s.name != context.name]
+        self._included: dict[str, Included] = {}
+        self._waiters: dict[str, list[asyncio.Future[Included]]] = {}
+        self._waiting = 0
+
+    def on_committed(self, block: ExecutedBlock) -> None:
+        """Remember where its transactions are and wake whoever waits for one."""
+        for receipt in block.receipts:
+            included = Included(block.number, block.hash, receipt)
+            self._included[receipt.transaction_hash] = included
+            for waiter in self._waiters.pop(receipt.transaction_hash, ()):
+                if not waiter.done():
+                    waiter.set_result(included)
+
+    async def answer(self, kind: str, payload: Json) -> Json:
+        match kind:
+            case "tx":
+                return await self._submit(bytes.fromhex(payload["raw"]), wait=float(payload.get("wait", 0)))
+            case "gossip":
+                self._admit(bytes.fromhex(payload["raw"]), gossip=False)
+                return None
+            case "call":
+                return await self._call(payload)
+            case "nonce":
+                address = str(payload["address"]).lower()
+                return {"nonce": self.chain.pool.next_nonce(address)}
+            case "receipt":
+                included = self._included.get(str(payload["hash"]))
+                return None if included is None else await self._receipt(included)
+            case _:
+                raise Refused(f"an L2 node does not answer {kind!r}")
+
+    async def _submit(self, raw: bytes, *, wait: float) -> Json:
+        name = self._admit(raw, gossip=True)
+        included = self._included.get(name)
+        if included is None and wait > 0:
+            included = await self._wait_for_inclusion(name, min(wait, WAIT_S_MAX))
+        return {"hash": name, "pending": True} if included is None else await self._receipt(included)
+
+    def _admit(self, raw: bytes, *, gossip: bool) -> str:
+        """Put a transaction into the pool and, when it is new here, pass it on. Returns its hash.
+
+        Raises:
+            Refused: the pool rejects it (see `Mempool.add`).
+        """
+        try:
+            name = decode_transaction(raw).hash
+            if name in self._included:
+                return name
+            is_new = name not in self.chain.pool
+            self.chain.pool.add(raw)
+        except (Rejected, ValueError) as error:
+            raise Refused(str(error)) from error
+        if gossip and is_new:
+            message = {"raw": raw.hex()}
+            for peer in self._gossip:
+                self.context.network.send(peer, "gossip", message)
+        return name
+
+    async def _wait_for_inclusion(self, name: str, seconds: float) -> Included | None:
+        if self._waiting >= WAITERS_MAX:
+            raise Refused(f"{self._waiting} clients are waiting here already; try another gateway")
+        waiter: asyncio.Future[Included] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(name, []).append(waiter)
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(seconds):
+                return await waiter
+        except TimeoutError:
+            return None
+        finally:
+            self._waiting -= 1
+            waiters = self._waiters.get(name)
+            if waiters is not None:
+                waiters.remove(waiter)
+                if not waiters:
+                    del self._waiters[name]
+
+    async def _receipt(self, included: Included) -> Json:
+        receipt = included.receipt
+        error = None if receipt.succeeded else await self._explain(included)
+        return {
+            "hash": receipt.transaction_hash,
+            "ok": receipt.succeeded,
+            "block": included.number,
+            "block_hash": included.hash,
+            "gas": receipt.gas_used,
+            "error": error,
+        }
+
+    async def _explain(self, included: Included) -> str:
+        """Why a transaction reverted: it is called again on the state before its block, which is a good guess."""
+        block = self.chain.get(included.hash)
+        assert block is not None
+        position = [r.transaction_hash for r in block.receipts].index(included.receipt.transaction_hash)
+        transaction = decode_transaction(block.inputs.transactions[position])
+        if transaction.to is None:
+            return "reverted"
+        try:
+            await self.chain.engine.call(
+                transaction.to, transaction.data, at=block.inputs.parent, sender=transaction.sender
+            )
+        except Refused as refused:
+            return explain_revert(bytes.fromhex(str(refused.args[0]).removeprefix("0x")))
+        return "reverted behind the transactions before it in the block"
+
+    async def _call(self, payload: Json) -> Json:
+        label = LABELS.get(str(payload.get("label", "unsafe")))
+        if label is None:
+            raise Refused(f"unknown label {payload['label']!r}; expected one of {', '.join(LABELS)}")
+        head = self.chain.heads.at(label)
+        result = await self.chain.engine.call(
+            str(payload["to"]), bytes.fromhex(payload["data"]), at=head.hash, sender=payload.get("sender")
+        )
+        return {
+            "result": result.hex(),
+            "number": head.number,
+            "hash": head.hash,
+            "timestamp": self.chain.timestamp_of(head.hash),
+        }
+

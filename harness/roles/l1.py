@@ -1,0 +1,214 @@
+"""The settlement chain: one builder that owns the mempool and the fee schedule, and followers that re-execute it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.plan import L1_CHAIN_ID, L1_GAS_LIMIT, Knot
+from harness.ports import Json, PortError, Refused
+from harness.roles.context import RoleContext
+from harness.roles.mempool import Mempool, Rejected
+from harness.roles.recording import block_record
+from harness.roles.wire import inputs_from_json, inputs_to_json
+from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, InvalidBlock
+from harness.solidity.wallet import decode_transaction
+
+BLOCKS_PER_REPLY_MAX = 64
+JOURNAL = "l1_journal"
+
+
+class L1Chain:
+    """The L1 blocks one node holds, by height; the journal in its store is the truth after a crash."""
+
+    def __init__(self, context: RoleContext) -> None:
+        assert context.engine is not None, "an L1 role runs on an engine"
+        self.context = context
+        self.engine = context.engine
+        self.blocks: list[ExecutedBlock] = []
+        self.pool = Mempool(chain_id=L1_CHAIN_ID, gas_limit=L1_GAS_LIMIT)
+
+    @property
+    def tip_hash(self) -> Hash:
+        return self.blocks[-1].hash if self.blocks else self.engine.genesis_hash
+
+    @property
+    def height(self) -> int:
+        return len(self.blocks)
+
+    @property
+    def tip_timestamp(self) -> int:
+        return self.blocks[-1].inputs.timestamp if self.blocks else self.context.genesis_timestamp
+
+    async def recover(self) -> None:
+        """Replay the journal into the engine; rows that do not execute any more are dropped from there on."""
+        rows = [inputs_from_json(row) for _, row in self.context.store.scan(JOURNAL)]
+        for block in await self.engine.replay(rows):
+            self._adopt(block)
+        for number in range(self.height + 1, len(rows) + 1):
+            self.context.store.delete(JOURNAL, f"{number:010d}")
+        self.context.store.flush()
+
+    async def append(self, inputs: BlockInputs) -> ExecutedBlock:
+        """Execute the next block, make it durable, then hold it. Raises what `Engine.execute` raises."""
+        block = await self.engine.execute(inputs)
+        self.context.store.put(JOURNAL, f"{inputs.number:010d}", inputs_to_json(inputs))
+        self.context.store.flush()
+        self._adopt(block)
+        return block
+
+    def _adopt(self, block: ExecutedBlock) -> None:
+        self.blocks.append(block)
+        self.pool.commit(decode_transaction(raw) for raw in block.inputs.transactions)
+
+    async def answer(self, kind: str, payload: Json) -> Json:
+        """The read side every L1 node serves, and `l1_submit` on the builder's pool."""
+        match kind:
+            case "l1_blocks":
+                start = max(1, int(payload["from"]))
+                page = self.blocks[start - 1 : start - 1 + BLOCKS_PER_REPLY_MAX]
+                return {
+                    "height": self.height,
+                    "genesis": self.engine.genesis_hash,
+                    "blocks": [{"hash": b.hash, "inputs": inputs_to_json(b.inputs)} for b in page],
+                }
+            case "l1_nonce":
+                return {"nonce": self.pool.nonces.get(str(payload["address"]).lower(), 0), "height": self.height}
+            case _:
+                raise Refused(f"an L1 node does not answer {kind!r}")
+
+
+class L1Builder:
+    """Builds a block every T1 from its mempool, at the base fee the plan schedules for that moment."""
+
+    def __init__(self, context: RoleContext) -> None:
+        self.context = context
+        self.chain = L1Chain(context)
+
+    async def run(self) -> None:
+        await self.chain.recover()
+        self.context.network.serve(self._handle)
+        interval_ns = int(self.context.plan.profile.l1_block_ms) * 1_000_000
+        clock = self.context.clock
+        due = clock.monotonic() + interval_ns
+        while True:
+            await clock.sleep((due - clock.monotonic()) / 1e9)
+            await self._build()
+            # A builder that was paused resumes its cadence; it does not fire the blocks it missed.
+            due = max(due + interval_ns, clock.monotonic() + interval_ns // 10)
+
+    async def _build(self) -> None:
+        base_fee = scheduled_value(self.context.plan.l1_base_fee, self.context.clock.monotonic())
+        chain = self.chain
+        candidates = chain.pool.select(base_fee=base_fee)
+        while True:
+            inputs = BlockInputs(
+                chain_id=chain.pool.chain_id,
+                number=chain.height + 1,
+                parent=chain.tip_hash,
+                timestamp=max(chain.tip_timestamp, self.context.clock.now() // 1_000_000_000),
+                base_fee=base_fee,
+                transactions=tuple(candidates),
+            )
+            try:
+                block = await chain.append(inputs)
+                break
+            except InvalidBlock as invalid:
+                kept = without_missing(candidates, invalid.missing)
+                for raw in candidates:
+                    if raw not in kept:
+                        chain.pool.drop(decode_transaction(raw).hash)
+                candidates = kept
+        self.context.record.record("block", **block_record("l1", block, self.context.deployment))
+        announcement = {"height": block.number}
+        for follower in self.context.plan.of_kind("l1-follower"):
+            self.context.network.send(follower.name, "l1_announce", announcement)
+
+    async def _handle(self, sender: str, kind: str, payload: Json) -> Json:
+        if kind == "l1_submit":
+            try:
+                return {"hash": self.chain.pool.add(bytes.fromhex(payload["raw"])).hash}
+            except Rejected as rejected:
+                raise Refused(rejected.args[0]) from rejected
+        if kind == "l1_fee":
+            plan = self.context.plan.l1_base_fee
+            return {"base_fee": scheduled_value(plan, self.context.clock.monotonic())}
+        return await self.chain.answer(kind, payload)
+
+
+class L1Follower:
+    """Re-executes the builder's blocks on its own node, so that different L2 nodes can see different L1s."""
+
+    def __init__(self, context: RoleContext) -> None:
+        self.context = context
+        self.chain = L1Chain(context)
+        self._news = asyncio.Event()
+
+    async def run(self) -> None:
+        await self.chain.recover()
+        self.context.network.serve(self._handle)
+        builder = self.context.plan.of_kind("l1-builder")[0].name
+        interval = self.context.plan.profile.l1_block_ms / 1000
+        while True:
+            await wait_for_news(self._news, interval)
+            try:
+                await self._catch_up(builder, timeout=interval)
+            except PortError:
+                continue  # the builder is out of reach: this follower lags, which is what its readers then see
+
+    async def _catch_up(self, builder: str, *, timeout: float) -> None:
+        while True:
+            request = {"from": self.chain.height + 1}
+            reply = await self.context.network.request(builder, "l1_blocks", request, timeout=timeout)
+            for item in reply["blocks"]:
+                block = await self.chain.append(inputs_from_json(item["inputs"]))
+                if block.hash != item["hash"]:
+                    self.context.record.record(
+                        "problem",
+                        what="l1 divergence",
+                        detail=f"block {block.number}: builder says {item['hash']}, executed {block.hash}",
+                        fatal=True,
+                    )
+            if self.chain.height >= reply["height"] or not reply["blocks"]:
+                return
+
+    async def _handle(self, sender: str, kind: str, payload: Json) -> Json:
+        if kind == "l1_announce":
+            self._news.set()
+            return None
+        if kind in ("l1_submit", "l1_fee"):
+            builder = self.context.plan.of_kind("l1-builder")[0].name
+            return await self.context.network.request(builder, kind, payload, timeout=2.0)
+        return await self.chain.answer(kind, payload)
+
+
+def scheduled_value(path: Sequence[Knot], now_ns: int) -> int:
+    """The value of a step path at a time: that of the last knot not after it (the first knot's before any)."""
+    value = path[0].value
+    for knot in path:
+        if knot.at_ns > now_ns:
+            break
+        value = knot.value
+    return value
+
+
+def without_missing(candidates: list[bytes], missing: Sequence[int]) -> list[bytes]:
+    """The candidates a node did take; all are dropped when it could not say which it refused."""
+    refused = dict.fromkeys(missing)
+    return [raw for index, raw in enumerate(candidates) if index not in refused] if refused else []
+
+
+async def wait_for_news(news: asyncio.Event, seconds: float) -> None:
+    """Return when `news` is set or the time is over, whichever is first, with `news` cleared."""
+    try:
+        async with asyncio.timeout(seconds):
+            await news.wait()
+    except TimeoutError:
+        pass
+    news.clear()
+
+
+def l1_block_from_json(item: Mapping[str, Any]) -> tuple[Hash, BlockInputs]:
+    """One element of an `l1_blocks` reply."""
+    return Hash(str(item["hash"])), inputs_from_json(item["inputs"])

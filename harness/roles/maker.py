@@ -1,0 +1,162 @@
+"""The market maker: quotes every listed series on request around the index it last saw.
+
+Its view ages with its link to the chain, so latency shows up as stale quotes; a quote it signed stays binding until
+its deadline.
+"""
+
+from __future__ import annotations
+
+from math import isqrt
+
+from harness.plan import L2_CHAIN_ID, Product
+from harness.ports import Json, PortError, Refused
+from harness.roles.admin import series_id
+from harness.roles.client import ChainClient
+from harness.roles.context import RoleContext
+from harness.roles.market import WAD
+from harness.solidity.accounts import account
+from harness.solidity.exchange import decode_latest, encode_deposit, encode_latest
+from harness.solidity.wallet import Quote, sign_quote
+
+HALF_SPREAD_BPS = 10
+BPS = 10_000
+QUOTE_LIFETIME_S = 5
+NONCES = "nonces"
+NONCE_RESERVE = 64
+"""Nonces are reserved this many at a time, so that a crash never signs one twice and not every quote is flushed."""
+TIME_VALUE_BPS = 400
+"""At-the-money premium of a freshly listed option, in bps of the index; it fades with the root of the time left."""
+DEPOSIT_NATIVE = 50_000_000 * 10**6
+
+
+def premium(product: Product, *, index: int, remaining_s: int, half_spread_bps: int) -> int:
+    """An option's price per unit: intrinsic value plus a time value that is largest at the money; never negative."""
+    if product.kind == "call":
+        intrinsic, most = max(index - product.strike_wad, 0), index
+    else:
+        intrinsic, most = max(product.strike_wad - index, 0), product.strike_wad
+    root = isqrt(max(remaining_s, 0) * BPS * BPS // max(product.expires_s, 1))
+    at_the_money = index * TIME_VALUE_BPS * root // (BPS * BPS)
+    distance = abs(index - product.strike_wad)
+    time_value = max(at_the_money - at_the_money * 4 * distance // max(index, 1), 0)
+    price = intrinsic + time_value
+    return min(max(price + price * half_spread_bps // BPS, 0), most)
+
+
+class Maker:
+    """Answers `quote` requests; everything else it does is keep its price fresh."""
+
+    def __init__(self, context: RoleContext) -> None:
+        self.context = context
+        assert context.spec.account is not None, "the maker signs with an account"
+        self.account = account(context.spec.account)
+        self.client = ChainClient(
+            context.network,
+            context.clock,
+            context.record,
+            account=self.account,
+            chain_id=L2_CHAIN_ID,
+            gateways=context.spec.gateways,
+        )
+        self.products = {p.id: p for p in context.plan.products}
+        self._index: dict[str, tuple[int, int]] = {}
+        """Asset → (price, its timestamp) as last read."""
+        self._nonce = 0
+        self._reserved = 0
+
+    async def run(self) -> None:
+        stored = self.context.store.get(NONCES, "reserved")
+        self._nonce = self._reserved = int(stored or 0)
+        self.context.network.serve(self._handle)
+        if stored is None:
+            await self.client.operate(
+                f"{self.context.name}/deposit",
+                "deposit",
+                {"amount": str(DEPOSIT_NATIVE)},
+                self.context.deployment["vault"],
+                encode_deposit(DEPOSIT_NATIVE),
+            )
+        interval = self.context.plan.profile.l2_block_ms / 1000
+        while True:
+            for asset, _ in self.context.plan.markets:
+                try:
+                    view = await self.client.read(
+                        self.context.deployment["price_feed"], encode_latest(asset), timeout=interval
+                    )
+                except PortError:
+                    continue
+                latest = decode_latest(view.data)
+                if latest.timestamp:
+                    self._index[asset] = (latest.price, latest.timestamp)
+            await self.context.clock.sleep(interval)
+
+    async def _handle(self, sender: str, kind: str, payload: Json) -> Json:
+        if kind != "quote":
+            raise Refused(f"a maker does not answer {kind!r}")
+        product = self.products.get(str(payload["product"]))
+        size = int(payload["size"])
+        if product is None or size == 0:
+            raise Refused(f"no quote for {size} of {payload['product']!r}")
+        now_s = self.context.clock.now() // 1_000_000_000
+        expiry = self.context.genesis_timestamp + product.expires_s
+        held = self._index.get(product.underlying)
+        if held is None or now_s - held[1] > self.context.plan.venue.max_price_age_s:
+            raise Refused("my price is stale")
+        if now_s >= expiry:
+            raise Refused(f"{product.id} has expired")
+        side = 1 if size > 0 else -1
+        if product.kind == "future":
+            price = held[0] + side * held[0] * HALF_SPREAD_BPS // BPS
+        else:
+            price = premium(
+                product, index=held[0], remaining_s=expiry - now_s, half_spread_bps=side * HALF_SPREAD_BPS
+            )
+        quote = Quote(
+            maker=self.account.address,
+            series_id=series_id(self.context, product.id),
+            price=price,
+            size=size,
+            deadline=now_s + QUOTE_LIFETIME_S,
+            nonce=self._take_nonce(),
+        )
+        signature = sign_quote(
+            self.account.key,
+            quote,
+            chain_id=L2_CHAIN_ID,
+            clearing_house=self.context.deployment["clearing_house"],
+        )
+        return {
+            "maker": quote.maker,
+            "series": quote.series_id,
+            "price": str(quote.price),
+            "size": str(quote.size),
+            "deadline": quote.deadline,
+            "nonce": quote.nonce,
+            "signature": signature.hex(),
+        }
+
+    def _take_nonce(self) -> int:
+        if self._nonce >= self._reserved:
+            self._reserved = self._nonce + NONCE_RESERVE
+            self.context.store.put(NONCES, "reserved", self._reserved)
+            self.context.store.flush()
+        self._nonce += 1
+        return self._nonce - 1
+
+
+def quote_from_json(payload: Json) -> tuple[Quote, bytes]:
+    """A maker's answer as the quote and its signature."""
+    quote = Quote(
+        maker=str(payload["maker"]),
+        series_id=int(payload["series"]),
+        price=int(payload["price"]),
+        size=int(payload["size"]),
+        deadline=int(payload["deadline"]),
+        nonce=int(payload["nonce"]),
+    )
+    return quote, bytes.fromhex(payload["signature"])
+
+
+def notional_size(notional: int, price: int) -> int:
+    """Units of underlying worth `notional` at `price`, floored; both 1e18."""
+    return notional * WAD // price

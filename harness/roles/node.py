@@ -1,0 +1,219 @@
+"""What every L2 node does: execute, journal, follow L1, derive, hold its head labels and answer its clients.
+
+Sequencers and replicas are nodes that learn of committed blocks in different ways; everything after that is here.
+The journal in the store is the truth: after a crash the node replays it into its engine and goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from harness.consensus.messages import Certificate, certificate_from_json, to_json
+from harness.plan import L2_CHAIN_ID
+from harness.ports import Json, PortError
+from harness.roles.chain import Chain
+from harness.roles.context import RoleContext
+from harness.roles.follower import L1Source
+from harness.roles.gateway import Gateway
+from harness.roles.observer import Observer
+from harness.roles.validators import ValidatorSet
+from harness.roles.wire import inputs_from_json, inputs_to_json, parse_hash
+from harness.rollup.acceptance import DerivationRules, SafeBlock
+from harness.rollup.blocks import ZERO_HASH, BlockInputs, ExecutedBlock, Hash, InvalidBlock
+from harness.rollup.derivation import Derivation, DerivationError
+from harness.rollup.heads import Label
+
+DERIVATION = "derivation"
+BLOCKS_PER_REPLY_MAX = 100
+SYNC_TIMEOUT_S = 1.0
+
+
+class Node:
+    """The common half of a sequencer and a replica."""
+
+    def __init__(self, context: RoleContext) -> None:
+        self.context = context
+        self.validators = ValidatorSet.of(context.plan, chain_id=L2_CHAIN_ID)
+        self.chain = Chain(context)
+        self.gateway = Gateway(context, self.chain)
+        self.l1 = L1Source(context)
+        is_observer = context.name == observer_of(context)
+        self.observer = Observer(context, self.chain, self.validators) if is_observer else None
+        self.l1_genesis = ZERO_HASH
+        """Hash of L1 block 0; known once `derivation` is."""
+        self.derivation: Derivation | None = None
+        self._certificates: dict[int, Certificate] = {}
+        """Height → the certificate that finalizes exactly that block, where this node holds one."""
+
+    # -- life
+
+    async def recover(self) -> None:
+        """Replay the journal, restore labels and certificates, and pick up derivation where it was stored."""
+        await self.chain.recover()
+        for _, row in self.context.store.scan("certificates"):
+            certificate = certificate_from_json(row)
+            if certificate.height <= self.chain.heads.committed.number:
+                self._certificates[certificate.height] = certificate
+
+    async def derive_forever(self) -> None:
+        """Follow L1 at a quarter of its block time and move the safe and finalized labels by what it carries."""
+        interval = self.context.plan.profile.l1_block_ms / 4000
+        while True:
+            with suppress(PortError):  # L1 out of reach: the labels stay where they are, which is what is true
+                await self._derive()
+            await self.context.clock.sleep(interval)
+
+    async def _derive(self) -> None:
+        if self.derivation is None:
+            self.l1_genesis = await self.l1.genesis_hash()
+            self.derivation = self._start_derivation(self.l1_genesis)
+        derivation = self.derivation
+        for block in await self.l1.blocks_from(derivation.l1_head.number + 1):
+            derivation.feed(block)
+            await self._drain(derivation)
+            self._label(Label.FINALIZED, derivation.finalized(derivation.l1_head.number))
+            self.context.store.put(DERIVATION, "state", derivation.to_json())
+
+    def _start_derivation(self, l1_genesis: Hash) -> Derivation:
+        rules = DerivationRules.of(
+            self.context.plan.profile, chain_id=L2_CHAIN_ID, senders=self.validators.batch_senders
+        )
+        stored = self.context.store.get(DERIVATION, "state")
+        if stored is not None:
+            try:
+                return Derivation.from_json(rules, stored, verify_finalization=self.validators.verify_finalization)
+            except DerivationError:
+                self.context.record.record("problem", what="stored derivation unreadable", detail="derived again")
+        anchor = self.chain.anchor(l1_genesis)
+        genesis = SafeBlock(0, self.chain.genesis_hash, self.context.genesis_timestamp, anchor, 0)
+        return Derivation(rules, genesis, verify_finalization=self.validators.verify_finalization)
+
+    async def _drain(self, derivation: Derivation) -> None:
+        while (derived := derivation.next()) is not None:
+            held = self.chain.get(derived.expected_hash)
+            if held is None or not derived.is_confirmed_by(held):
+                try:
+                    held = await self.chain.execute(derived.inputs)
+                except InvalidBlock as invalid:
+                    derivation.on_invalid(derived.inputs.number, str(invalid))
+                    continue
+            for safe in derivation.on_executed(derived.inputs.number, held.hash):
+                self._label(Label.SAFE, safe)
+
+    def _label(self, label: Label, block: SafeBlock) -> None:
+        """Move safe or finalized; a block this node had not committed yet is committed by being safe."""
+        if block.number <= self.chain.heads.at(label).number:
+            return
+        if block.number > self.chain.heads.committed.number:
+            self.committed(block.hash, None)
+        self.chain.advance(label, block.hash)
+
+    # -- committing
+
+    def committed(self, tip: Hash, certificate: Certificate | None) -> None:
+        """The set finalized `tip` (held and executed): move the label over every block up to it, and tell everyone.
+
+        Rows are put and not flushed: the caller flushes once, when everything it knows is put.
+
+        Raises:
+            Divergence: `tip` does not stand on the committed head.
+        """
+        for block in self.chain.commit(tip):
+            exact = certificate if certificate is not None and certificate.height == block.number else None
+            if exact is not None:
+                self._certificates[block.number] = exact
+                self.context.store.put("certificates", f"{block.number:012d}", to_json(exact))
+            self.gateway.on_committed(block)
+            if self.observer is not None:
+                self.observer.on_committed(block, certificate)
+
+    def certificate_at(self, height: int) -> Certificate | None:
+        """The certificate that finalizes exactly the committed block of a height, where this node holds one."""
+        return self._certificates.get(height)
+
+    async def adopt(self, items: Sequence[Json], certificate: Certificate | None) -> bool:
+        """Execute blocks a peer sent, check them against the certificate and commit them; False if a gap remains.
+
+        Raises:
+            Divergence: certified blocks execute to another hash here, which must never happen.
+        """
+        if certificate is None or not self.validators.verify(certificate):
+            return False
+        chain: list[ExecutedBlock] = []
+        for item in items:
+            inputs, name = inputs_from_json(item["inputs"]), parse_hash(item["hash"])
+            if inputs.number <= self.chain.heads.committed.number:
+                continue
+            if not chain and inputs.parent != self.chain.heads.committed.hash and self.chain.get(inputs.parent) is None:
+                return False
+            block = await self.execute_certified(inputs, name)
+            if block is None:
+                return False
+            chain.append(block)
+        tip = self.chain.get(certificate.block_hash)
+        if tip is None or tip.number <= self.chain.heads.committed.number:
+            return tip is not None
+        self.committed(tip.hash, certificate)
+        self.context.store.flush()
+        return True
+
+    async def execute_certified(self, inputs: BlockInputs, name: Hash) -> ExecutedBlock | None:
+        """Execute a block said to have this hash; None (and a recorded problem) when it has another."""
+        held = self.chain.get(name)
+        if held is not None:
+            return held
+        try:
+            block = await self.chain.execute(inputs)
+        except InvalidBlock as invalid:
+            self._diverged(inputs, name, str(invalid))
+            return None
+        if block.hash != name:
+            self._diverged(inputs, name, f"executed to {block.hash}")
+            return None
+        return block
+
+    def _diverged(self, inputs: BlockInputs, name: Hash, detail: str) -> None:
+        self.context.record.record("problem", what=f"block {inputs.number} is not {name} here", detail=detail)
+
+    async def fetch_committed(self, peer: str) -> bool:
+        """Ask a peer for what it committed above this node's head, page by page; True when level with it."""
+        while True:
+            request = {"from": self.chain.heads.committed.number + 1}
+            reply = await self.context.network.request(peer, "blocks", request, timeout=SYNC_TIMEOUT_S)
+            if not reply["blocks"]:
+                return True
+            certificate = certificate_from_json(reply["certificate"])
+            if not await self.adopt(reply["blocks"], certificate):
+                return False
+
+    # -- answering
+
+    def blocks_page(self, start: int) -> Json:
+        """Committed blocks from a height up to a block this node holds a certificate for."""
+        tip = max(
+            (h for h in self._certificates if start <= h < start + BLOCKS_PER_REPLY_MAX),
+            default=min((h for h in self._certificates if h >= start), default=0),
+        )
+        if not tip:
+            return {"blocks": [], "certificate": None}
+        blocks = self.chain.committed_range(start, tip)
+        return {
+            "blocks": [{"hash": b.hash, "inputs": inputs_to_json(b.inputs)} for b in blocks],
+            "certificate": to_json(self._certificates[tip]),
+        }
+
+    async def answer(self, kind: str, payload: Json) -> Json:
+        """The part of the service every node shares."""
+        if kind == "blocks":
+            return self.blocks_page(int(payload["from"]))
+        if kind == "heads":
+            return self.chain.heads.to_json()
+        return await self.gateway.answer(kind, payload)
+
+
+def observer_of(context: RoleContext) -> str:
+    """The one node that writes the venue's state into the history: the first replica, or the first sequencer."""
+    replicas = context.plan.of_kind("replica")
+    return (replicas or context.plan.of_kind("sequencer"))[0].name
+

@@ -1,0 +1,115 @@
+"""The node that watches for everybody: the venue's state at each committed block, and notices that faults wait for."""
+
+from __future__ import annotations
+
+import asyncio
+
+from harness.consensus.messages import Certificate
+from harness.ports import PortError
+from harness.roles.chain import Chain
+from harness.roles.context import RoleContext
+from harness.roles.recording import block_record, jsonable
+from harness.roles.validators import ValidatorSet
+from harness.rollup.blocks import ExecutedBlock
+from harness.solidity.exchange import VenueState, decode_state, encode_state
+
+QUEUE_MAX = 4_096
+
+
+class Observer:
+    """Records `block` and `state` for each block its node commits, off the node's own path."""
+
+    def __init__(self, context: RoleContext, chain: Chain, validators: ValidatorSet) -> None:
+        self.context = context
+        self.chain = chain
+        self.validators = validators
+        clients = context.plan.of_kind("admin", "maker", "keeper", "trader")
+        self.accounts = [context.accounts[c.name] for c in clients if c.name in context.accounts]
+        self.assets = [asset for asset, _ in context.plan.markets]
+        self._queue: asyncio.Queue[tuple[ExecutedBlock, int | None]] = asyncio.Queue(QUEUE_MAX)
+        self._noticed: dict[str, bool] = {}
+
+    def on_committed(self, block: ExecutedBlock, certificate: Certificate | None) -> None:
+        """Queue a committed block; a queue that overflows loses state records, which checks then count as unseen."""
+        if not self._queue.full():
+            self._queue.put_nowait((block, None if certificate is None else certificate.view))
+
+    async def watch_forever(self) -> None:
+        """Write what was committed, in order."""
+        while True:
+            block, view = await self._queue.get()
+            self.context.record.record("block", **block_record("l2", block, self.context.deployment))
+            self.context.record.record(
+                "notice",
+                event=f"l2-block:{block.number}",
+                leader=None if view is None else self.validators.leader(view + 1),
+            )
+            try:
+                state = await self._state(block)
+            except PortError as error:
+                detail = f"block {block.number}: {error}"
+                self.context.record.record("problem", what="state could not be read", detail=detail)
+                continue
+            self._record_state(block, state)
+            self._notice(block, state)
+
+    async def _state(self, block: ExecutedBlock) -> VenueState:
+        data = encode_state(self.accounts, self.assets)
+        return decode_state(await self.chain.engine.call(self.context.deployment["lens"], data, at=block.hash))
+
+    def _record_state(self, block: ExecutedBlock, state: VenueState) -> None:
+        totals = state.totals
+        self.context.record.record(
+            "state",
+            number=block.number,
+            hash=block.hash,
+            totals=jsonable(
+                {
+                    "custody": totals.custody,
+                    "insurance": totals.insurance,
+                    "fees": totals.fees,
+                    "dust": totals.dust,
+                }
+            ),
+            accounts={
+                a.address: {
+                    **jsonable({"cash": a.cash, "equity": a.equity, "im": a.im, "mm": a.mm}),
+                    "positions": [
+                        {"series": p.series_id, **jsonable({"size": p.size, "notional": p.notional})}
+                        for p in a.positions
+                    ],
+                }
+                for a in state.accounts
+            },
+            series={
+                str(s.series_id): {
+                    **jsonable({"clearing": s.clearing, "open_interest": s.open_interest, "price": s.price}),
+                    "open_positions": s.open_positions,
+                    "final": s.is_final,
+                }
+                for s in state.series
+            },
+            assets={
+                a.name: {
+                    "round": a.round,
+                    "timestamp": a.timestamp,
+                    **jsonable({"price": a.price, "cumulative": a.cumulative}),
+                }
+                for a in state.assets
+            },
+        )
+
+    def _notice(self, block: ExecutedBlock, state: VenueState) -> None:
+        if any(a.equity < a.mm and a.mm > 0 for a in state.accounts):
+            self._once("first-liquidatable")
+        for product in self.context.plan.products:
+            if block.inputs.timestamp >= self.context.genesis_timestamp + product.expires_s:
+                self._once(f"expiry:{product.id}")
+        liquidator = self.context.deployment["liquidator"]
+        if any(log.address == liquidator for receipt in block.receipts for log in receipt.logs):
+            self._once("first-liquidation")
+
+    def _once(self, event: str) -> None:
+        if event not in self._noticed:
+            self._noticed[event] = True
+            self.context.record.record("notice", event=event, leader=None)

@@ -1,0 +1,63 @@
+"""Blocks as the history writes them: transactions with their outcome, and decoded events of our contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.ports import Json
+from harness.rollup.blocks import ExecutedBlock, Log
+from harness.solidity.exchange import decode_log
+
+
+def jsonable(value: Any) -> Json:
+    """Event arguments as the history writes them: integers as decimal strings, bytes as 0x-hex."""
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, Mapping):
+        return {key: jsonable(item) for key, item in value.items()}
+    return [jsonable(item) for item in value]
+
+
+def block_record(chain: str, block: ExecutedBlock, deployment: Mapping[str, str]) -> dict[str, Json]:
+    """The fields of a `block` record (history/FORMAT.md)."""
+    inputs = block.inputs
+    events = _events(block.system_logs, -1, deployment)
+    for index, receipt in enumerate(block.receipts):
+        events += _events(receipt.logs, index, deployment)
+    return {
+        "chain": chain,
+        "number": inputs.number,
+        "hash": block.hash,
+        "parent": inputs.parent,
+        "timestamp": inputs.timestamp,
+        "origin": None if inputs.origin is None else inputs.origin.number,
+        "base_fee": str(inputs.base_fee),
+        "transactions": [
+            {
+                "hash": receipt.transaction_hash,
+                "sender": receipt.sender,
+                "to": receipt.to,
+                "ok": receipt.succeeded,
+                "gas": receipt.gas_used,
+                "error": None if receipt.succeeded else "reverted",
+            }
+            for receipt in block.receipts
+        ],
+        "events": events,
+    }
+
+
+def _events(logs: tuple[Log, ...], transaction: int, deployment: Mapping[str, str]) -> list[Json]:
+    found: list[Json] = []
+    for log in logs:
+        event = decode_log(log, deployment)
+        if event is not None:
+            found.append(
+                {"name": event.name, "contract": event.contract, "tx": transaction, "args": jsonable(event.args)}
+            )
+    return found

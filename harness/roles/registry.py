@@ -1,0 +1,34 @@
+"""Which class plays which kind of role."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.roles.admin import Admin
+from harness.roles.batcher import Batcher
+from harness.roles.context import Role, RoleContext
+from harness.roles.keeper import Keeper
+from harness.roles.l1 import L1Builder, L1Follower
+from harness.roles.maker import Maker
+from harness.roles.replica import Replica
+from harness.roles.reporter import Reporter
+from harness.roles.sequencer import Sequencer
+from harness.roles.trader import Trader
+
+ROLES: dict[str, Callable[[RoleContext], Role]] = {
+    "l1-builder": L1Builder,
+    "l1-follower": L1Follower,
+    "sequencer": Sequencer,
+    "replica": Replica,
+    "batcher": Batcher,
+    "reporter": Reporter,
+    "keeper": Keeper,
+    "maker": Maker,
+    "trader": Trader,
+    "admin": Admin,
+}
+
+
+def make_role(context: RoleContext) -> Role:
+    """The role a context describes, not started."""
+    return ROLES[context.spec.kind](context)

@@ -1,0 +1,198 @@
+"""An oracle reporter: observes, signs once per round, gathers its peers' observations and takes its turn to push.
+
+Rounds are one second long and numbered from genesis, so that honest reporters agree on (round, timestamp) without
+talking. A price is pushed when it deviates from the chain's, when the heartbeat is due, or when a product has just
+expired and waits for its first observation. The turn to push rotates with the round and moves on every two seconds
+while nothing lands (rollup.md §10).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from harness.plan import L2_CHAIN_ID
+from harness.ports import Json, PortError, Refused
+from harness.roles.client import ChainClient
+from harness.roles.context import RoleContext
+from harness.roles.market import PricePath
+from harness.solidity.accounts import account
+from harness.solidity.exchange import decode_latest, encode_latest, encode_submit
+from harness.solidity.wallet import observation_digest, recover, sign_observation
+
+ROUND_S = 1
+GRACE_S = 0.2
+STAGE_S = 2
+NOISE_BPS = 2
+BPS = 10_000
+ROUNDS_KEPT = 30
+SIGNED = "signed_rounds"
+
+
+@dataclass(slots=True)
+class Round:
+    """What is known of one round of one asset: reporter address → (price, signature)."""
+
+    timestamp: int
+    observations: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+
+    def median(self) -> int:
+        """Middle of the sorted prices; the floored mean of the two middle ones for an even count."""
+        prices = sorted(price for price, _ in self.observations.values())
+        middle = len(prices) // 2
+        return prices[middle] if len(prices) % 2 else (prices[middle - 1] + prices[middle]) // 2
+
+
+class Reporter:
+    """Runs one loop per second over every asset of the plan."""
+
+    def __init__(self, context: RoleContext) -> None:
+        self.context = context
+        plan = context.plan
+        spec = context.spec
+        assert spec.account is not None, "a reporter signs with an account"
+        self.account = account(spec.account)
+        self.peers = plan.of_kind("reporter")
+        self.signers = {account(p.account).address for p in self.peers if p.account is not None}
+        self.paths = {asset: PricePath(knots) for asset, knots in plan.markets}
+        self.rounds: dict[tuple[str, int], Round] = {}
+        self.feed = context.deployment["price_feed"]
+        self.chain_id = L2_CHAIN_ID
+        self.client = ChainClient(
+            context.network,
+            context.clock,
+            context.record,
+            account=self.account,
+            chain_id=self.chain_id,
+            gateways=spec.gateways,
+            patience_s=STAGE_S,
+        )
+        self._due_since: dict[str, int] = {}
+        """Asset → round since which a push has been due."""
+        self._pushing: dict[str, bool] = {}
+        self._pushes = 0
+
+    async def run(self) -> None:
+        self.context.network.serve(self._handle)
+        clock = self.context.clock
+        async with asyncio.TaskGroup() as pushes:
+            while True:
+                # Rounds begin on whole seconds of the reporter's own clock: a skewed reporter signs other rounds.
+                await clock.sleep(ROUND_S - (clock.now() % 1_000_000_000) / 1e9)
+                timestamp = clock.now() // 1_000_000_000
+                for asset in self.paths:
+                    self._observe(asset, timestamp)
+                await clock.sleep(GRACE_S)
+                for asset in self.paths:
+                    if not self._pushing.get(asset):
+                        pushes.create_task(self._consider(asset, timestamp))
+
+    def _observe(self, asset: str, timestamp: int) -> None:
+        """Sign this round's price, durably once, and tell the peers."""
+        number = timestamp - self.context.genesis_timestamp
+        key = f"{asset}:{number:010d}"
+        if number <= 0 or self.context.store.get(SIGNED, key) is not None:
+            return
+        true = self.paths[asset].at(self.context.clock.monotonic())
+        noise = self.context.random.below(2 * NOISE_BPS + 1, "reporter-noise", self.context.name, asset, number)
+        price = true + true * (noise - NOISE_BPS) // BPS
+        self.context.store.put(SIGNED, key, str(price))
+        self.context.store.flush()
+        signature = sign_observation(
+            self.account.key,
+            chain_id=self.chain_id,
+            feed=self.feed,
+            asset=asset.encode(),
+            round_=number,
+            timestamp=timestamp,
+            price=price,
+        )
+        self.context.record.record(
+            "observation", asset=asset, round=number, timestamp=timestamp, price=str(price), source=str(true)
+        )
+        self._hold(asset, number, timestamp, self.account.address, price, signature)
+        message = {
+            "asset": asset,
+            "round": number,
+            "timestamp": timestamp,
+            "price": str(price),
+            "signature": signature.hex(),
+        }
+        for peer in self.peers:
+            if peer.name != self.context.name:
+                self.context.network.send(peer.name, "observation", message)
+
+    def _hold(self, asset: str, number: int, timestamp: int, signer: str, price: int, signature: bytes) -> None:
+        held = self.rounds.setdefault((asset, number), Round(timestamp))
+        held.observations.setdefault(signer, (price, signature))
+        for old in [k for k in self.rounds if k[0] == asset and k[1] < number - ROUNDS_KEPT]:
+            del self.rounds[old]
+
+    async def _handle(self, sender: str, kind: str, payload: Json) -> Json:
+        if kind != "observation":
+            raise Refused(f"a reporter does not answer {kind!r}")
+        asset, number, timestamp = str(payload["asset"]), int(payload["round"]), int(payload["timestamp"])
+        price, signature = int(payload["price"]), bytes.fromhex(payload["signature"])
+        if asset not in self.paths or timestamp != self.context.genesis_timestamp + number:
+            return None
+        digest = observation_digest(
+            chain_id=self.chain_id,
+            feed=self.feed,
+            asset=asset.encode(),
+            round_=number,
+            timestamp=timestamp,
+            price=price,
+        )
+        try:
+            signer = recover(digest, signature)
+        except ValueError:
+            return None
+        if signer in self.signers:
+            self._hold(asset, number, timestamp, signer, price, signature)
+        return None
+
+    async def _consider(self, asset: str, timestamp: int) -> None:
+        self._pushing[asset] = True
+        try:
+            await self._push_if_due(asset, timestamp)
+        finally:
+            self._pushing[asset] = False
+
+    async def _push_if_due(self, asset: str, timestamp: int) -> None:
+        number = timestamp - self.context.genesis_timestamp
+        held = self.rounds.get((asset, number))
+        if held is None or len(held.observations) < self.context.plan.venue.min_sources:
+            return
+        try:
+            view = await self.client.read(self.feed, encode_latest(asset), timeout=ROUND_S / 2)
+        except PortError:
+            return
+        on_chain = decode_latest(view.data)
+        if not self._is_due(held, on_chain.timestamp, on_chain.price):
+            self._due_since.pop(asset, None)
+            return
+        since = self._due_since.setdefault(asset, number)
+        turn = (since + (number - since) // STAGE_S) % len(self.peers)
+        if self.peers[turn].name != self.context.name:
+            return
+        signed = sorted(held.observations.items(), key=lambda item: int(item[0], 16))
+        data = encode_submit(
+            asset, number, held.timestamp, [price for _, (price, _) in signed], [s for _, (_, s) in signed]
+        )
+        self._pushes += 1
+        await self.client.operate(
+            f"{self.context.name}/push-{self.context.clock.monotonic()}-{self._pushes}",
+            "push-price",
+            {"asset": asset, "round": number, "timestamp": held.timestamp, "sources": len(signed)},
+            self.feed,
+            data,
+        )
+
+    def _is_due(self, held: Round, chain_timestamp: int, chain_price: int) -> bool:
+        profile = self.context.plan.profile
+        if chain_timestamp == 0 or held.timestamp - chain_timestamp >= profile.oracle_heartbeat_s:
+            return True
+        if abs(held.median() - chain_price) * BPS >= profile.oracle_deviation_bps * abs(chain_price):
+            return True
+        expiries = (self.context.genesis_timestamp + product.expires_s for product in self.context.plan.products)
+        return any(chain_timestamp < expiry <= held.timestamp for expiry in expiries)

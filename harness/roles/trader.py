@@ -1,0 +1,118 @@
+"""A levered trader: follows its plan of operations, turning leverage into size at the price it sees."""
+
+from __future__ import annotations
+
+from harness.plan import L2_CHAIN_ID, PlannedOperation
+from harness.ports import PortError
+from harness.roles.admin import series_id
+from harness.roles.client import ChainClient, Outcome
+from harness.roles.context import RoleContext
+from harness.roles.maker import notional_size, quote_from_json
+from harness.solidity.accounts import account
+from harness.solidity.exchange import (
+    AccountState,
+    decode_state,
+    encode_deposit,
+    encode_state,
+    encode_trade,
+    encode_withdraw,
+)
+
+MILLI = 1000
+QUOTE_TIMEOUT_S = 1.0
+
+
+class NothingToDo(Exception):
+    """The operation makes no sense in the state the trader finds; it ends as failed without having been sent."""
+
+
+class Trader:
+    """Runs its planned operations one after another; one that comes late is done late, as a person would."""
+
+    def __init__(self, context: RoleContext) -> None:
+        self.context = context
+        assert context.spec.account is not None, "a trader signs with an account"
+        self.account = account(context.spec.account)
+        self.maker = context.plan.of_kind("maker")[0].name
+        self.products = {p.id: p for p in context.plan.products}
+        self.client = ChainClient(
+            context.network,
+            context.clock,
+            context.record,
+            account=self.account,
+            chain_id=L2_CHAIN_ID,
+            gateways=context.spec.gateways,
+        )
+
+    async def run(self) -> None:
+        operations = dict(self.context.plan.operations).get(self.context.name, ())
+        done = self.context.store.get("done", "operations") or 0
+        for index, operation in enumerate(operations):
+            if index < done:
+                continue
+            clock = self.context.clock
+            await clock.sleep((operation.at_ns - clock.monotonic()) / 1e9)
+            if clock.monotonic() >= self.context.plan.storm_ns:
+                return
+            # Marked before it is tried: a trader that crashed in mid-trade does not trade twice.
+            self.context.store.put("done", "operations", index + 1)
+            self.context.store.flush()
+            await self._operate(operation)
+
+    async def _operate(self, operation: PlannedOperation) -> None:
+        args = {
+            "product": operation.product,
+            "side": operation.side,
+            "leverage_milli": operation.leverage_milli,
+            "fraction_milli": operation.fraction_milli,
+            "amount": str(operation.amount_native),
+        }
+        self.client.invoke(operation.id, operation.action, args)
+        try:
+            to, data = await self._call_for(operation)
+        except (PortError, NothingToDo) as error:
+            outcome = Outcome("fail", f"not sent: {error}")
+        else:
+            outcome = await self.client.send(to, data)
+        self.client.conclude(operation.id, operation.action, outcome)
+
+    async def _call_for(self, operation: PlannedOperation) -> tuple[str, bytes]:
+        """The contract and calldata that carry out an operation now."""
+        vault = self.context.deployment["vault"]
+        match operation.action:
+            case "deposit":
+                return vault, encode_deposit(operation.amount_native)
+            case "withdraw":
+                return vault, encode_withdraw(operation.amount_native)
+            case "open" | "reduce" | "close":
+                size = await self._size(operation)
+                payload = {"product": operation.product, "size": str(size)}
+                reply = await self.context.network.request(self.maker, "quote", payload, timeout=QUOTE_TIMEOUT_S)
+                quote, signature = quote_from_json(reply)
+                return self.context.deployment["clearing_house"], encode_trade(quote, signature, size)
+
+    async def _size(self, operation: PlannedOperation) -> int:
+        """Signed units of underlying to trade, at least one unit of 1e-18."""
+        asset = self.products[operation.product].underlying
+        view = await self.client.read(
+            self.context.deployment["lens"], encode_state([self.account.address], [asset])
+        )
+        state = decode_state(view.data)
+        mine = state.accounts[0]
+        if operation.action == "open":
+            price = state.assets[0].price
+            if mine.equity <= 0 or price <= 0:
+                raise NothingToDo(f"equity {mine.equity} at price {price} opens nothing")
+            size = notional_size(mine.equity * operation.leverage_milli // MILLI, price)
+            side = operation.side
+        else:
+            held = self._held(mine, operation.product)
+            fraction = MILLI if operation.action == "close" else operation.fraction_milli
+            size, side = abs(held) * fraction // MILLI, -1 if held > 0 else 1
+        if size == 0:
+            raise NothingToDo(f"nothing of {operation.product} to {operation.action}")
+        return side * size
+
+    def _held(self, mine: AccountState, product: str) -> int:
+        wanted = series_id(self.context, product)
+        return next((p.size for p in mine.positions if p.series_id == wanted), 0)
