@@ -85,6 +85,7 @@ class SettlementFact:
     expiry: int
     size: int                    # the model's position
     got_size: int
+    notional: int                # the model's N, 0 for options
     price: int | None            # the model's S_T, None while it has none
     got_price: int
     cash_delta: int | None       # the model's, None where it has no S_T

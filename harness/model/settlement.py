@@ -56,8 +56,8 @@ def settled(context: Context, args: Mapping[str, Any]) -> None:
     context.expect("Settled.cashDelta", delta, args["cashDelta"])
     context.facts.settlements.append(
         SettlementFact(
-            context.block, context.tx, book.now, address, series.id, series.expiry, size, args["size"], price,
-            args["price"], delta, args["cashDelta"],
+            context.block, context.tx, book.now, address, series.id, series.expiry, size, args["size"],
+            notional, price, args["price"], delta, args["cashDelta"],
         )
     )
     if held is None or delta is None:

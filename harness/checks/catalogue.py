@@ -1,0 +1,25 @@
+"""All checks there are, and running them over a history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.checks import expiry, heads, liquidations, operations, oracle, solvency, trading
+from harness.checks.registry import Check, run_each, select
+from harness.checks.results import CheckResult, JudgeBounds
+from harness.history.reader import History
+
+CHECKS: tuple[Check, ...] = (
+    *solvency.CHECKS, *trading.CHECKS, *liquidations.CHECKS, *expiry.CHECKS, *oracle.CHECKS, *heads.CHECKS,
+    *operations.CHECKS,
+)
+"""In the order results are given."""
+
+
+def run_checks(history: History, names: Sequence[str], bounds: JudgeBounds) -> list[CheckResult]:
+    """Judge a history by the checks of those ids; `all` stands for every one.
+
+    Raises:
+        UnknownCheck: a name is no check's id (before anything is judged).
+    """
+    return run_each(select(names, CHECKS), history, bounds)

@@ -1,0 +1,82 @@
+"""How long accounts stayed liquidatable, and which of those blocks count against the keepers (LL1).
+
+The promise: an account under its maintenance margin is liquidated or healed before it has been so for more than N
+consecutive canonical blocks. Which blocks count:
+
+- Judged at the end of each canonical block, at the newest accepted prices and that block's time.
+- A block in which `liquidate` was forbidden (stale price, grace after a restart, a position past its expiry) does not
+  count, and does not break the run either: forbidden time stops the clock, it does not reset it.
+- A block first executed while a fault was on, or less than the recovery bound after its heal, does not count
+  either: keepers may have been the ones cut off. After the `heal` phase plus the recovery bound every block counts,
+  whatever a fault claims, because by then the run has promised a healthy network.
+- Healing (E ≥ MM) or liquidation ends the run. Becoming liquidatable again starts another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.history.reader import History
+from harness.history.records import BlockRecord
+from harness.model.venue import Venue
+
+
+@dataclass(slots=True)
+class Exposure:
+    """One account's stay under its maintenance margin."""
+
+    account: str
+    first_block: int
+    last_block: int
+    permitted: int = 0           # blocks in which `liquidate` would have gone through
+    demanded: int = 0            # of those, blocks that count against the bound
+    deficit: int = 0             # the largest MM − E seen
+    ended: bool = False          # liquidated or healed within the history
+
+
+class Excuses:
+    """The spans of run time in which keepers owe nothing."""
+
+    def __init__(self, history: History, recover_s: float) -> None:
+        recover_ns = int(recover_s * 1e9)
+        heal_ns = history.phase_ns("heal")
+        self._spans: list[tuple[int, int | None]] = []
+        for window in history.fault_windows():
+            end = window.end_ns
+            if heal_ns is not None and window.start_ns <= heal_ns:
+                end = heal_ns if end is None else min(end, heal_ns)
+            self._spans.append((window.start_ns, None if end is None else end + recover_ns))
+
+    def cover(self, t: int) -> bool:
+        return any(start <= t and (end is None or t <= end) for start, end in self._spans)
+
+
+class ExposureTracker:
+    """Shown the venue at the end of every canonical block, in order."""
+
+    def __init__(self, excuses: Excuses) -> None:
+        self.exposures: list[Exposure] = []
+        self._open: dict[str, Exposure] = {}
+        self._excuses = excuses
+
+    def observe(self, block: BlockRecord, venue: Venue) -> None:
+        excused: bool | None = None
+        for address, account in venue.book.accounts.items():
+            current = self._open.get(address)
+            if account.positions:
+                margin = venue.book.margin(address)
+                if margin.is_liquidatable:
+                    if current is None:
+                        current = self._open[address] = Exposure(address, block.number, block.number)
+                        self.exposures.append(current)
+                    current.last_block = block.number
+                    current.deficit = max(current.deficit, margin.mm - margin.equity)
+                    if venue.book.guards(address).allow:
+                        if excused is None:
+                            excused = self._excuses.cover(block.t)
+                        current.permitted += 1
+                        current.demanded += not excused
+                    continue
+            if current is not None:
+                current.ended = True
+                del self._open[address]

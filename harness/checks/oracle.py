@@ -1,0 +1,82 @@
+"""The price feed: fresh when used, moving forward, and within what the reporters of the round signed."""
+
+from __future__ import annotations
+
+from harness.checks.registry import Check
+from harness.checks.results import Cases, Finding
+from harness.checks.subject import Subject
+
+
+def fresh_when_used(subject: Subject) -> Finding:
+    cases, uses = Cases(), 0
+    age_max = subject.bounds.venue.max_price_age_s
+    facts = subject.replay.facts
+    for did, used in (("trade", facts.trades), ("liquidate", facts.liquidations), ("withdraw", facts.withdrawals)):
+        for fact in used:
+            uses += 1
+            if fact.oldest_age is None or fact.oldest_age > age_max:
+                cases.add(severity=(fact.oldest_age or 0) - age_max, block=fact.block, tx=fact.tx, did=did,
+                          price_age_s=fact.oldest_age, age_max_s=age_max)
+    return cases.finding(
+        uses,
+        holds=f"no price older than {age_max} s was used in {uses} trades, liquidations and withdrawals",
+        violated="used a price older than allowed, or none",
+        nothing="no price was used",
+    )
+
+
+def moves_forward(subject: Subject) -> Finding:
+    cases = Cases()
+    rounds = subject.replay.facts.rounds
+    sources_min = subject.bounds.venue.min_sources
+    for fact in rounds:
+        back = fact.previous_round is not None and fact.round <= fact.previous_round
+        late = fact.previous_timestamp is not None and fact.timestamp <= fact.previous_timestamp
+        if back or late or fact.timestamp > fact.block_timestamp or fact.sources < sources_min:
+            cases.add(severity=max(0, (fact.previous_timestamp or 0) - fact.timestamp), block=fact.block, tx=fact.tx,
+                      asset=fact.asset, round=fact.round, previous_round=fact.previous_round, timestamp=fact.timestamp,
+                      previous_timestamp=fact.previous_timestamp, block_timestamp=fact.block_timestamp,
+                      sources=fact.sources, sources_min=sources_min)
+    return cases.finding(
+        len(rounds),
+        holds=f"{len(rounds)} rounds strictly increase in number and time, none from the future or from too few",
+        violated="round out of order, from the future, or from too few reporters",
+        nothing="no round was accepted",
+    )
+
+
+def honest(subject: Subject) -> Finding:
+    """Rounds nobody recorded an observation of (their reporters' rows were lost in a crash) are not judged."""
+    cases, judged, unseen = Cases(), 0, 0
+    signed: dict[tuple[str, int, int], tuple[int, int]] = {}
+    for observation in subject.history.observations:
+        key = (observation.asset, observation.round, observation.timestamp)
+        low, high = signed.get(key, (observation.price, observation.price))
+        signed[key] = (min(low, observation.price), max(high, observation.price))
+    for fact in subject.replay.facts.rounds:
+        span = signed.get((fact.asset, fact.round, fact.timestamp))
+        if span is None:
+            unseen += 1
+            continue
+        judged += 1
+        low, high = span
+        if not low <= fact.price <= high:
+            cases.add(severity=max(low - fact.price, fact.price - high), block=fact.block, tx=fact.tx,
+                      asset=fact.asset, round=fact.round, price=fact.price, lowest_signed=low, highest_signed=high)
+    aside = f"; {unseen} rounds have no recorded observation" if unseen else ""
+    return cases.finding(
+        judged,
+        holds=f"{judged} accepted prices lie within what their round's reporters signed{aside}",
+        violated="accepted price outside everything its round's reporters signed",
+        nothing=f"no accepted round has a recorded observation{aside}",
+    )
+
+
+CHECKS = (
+    Check("O1", "fresh when used", "no trade, liquidation or withdrawal uses a price older than the limit",
+          fresh_when_used),
+    Check("O2", "feed moves forward", "accepted rounds strictly increase in number and time, from enough reporters",
+          moves_forward),
+    Check("P1", "oracle honesty", "an accepted price lies between the lowest and highest its round's reporters signed",
+          honest),
+)

@@ -1,0 +1,47 @@
+"""The canonical chain run once through the model, keeping everything the checks compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from harness.checks.exposure import Excuses, Exposure, ExposureTracker
+from harness.checks.results import JudgeBounds
+from harness.checks.storage import Snapshot, snapshot
+from harness.history.reader import History
+from harness.model.facts import Discrepancy, Facts
+from harness.model.venue import Venue
+
+
+@dataclass(slots=True)
+class Replay:
+    venue: Venue
+    discrepancies: list[Discrepancy] = field(default_factory=list)
+    imbalances: list[tuple[int, int, int]] = field(default_factory=list)  # (block, tx, custody − what is owed)
+    snapshots: list[Snapshot] = field(default_factory=list)
+    exposures: list[Exposure] = field(default_factory=list)
+    events: int = 0              # events of the venue that were applied
+
+    @property
+    def facts(self) -> Facts:
+        return self.venue.facts
+
+
+def replay(history: History, bounds: JudgeBounds) -> Replay:
+    """Replay every canonical block in order; pure, and linear in events × accounts."""
+    venue = Venue(bounds.venue)
+    result = Replay(venue)
+    tracker = ExposureTracker(Excuses(history, bounds.recover_s))
+    for block in history.chain:
+        result.discrepancies += venue.begin_block(block.number, block.timestamp)
+        for event in block.events:
+            result.discrepancies += venue.apply(event)
+            result.events += 1
+            imbalance = venue.imbalance()
+            if imbalance:
+                result.imbalances.append((block.number, event.tx, imbalance))
+        result.discrepancies += venue.end_block()
+        for state in history.states.get(block.hash, ()):
+            result.snapshots.append(snapshot(venue.book, state))
+        tracker.observe(block, venue)
+    result.exposures = tracker.exposures
+    return result

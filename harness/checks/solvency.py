@@ -1,0 +1,177 @@
+"""Custody and accounting: every unit is somewhere, positions cancel, dust only gathers, storage equals the model."""
+
+from __future__ import annotations
+
+from harness.checks.registry import Check
+from harness.checks.results import Cases, Finding
+from harness.checks.subject import Subject
+from harness.history.records import StateRecord
+from harness.model.fixed import NATIVE
+
+
+def conservation(subject: Subject) -> Finding:
+    cases, judged, partial = Cases(), 0, 0
+    replay = subject.replay
+    for snapshot in replay.snapshots:
+        if snapshot.unlisted:
+            partial += 1
+            continue
+        owed = _owed(snapshot.state)
+        judged += 1 if owed or snapshot.state.custody else 0
+        gap = snapshot.state.custody * NATIVE - owed
+        if gap:
+            cases.add(severity=abs(gap), block=snapshot.state.number, custody_wad=snapshot.state.custody * NATIVE,
+                      owed_wad=owed, gap_wad=gap)
+    for block, tx, gap in replay.imbalances:
+        cases.add(severity=abs(gap), block=block, tx=tx, gap_wad=gap, where="model")
+    partly = f"; {partial} more list only some accounts" if partial else ""
+    return cases.finding(
+        judged,
+        holds=f"custody equals what is owed, to the wei, at {judged} state records and after {replay.events} events"
+              + partly,
+        violated="custody differs from what is owed",
+        nothing="no state record of a canonical block shows money and lists every account" + partly,
+    )
+
+
+def _owed(state: StateRecord) -> int:
+    owed = state.insurance + state.fees + state.dust
+    for account in state.accounts.values():
+        owed += account.cash - sum(position.notional for position in account.positions)
+    return owed + sum(series.clearing for series in state.series.values())
+
+
+def custody_moves(subject: Subject) -> Finding:
+    cases = Cases()
+    for snapshot in subject.replay.snapshots:
+        gap = snapshot.state.custody - snapshot.custody
+        if gap:
+            cases.add(severity=abs(gap), block=snapshot.state.number, custody_native=snapshot.state.custody,
+                      deposits_less_withdrawals=snapshot.custody)
+    count = len(subject.replay.snapshots)
+    return cases.finding(
+        count,
+        holds=f"custody is deposits less withdrawals at {count} state records",
+        violated="tokens moved without a deposit or withdrawal",
+        nothing="no state record of a canonical block",
+    )
+
+
+def insurance(subject: Subject) -> Finding:
+    cases = Cases()
+    for snapshot in subject.replay.snapshots:
+        got = snapshot.state.insurance
+        if got < 0 or got != snapshot.insurance:
+            cases.add(severity=abs(got - snapshot.insurance), block=snapshot.state.number, expected=snapshot.insurance,
+                      got=got)
+    count = len(subject.replay.snapshots)
+    return cases.finding(
+        count,
+        holds=f"the insurance is never negative and moves only by funding, penalties and cover, at {count} records",
+        violated="the insurance is negative or moved without a cause",
+        nothing="no state record of a canonical block",
+    )
+
+
+def zero_sum(subject: Subject) -> Finding:
+    cases, judged = Cases(), 0
+    for snapshot in subject.replay.snapshots:
+        if snapshot.unlisted:
+            continue
+        total: dict[int, int] = {}
+        longs: dict[int, int] = {}
+        for account in snapshot.state.accounts.values():
+            for position in account.positions:
+                total[position.series] = total.get(position.series, 0) + position.size
+                longs[position.series] = longs.get(position.series, 0) + max(position.size, 0)
+        for series_id, series in snapshot.state.series.items():
+            # Settled positions have left the accounts; what they held must still cancel what is left.
+            net = total.get(series_id, 0) + snapshot.settled_size.get(series_id, 0)
+            interest = longs.get(series_id, 0)
+            judged += 1 if total.get(series_id) or interest or series.open_interest else 0
+            if net or interest != series.open_interest:
+                cases.add(severity=max(abs(net), abs(interest - series.open_interest)), block=snapshot.state.number,
+                          series=series_id, net_size=net, sum_of_longs=interest, open_interest=series.open_interest)
+    return cases.finding(
+        judged,
+        holds=f"longs and shorts cancel and open interest is the longs, in {judged} readings of open series",
+        violated="positions do not cancel, or open interest is not their sum",
+        nothing="no state record of a canonical block shows an open position",
+    )
+
+
+def dust(subject: Subject) -> Finding:
+    cases, roundings, previous = Cases(), 0, 0
+    for snapshot in subject.replay.snapshots:
+        got, roundings = snapshot.state.dust, snapshot.roundings
+        if got < previous:
+            cases.add(severity=previous - got, block=snapshot.state.number, dust=got, before=previous)
+        elif not 0 <= got <= roundings:
+            cases.add(severity=abs(got), block=snapshot.state.number, dust=got, roundings=roundings)
+        previous = got
+    return cases.finding(
+        roundings,
+        holds=f"dust never fell and never passed the number of roundings ({previous} wei after {roundings})",
+        violated="dust fell, or is outside 0 … number of roundings",
+        nothing="nothing was rounded before the last state record of a canonical block",
+    )
+
+
+def replay_equals_storage(subject: Subject) -> Finding:
+    cases, fields = Cases(), 0
+    replay = subject.replay
+    for found in replay.discrepancies:
+        cases.add(severity=_distance(found.expected, found.got), block=found.block, tx=found.tx, what=found.what,
+                  expected=found.expected, got=found.got)
+    for snapshot in replay.snapshots:
+        fields += snapshot.fields
+        for path, expected, got in snapshot.differences:
+            cases.add(severity=_distance(expected, got), block=snapshot.state.number, node=snapshot.state.node,
+                      what=path, expected=expected, got=got)
+    count = len(replay.snapshots)
+    guarded = count if replay.events else 0
+    return cases.finding(
+        guarded,
+        holds=f"{fields} storage fields at {count} blocks and every amount of {replay.events} events equal the model",
+        violated="value differs from the model",
+        nothing="no state record of a canonical block, or no event before it",
+    )
+
+
+def _distance(expected: object, got: object) -> int:
+    if isinstance(expected, int) and isinstance(got, int):
+        return abs(expected - got)
+    return 0
+
+
+def requirement_order(subject: Subject) -> Finding:
+    cases, judged = Cases(), 0
+    for snapshot in subject.replay.snapshots:
+        for address, account in snapshot.state.accounts.items():
+            judged += bool(account.im or account.mm)
+            if not account.im >= account.mm >= 0:
+                cases.add(severity=account.mm - account.im, block=snapshot.state.number, account=address,
+                          im=account.im, mm=account.mm)
+    return cases.finding(
+        judged,
+        holds=f"IM ≥ MM ≥ 0 in {judged} readings",
+        violated="an account needs more to keep a position than to open it, or less than nothing",
+        nothing="no state record of a canonical block shows a margin requirement",
+    )
+
+
+CHECKS = (
+    Check("C1", "conservation", "custody equals everything the venue owes, exactly, at every state record and event",
+          conservation),
+    Check("C2", "custody moves", "tokens enter and leave custody only by deposits, withdrawals and insurance funding",
+          custody_moves),
+    Check("C3", "insurance", "the insurance fund is never negative and moves only as liquidations and settlements say",
+          insurance),
+    Check("A1", "zero sum", "the positions of a series cancel, and its open interest is the sum of its longs",
+          zero_sum),
+    Check("A3", "dust", "rounding residue never falls and never exceeds one wei per rounding", dust),
+    Check("A6", "replay", "storage equals the model's replay of the events, field by field, and so does every amount",
+          replay_equals_storage),
+    Check("M3", "requirement order", "the initial margin is never below the maintenance margin, nor that below zero",
+          requirement_order),
+)

@@ -1,0 +1,88 @@
+"""The contracts' storage, as a `state` record shows it, compared field by field with the model at the same block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.history.records import StateRecord
+from harness.model.book import Book
+
+Field = tuple[str, int | bool | None, int | bool | None]
+"""(path of the field, the model's value, the storage's value)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A `state` record of a canonical block and what the model knew there."""
+
+    state: StateRecord
+    custody: int
+    insurance: int
+    dust: int
+    roundings: int
+    settled_size: dict[int, int]  # series → Σ q settled so far
+    unlisted: tuple[str, ...]    # accounts the model knows to own or owe something, absent from the record
+    fields: int                  # how many were compared
+    differences: tuple[Field, ...]
+
+
+def snapshot(book: Book, state: StateRecord) -> Snapshot:
+    fields = list(_fields(book, state))
+    return Snapshot(
+        state, book.custody, book.insurance, book.dust, book.roundings,
+        {series.id: series.settled_size for series in book.series.values()},
+        tuple(
+            address
+            for address, account in book.accounts.items()
+            if (account.cash or account.positions) and address not in state.accounts
+        ),
+        len(fields), tuple(field for field in fields if field[1] != field[2]),
+    )
+
+
+def _fields(book: Book, state: StateRecord) -> Iterator[Field]:
+    yield "custody", book.custody, state.custody
+    yield "insurance", book.insurance, state.insurance
+    yield "fees", book.fees, state.fees
+    yield "dust", book.dust, state.dust
+    for address, shown in state.accounts.items():
+        where = f"accounts.{address}"
+        account = book.accounts.get(address)
+        if account is None:
+            yield f"{where}.cash", 0, shown.cash
+            yield f"{where}.positions", 0, sum(1 for position in shown.positions if position.size)
+            continue
+        margin = book.margin(address)
+        yield f"{where}.cash", account.cash, shown.cash
+        yield f"{where}.equity", margin.equity, shown.equity
+        yield f"{where}.im", margin.im, shown.im
+        yield f"{where}.mm", margin.mm, shown.mm
+        # A closed position may still be listed with size 0; its N must then be 0 as well.
+        positions = {position.series: position for position in shown.positions}
+        for series_id in sorted(account.positions.keys() | positions.keys()):
+            mine, theirs = account.positions.get(series_id), positions.get(series_id)
+            place = f"{where}.positions.{series_id}"
+            yield f"{place}.size", 0 if mine is None else mine.size, 0 if theirs is None else theirs.size
+            yield (
+                f"{place}.notional", 0 if mine is None else mine.notional, 0 if theirs is None else theirs.notional
+            )
+    for series_id in sorted(book.series.keys() | state.series.keys()):
+        where = f"series.{series_id}"
+        series, seen = book.series.get(series_id), state.series.get(series_id)
+        if series is None or seen is None:
+            yield f"{where}.exists", series is not None, seen is not None
+            continue
+        yield f"{where}.clearing", series.clearing, seen.clearing
+        yield f"{where}.open_interest", series.open_interest, seen.open_interest
+        yield f"{where}.open_positions", series.open_positions, seen.open_positions
+        yield f"{where}.final", series.final_price is not None, seen.final
+        if series.final_price is not None:
+            yield f"{where}.price", series.final_price, seen.price
+    for asset, observed in state.assets.items():
+        where = f"assets.{asset}"
+        latest = book.feed(asset).latest
+        yield f"{where}.round", 0 if latest is None else latest.round, observed.round
+        yield f"{where}.timestamp", 0 if latest is None else latest.timestamp, observed.timestamp
+        yield f"{where}.price", 0 if latest is None else latest.price, observed.price
+        yield f"{where}.cumulative", 0 if latest is None else latest.cumulative, observed.cumulative

@@ -1,0 +1,40 @@
+"""What every check is handed: the history, the bounds, and the one replay of the model that all of them share."""
+
+from __future__ import annotations
+
+from harness.checks.replay import Replay, replay
+from harness.checks.results import JudgeBounds
+from harness.history.reader import History
+
+
+class NotReplayable(Exception):
+    """The canonical chain is missing or has a hole, so the model cannot be run over it."""
+
+
+class Subject:
+    """One run on trial. The replay is computed at first use, once; if it fails, it fails alike for all who ask."""
+
+    def __init__(self, history: History, bounds: JudgeBounds) -> None:
+        self.history = history
+        self.bounds = bounds
+        self._replay: Replay | None = None
+        self._failure: Exception | None = None
+
+    @property
+    def replay(self) -> Replay:
+        """The model's run over the canonical chain.
+
+        Raises:
+            NotReplayable: there is no whole canonical chain to replay.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._replay is None:
+            try:
+                if self.history.chain_gap is not None:
+                    raise NotReplayable(self.history.chain_gap)
+                self._replay = replay(self.history, self.bounds)
+            except Exception as error:
+                self._failure = error
+                raise
+        return self._replay

@@ -1,0 +1,123 @@
+"""Trades and withdrawals: what an account may be left with, and the price it traded at."""
+
+from __future__ import annotations
+
+from harness.checks.registry import Check
+from harness.checks.results import Cases, Finding
+from harness.checks.subject import Subject
+from harness.model.facts import LegFact, TradeFact
+from harness.model.margin import may_move
+
+
+def margin_after_trade(subject: Subject) -> Finding:
+    cases, legs, growing = Cases(), 0, 0
+    facts = subject.replay.facts
+    for trade in facts.trades:
+        for leg in (trade.taker, trade.maker):
+            legs += 1
+            growing += increases_risk(leg)
+            if not may_move(leg.before, leg.after):
+                _note(cases, trade, leg)
+    for liquidation in facts.liquidations:
+        keeper = liquidation.keeper_after
+        if keeper.equity < keeper.im:
+            cases.add(severity=keeper.im - keeper.equity, block=liquidation.block, tx=liquidation.tx,
+                      keeper=liquidation.keeper, equity=keeper.equity, im=keeper.im)
+    return cases.finding(
+        growing,
+        holds=f"E ≥ IM after each of {growing} risk-increasing sides, E ≥ IM or rule 3.9 after each of {legs}",
+        violated="an account was let into a position it cannot margin",
+        nothing="no trade increased anyone's risk",
+    )
+
+
+def _note(cases: Cases, trade: TradeFact, leg: LegFact) -> None:
+    cases.add(
+        severity=leg.after.im - leg.after.equity, block=trade.block, tx=trade.tx, series=trade.series,
+        account=leg.account, size_before=leg.size_before, size_after=leg.size_after, index=trade.index,
+        equity_before=leg.before.equity, mm_before=leg.before.mm, equity=leg.after.equity, im=leg.after.im,
+        mm=leg.after.mm,
+    )
+
+
+def increases_risk(leg: LegFact) -> bool:
+    """The side ended larger, or on the other side of zero."""
+    flipped = (leg.size_before > 0) != (leg.size_after > 0)
+    return leg.size_after != 0 and (abs(leg.size_after) > abs(leg.size_before) or flipped)
+
+
+def no_debt_by_trading(subject: Subject) -> Finding:
+    """Rule 3.9 read alone lets an account without requirement (MM = 0) buy options with money it does not have."""
+    cases, legs = Cases(), 0
+    for trade in subject.replay.facts.trades:
+        for leg in (trade.taker, trade.maker):
+            legs += 1
+            if leg.after.equity < 0 <= leg.before.equity:
+                _note(cases, trade, leg)
+    return cases.finding(
+        legs,
+        holds=f"none of {legs} sides traded itself from solvent to below zero",
+        violated="a trade took a solvent account's equity below zero",
+        nothing="no trade",
+    )
+
+
+def margin_after_withdrawal(subject: Subject) -> Finding:
+    cases = Cases()
+    withdrawals = subject.replay.facts.withdrawals
+    for fact in withdrawals:
+        if fact.free < fact.im:
+            cases.add(severity=fact.im - fact.free, block=fact.block, tx=fact.tx, account=fact.account,
+                      free_cash=fact.free, im=fact.im)
+    return cases.finding(
+        len(withdrawals),
+        holds=f"after each of {len(withdrawals)} withdrawals cash less unrealised loss covers IM",
+        violated="a withdrawal took money that margins a position",
+        nothing="no withdrawal",
+    )
+
+
+def price_bounds(subject: Subject) -> Finding:
+    cases = Cases()
+    trades = subject.replay.facts.trades
+    for trade in trades:
+        if trade.band_excess > 0:
+            cases.add(severity=trade.band_excess, block=trade.block, tx=trade.tx, series=trade.series,
+                      price=trade.price, index=trade.index, outside_by=trade.band_excess)
+    return cases.finding(
+        len(trades),
+        holds=f"{len(trades)} trades were struck within the band around the index",
+        violated="trade struck outside its price bounds",
+        nothing="no trade",
+    )
+
+
+def quote_used_once(subject: Subject) -> Finding:
+    cases = Cases()
+    used: dict[tuple[str, int], int] = {}
+    trades = subject.replay.facts.trades
+    for trade in trades:
+        quote = (trade.maker.account, trade.nonce)
+        if quote in used:
+            cases.add(block=trade.block, tx=trade.tx, maker=trade.maker.account, nonce=trade.nonce,
+                      first_block=used[quote])
+        used.setdefault(quote, trade.block)
+    return cases.finding(
+        len(trades),
+        holds=f"{len(trades)} trades used as many quotes",
+        violated="a maker's quote was filled twice",
+        nothing="no trade",
+    )
+
+
+CHECKS = (
+    Check("M1", "margin after trade", "no trade leaves a side under its initial margin, save by rule 3.9",
+          margin_after_trade),
+    Check("M2", "margin after withdrawal", "a withdrawal leaves cash less unrealised loss at or above IM",
+          margin_after_withdrawal),
+    Check("M9", "no debt by trading", "no trade takes an account's equity from zero or more to below zero",
+          no_debt_by_trading),
+    Check("T1", "price bounds", "futures trade within the band around the index, options between 0 and their ceiling",
+          price_bounds),
+    Check("T2", "quote used once", "a maker's nonce is filled at most once", quote_used_once),
+)
