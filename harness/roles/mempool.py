@@ -128,10 +128,10 @@ class Mempool:
         for sender, mine in self._pending.items():
             nonce = max(self.nonces.get(sender, 0), nonces.get(sender, 0))
             latest = 0
-            while (transaction := mine.get(nonce)) is not None and transaction.max_fee >= base_fee:
+            while (following := mine.get(nonce)) is not None and following.max_fee >= base_fee:
                 # A later nonce that arrived first waits for its predecessor.
-                latest = max(latest, self._arrivals[transaction.hash])
-                candidates.append((latest, transaction))
+                latest = max(latest, self._arrivals[following.hash])
+                candidates.append((latest, following))
                 nonce += 1
         candidates.sort(key=_arrival_then_nonce)
         chosen: list[bytes] = []
