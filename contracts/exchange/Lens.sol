@@ -28,6 +28,7 @@ contract Lens {
 
     /// @dev Margins at the newest prices whatever their age.
     struct AccountState {
+        address account;
         int256 cash;
         int256 equity;
         uint256 initialMargin;
@@ -36,6 +37,7 @@ contract Lens {
     }
 
     struct SeriesState {
+        uint256 seriesId;
         int256 clearing;
         uint256 openInterest;
         uint256 openPositions;
@@ -44,6 +46,7 @@ contract Lens {
     }
 
     struct AssetState {
+        bytes32 asset;
         uint64 round;
         uint64 timestamp;
         int256 price;
@@ -90,7 +93,7 @@ contract Lens {
         assetStates = new AssetState[](assets.length);
         for (uint256 i; i < assets.length; ++i) {
             (uint64 round, uint64 timestamp, int256 price) = feed.latest(assets[i]);
-            assetStates[i] = AssetState(round, timestamp, price, feed.cumulative(assets[i]));
+            assetStates[i] = AssetState(assets[i], round, timestamp, price, feed.cumulative(assets[i]));
         }
     }
 
@@ -112,13 +115,20 @@ contract Lens {
             Position memory held = clearingHouse.position(account, ids[i]);
             positions[i] = PositionState(ids[i], held.size, held.notional);
         }
-        return AccountState(vault.cash(account), risk.equity, risk.initialMargin, risk.maintenanceMargin, positions);
+        return AccountState(
+            account, vault.cash(account), risk.equity, risk.initialMargin, risk.maintenanceMargin, positions
+        );
     }
 
     function _series(uint256 id) internal view returns (SeriesState memory) {
         Series memory series = clearingHouse.series(id);
         return SeriesState(
-            settlement.clearing(id), series.openInterest, series.openPositions, series.isFinal, series.settlementPrice
+            id,
+            settlement.clearing(id),
+            series.openInterest,
+            series.openPositions,
+            series.isFinal,
+            series.settlementPrice
         );
     }
 }

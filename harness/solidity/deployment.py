@@ -98,7 +98,7 @@ def _compact(entry: AbiEntry) -> AbiEntry:
 
 
 def _parameter(item: AbiEntry) -> AbiEntry:
-    kept = {key: item[key] for key in ("name", "type", "indexed") if key in item}
+    kept: AbiEntry = {key: item[key] for key in ("name", "type", "indexed") if key in item}
     if "components" in item:
         kept["components"] = [_parameter(member) for member in item["components"]]
     return kept
