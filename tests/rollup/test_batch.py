@@ -163,6 +163,7 @@ BAD_BATCHES = {
     "wrong version": (b"\x01" + codec.encode_batch(sample())[1:], "batch version is 01"),
     "empty": (b"", "batch version is missing"),
     "trailing item": (codec.encode_batch(sample()) + b"\x01", "2 rlp items"),
+    "overrun": (codec.encode_batch(sample()).replace(b"\x8bcertificate", b"\x8ccertificate"), "overruns its list by 1"),
     "no records": (b"\x00" + rlp.encode([b"\x05", b"\xee" * 32, b""]), "batch has fewer than 4 fields"),
     "first height differs": (reencode(_set((0,), b"\x06")), "not the first height it states"),
     "heights jump": (reencode(_set((2, 0), b"\x09")), "record of height 9 stands where 6 should"),

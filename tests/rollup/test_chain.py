@@ -107,6 +107,16 @@ def test_questions_about_the_head_do_not_walk_the_chain() -> None:
     assert walked == [2_001]
 
 
+def test_a_head_that_fell_and_took_another_branch_leaves_no_stale_index() -> None:
+    """After an L1 reorg the old branch is still held, and its ancestors are still its own."""
+    tree = straight(8)
+    tree.set_head(name(5))
+    tree.add(executed(9, 6, name(5)))
+    tree.set_head(name(9))
+    assert tree.at(6, head=name(8)) is tree.block(name(6))
+    assert tree.at(7) is None
+
+
 def test_a_block_known_by_its_inputs_is_completed_when_executed() -> None:
     """A proposal becomes a block without losing its place, as head too."""
     tree = straight(2)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from eth_utils.crypto import keccak
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness.rollup.acceptance import DerivationRules, SafeBlock
-from harness.rollup.batch import Batch, BlockRecord, build_channel, compress, encode_batch, split
+from harness.rollup.batch import Batch, BlockRecord, Frame, build_channel, compress, encode_batch, split
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, L1Origin
 from harness.rollup.derivation import QUEUE_MAX, Derivation, DerivationError, L1Block, ReorgTooDeep
 from harness.rollup.l1_view import L1LinkError
@@ -167,9 +167,9 @@ def test_duplicates_and_garbage_between_frames_change_nothing(data: st.DataObjec
         inbox += data.draw(st.lists(noise(frames, index), max_size=2))
         inbox += [(SEQUENCER, replayed[0])] * data.draw(st.integers(0, 1))  # an accepted channel, once more
         inbox.append((BATCHER, frame))
-    inbox += [(SEQUENCER, frame) for frame in frames]
-    run = derive(8, {3: post(replayed), 8: tuple(inbox)})
+    run = derive(9, {3: post(replayed), 8: tuple(inbox), 9: post(frames, SEQUENCER)})
     assert run.hashes == hashes_of(old + new)
+    assert run.derivation.safe.l1_number == 8
 
 
 @given(st.binary(max_size=200), st.booleans())
@@ -237,6 +237,14 @@ def test_a_batch_dropped_for_a_gap_is_accepted_when_posted_again_after_it_closed
     assert "starts at height 4, above the next safe height 1" in run.dropped[0]
 
 
+def test_a_channel_larger_than_any_honest_one_is_dropped_as_it_grows() -> None:
+    """Frames without end do not fill the memory of a node (S18)."""
+    flood = [Frame(b"f" * 16, index, False, bytes(100_000)).encode() for index in range(41)]
+    run = derive(8, {8: post(flood) + post(frames_of(chain(4)))})
+    assert "has more than 4004064 bytes" in run.dropped[0]
+    assert run.hashes == hashes_of(chain(4))
+
+
 def test_a_node_that_has_the_block_need_not_execute_it() -> None:
     """The derived block recognises an executed one by inputs and hash, and nothing less."""
     derivation = machine()
@@ -264,6 +272,12 @@ def uncertified(blocks: Sequence[BlockInputs], certificate: bytes) -> tuple[byte
     return split(compress(encode_batch(batch)))
 
 
+def late_third() -> list[BlockInputs]:
+    """Blocks 3 and 4 of origin 0, the third ten seconds after it."""
+    third = replace(chain(3, per_origin=9)[2], timestamp=1_010)
+    return [third, replace(third, number=4, parent=execute(third))]
+
+
 GOOD = chain(4)
 ORPHAN = replace(GENESIS, hash=Hash("0x" + "99" * 32))
 BAD = {
@@ -272,7 +286,7 @@ BAD = {
     "origin skips": (forged(GOOD, origin=l1(3), timestamp=l1(3).timestamp), "neither repeats nor follows"),
     "origin goes back": (forged(GOOD, origin=l1(0)), "neither repeats nor follows"),
     "origin dead": (forged(GOOD, origin=l1(2, branch=9)), "L1 origin 2 is 0x"),
-    "before parent": (forged(chain(4, per_origin=9), timestamp=999), "before the parent's"),
+    "before parent": (forged([*chain(3, per_origin=9)[:2], *late_third()], timestamp=1_005), "before the parent's"),
     "before origin": (forged(GOOD, timestamp=GOOD[-1].timestamp - 1), "before L1 origin 2's"),
     "drift": (forged(GOOD, timestamp=l1(2).timestamp + 31), "the bound is 30 s"),
     "no certificate": (uncertified(GOOD, b""), "no valid finalization of block 4"),
@@ -389,6 +403,7 @@ def test_rewinding_equals_a_fresh_derivation_of_the_new_chain(head: int, depth: 
 
 @settings(max_examples=60)
 @given(st.integers(0, 29), st.integers(0, 25))
+@example(9, 10)  # one batch of the L1 block is safe and the rest of the block not yet looked at
 def test_a_restored_machine_goes_on_as_if_nothing_had_happened(stop: int, steps: int) -> None:
     """State survives JSON at any moment, half-executed batches included; at worst one L1 block is derived again."""
     blocks, run = storm(), Run()
@@ -444,6 +459,21 @@ def test_a_reorg_below_finality_is_refused_and_changes_nothing() -> None:
     assert run.derivation.to_json() == before
     run.derivation.rewind(12)
     assert run.derivation.safe.number == 10
+    run.feed(reorged(12)[12:13])
+    with pytest.raises(ReorgTooDeep, match="floor 12"):  # a second reorg counts from the highest head ever seen
+        run.derivation.rewind(11)
+
+
+def test_rewinding_amid_a_batch_forgets_how_far_it_was() -> None:
+    """A reorg of the very L1 block being derived starts its replacement from the first frame."""
+    blocks, run = storm(), Run().feed(storm()[:9])
+    run.derivation.feed(blocks[9])
+    for _ in range(4):
+        block = run.derivation.next()
+        assert block is not None
+        run.derivation.on_executed(block.inputs.number, execute(block.inputs))
+    assert run.derivation.rewind(9) == GENESIS
+    assert run.feed(blocks[9:]).derivation.to_json() == Run().feed(blocks).derivation.to_json()
 
 
 @given(st.integers(0, 30))
