@@ -111,6 +111,11 @@ class Derivation:
         """The L1 block below which `rewind` refuses to go: the cursor's highest ever, less the finality depth."""
         return self._floor
 
+    @property
+    def l1(self) -> L1View:
+        """The L1 blocks fed so far, for judging origins; not to be changed."""
+        return self._l1
+
     def l1_at(self, number: int) -> L1Origin | None:
         """The fed L1 block at a height, for the parent-hash walk that finds an L1 fork."""
         return self._l1.at(number)

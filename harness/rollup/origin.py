@@ -72,7 +72,12 @@ def pick(parent_origin: L1Origin, l1: L1View, *, parent_timestamp: int, now_s: i
     is_deep = candidate is not None and candidate.number + confirmations <= l1.head.number
     origin = candidate if candidate is not None and is_deep else parent_origin
     timestamp = max(parent_timestamp, origin.timestamp, now_s)
-    if timestamp > origin.timestamp + drift_s:
+    latest = origin.timestamp + drift_s
+    if timestamp > latest >= parent_timestamp and origin is not parent_origin:
+        # After a long outage the chain catches up one origin a block, each as late as its origin allows. It cannot
+        # run on for ever: the next block needs the next origin.
+        timestamp = latest
+    if timestamp > latest:
         # No exception for an empty block, and no clamping to the bound: either would let the chain run on for ever
         # on an L1 it no longer sees.
         return Stalled(f"timestamp {timestamp} would be {timestamp - origin.timestamp} s after L1 origin "

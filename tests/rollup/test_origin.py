@@ -35,7 +35,9 @@ def test_what_is_picked_is_judged_valid(head: int, parent: int, lag: int, now_s:
     seen, parent_timestamp = view(head), l1(parent).timestamp + lag % 31
     picked = choose(l1(parent), seen, parent_timestamp=parent_timestamp, now_s=now_s)
     if isinstance(picked, Picked):
-        assert picked.timestamp >= max(now_s, parent_timestamp)
+        assert picked.timestamp >= parent_timestamp
+        is_catching_up = picked.origin != l1(parent) and picked.timestamp == picked.origin.timestamp + 30
+        assert picked.timestamp >= now_s or is_catching_up
         assert picked.origin.number + 2 <= head or picked.origin == l1(parent)
         assert verdict(seen, parent=l1(parent), parent_timestamp=parent_timestamp, timestamp=picked.timestamp,
                        number=picked.origin.number, hash=picked.origin.hash) == Valid(picked.origin)
@@ -60,6 +62,19 @@ def test_a_frozen_l1_stops_the_chain_at_the_drift_bound_and_not_before() -> None
     stalled = choose(l1(3), view(4), now_s=l1(3).timestamp + 31)
     assert isinstance(stalled, Stalled)
     assert "31 s after L1 origin 3" in stalled.reason
+
+
+def test_a_chain_that_was_down_longer_than_the_drift_catches_up_one_origin_a_block() -> None:
+    """After an outage the first blocks carry the latest time their origins allow; without that none could be built."""
+    seen, now_s = view(40), l1(40).timestamp
+    parent, timestamp, picks = l1(3), l1(3).timestamp, 0
+    while timestamp < now_s:
+        picked = choose(parent, seen, parent_timestamp=timestamp, now_s=now_s)
+        assert isinstance(picked, Picked)
+        assert picked.origin.number == parent.number + 1
+        parent, timestamp, picks = picked.origin, picked.timestamp, picks + 1
+    assert timestamp == now_s
+    assert picks == 40 - 3 - 10
 
 
 def test_a_slow_clock_still_builds_on_time() -> None:
