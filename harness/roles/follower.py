@@ -8,7 +8,7 @@ from harness.roles.context import RoleContext
 from harness.roles.wire import WireError, inputs_from_json, parse_hash
 from harness.rollup.blocks import BlockInputs, Hash
 from harness.rollup.derivation import L1Block
-from harness.solidity.exchange import decode_inbox_frame
+from harness.solidity.exchange import decode_call
 from harness.solidity.wallet import decode_transaction
 
 L1_TIMEOUT_S = 1.0
@@ -21,7 +21,6 @@ class L1Source:
         assert context.spec.l1 is not None, "an L2 node reads an L1 node"
         self._context = context
         self._l1 = context.spec.l1
-        self._inbox = context.deployment["batch_inbox"]
         self._genesis: Hash | None = None
 
     async def genesis_hash(self) -> Hash:
@@ -56,6 +55,7 @@ class L1Source:
         frames: list[tuple[str, bytes]] = []
         for raw in inputs.transactions:
             transaction = decode_transaction(raw)
-            if transaction.to == self._inbox and (frame := decode_inbox_frame(transaction.data)) is not None:
-                frames.append((transaction.sender, frame))
+            match decode_call(transaction.to, transaction.data, self._context.deployment):
+                case ("batch_inbox", "submit", (bytes() as frame,)):
+                    frames.append((transaction.sender, frame))
         return frames

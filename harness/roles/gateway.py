@@ -11,7 +11,7 @@ from harness.roles.context import RoleContext
 from harness.roles.mempool import Rejected
 from harness.rollup.blocks import ExecutedBlock, Hash, Receipt
 from harness.rollup.heads import Label
-from harness.solidity.exchange import explain_revert
+from harness.solidity.exchange import decode_revert
 from harness.solidity.wallet import decode_transaction
 
 WAIT_S_MAX = 30.0
@@ -137,7 +137,7 @@ class Gateway:
                 transaction.to, transaction.data, at=block.inputs.parent, sender=transaction.sender
             )
         except Refused as refused:
-            return explain_revert(bytes.fromhex(str(refused.args[0]).removeprefix("0x")))
+            return decode_revert(bytes.fromhex(str(refused.args[0]).removeprefix("0x")))
         return "reverted behind the transactions before it in the block"
 
     async def _call(self, payload: Json) -> Json:
