@@ -7,6 +7,7 @@ takes back what its node had labelled above the number it names, and only that.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from harness.checks.registry import Check
 from harness.checks.results import Cases, Finding
@@ -28,13 +29,13 @@ def label_order(subject: Subject) -> Finding:
     """Judged once per instant of a node: labels that move together are recorded one after another at the same time."""
     cases, judged = Cases(), 0
     for node, heads in _nodes(subject.history):
-        at: dict[str, tuple[int, str | None]] = {label: (0, None) for label in _ORDER}
+        at: dict[str, tuple[int, str | None]] = dict.fromkeys(_ORDER, (0, None))
         for index, head in enumerate(heads):
             at[head.label] = (head.number, head.hash)
             if index + 1 < len(heads) and heads[index + 1].t == head.t:
                 continue
             judged += 1
-            for lower, upper in zip(_ORDER, _ORDER[1:], strict=False):
+            for lower, upper in pairwise(_ORDER):
                 (low, low_hash), (high, high_hash) = at[lower], at[upper]
                 split = low == high and low_hash is not None and high_hash is not None and low_hash != high_hash
                 if low > high or split:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from harness.checks.registry import Check
 from harness.checks.results import Cases, Finding
 from harness.checks.subject import Subject
@@ -13,7 +15,7 @@ def no_lost_or_phantom_write(subject: Subject) -> Finding:
     history = subject.history
     succeeded = {
         transaction.hash: (block.number, transaction.succeeded)
-        for block in history.chain
+        for block in subject.chain
         for transaction in block.transactions
     }
     for operation in history.operations:
@@ -43,7 +45,7 @@ def no_lost_or_phantom_write(subject: Subject) -> Finding:
 def included_once(subject: Subject) -> Finding:
     cases, judged = Cases(), 0
     first: dict[str, int] = {}
-    for block in subject.history.chain:
+    for block in subject.chain:
         for transaction in block.transactions:
             judged += 1
             if transaction.hash in first:
@@ -60,8 +62,8 @@ def included_once(subject: Subject) -> Finding:
 def chain_shape(subject: Subject) -> Finding:
     """The parts of rollup.md §6's acceptance that a history shows."""
     cases, judged = Cases(), 0
-    chain = subject.history.chain
-    for parent, block in zip(chain, chain[1:], strict=False):
+    chain = subject.chain
+    for parent, block in pairwise(chain):
         judged += 1
         wrong_time = block.timestamp < parent.timestamp
         wrong_origin = (

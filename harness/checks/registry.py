@@ -52,7 +52,7 @@ def _run_one(check: Check, subject: Subject) -> CheckResult:
     try:
         found = check.judge(subject)
     except NotReplayable as reason:
-        return CheckResult(check.id, check.name, Verdict.UNKNOWN, 0, f"no canonical chain to replay: {reason}")
+        return CheckResult(check.id, check.name, Verdict.UNKNOWN, 0, f"no whole canonical chain: {reason}")
     except Exception as error:  # a judge that fails must not pass for one that found nothing
         text = f"the check itself failed: {type(error).__name__}: {error}"
         return CheckResult(check.id, check.name, Verdict.UNKNOWN, 0, text, crashed=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from harness.checks.exposure import Excuses, Exposure, ExposureTracker
 from harness.checks.results import JudgeBounds
 from harness.checks.storage import Snapshot, snapshot
 from harness.history.reader import History
+from harness.history.records import BlockRecord
 from harness.model.facts import Discrepancy, Facts
 from harness.model.venue import Venue
 
@@ -26,12 +28,12 @@ class Replay:
         return self.venue.facts
 
 
-def replay(history: History, bounds: JudgeBounds) -> Replay:
+def replay(chain: Sequence[BlockRecord], history: History, bounds: JudgeBounds) -> Replay:
     """Replay every canonical block in order; pure, and linear in events × accounts."""
     venue = Venue(bounds.venue)
     result = Replay(venue)
     tracker = ExposureTracker(Excuses(history, bounds.recover_s))
-    for block in history.chain:
+    for block in chain:
         result.discrepancies += venue.begin_block(block.number, block.timestamp)
         for event in block.events:
             result.discrepancies += venue.apply(event)

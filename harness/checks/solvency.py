@@ -42,34 +42,34 @@ def _owed(state: StateRecord) -> int:
 
 
 def custody_moves(subject: Subject) -> Finding:
-    cases = Cases()
+    cases, count = Cases(), 0
     for snapshot in subject.replay.snapshots:
+        count += bool(snapshot.state.custody or snapshot.custody)
         gap = snapshot.state.custody - snapshot.custody
         if gap:
             cases.add(severity=abs(gap), block=snapshot.state.number, custody_native=snapshot.state.custody,
                       deposits_less_withdrawals=snapshot.custody)
-    count = len(subject.replay.snapshots)
     return cases.finding(
         count,
         holds=f"custody is deposits less withdrawals at {count} state records",
         violated="tokens moved without a deposit or withdrawal",
-        nothing="no state record of a canonical block",
+        nothing="no state record of a canonical block shows money",
     )
 
 
 def insurance(subject: Subject) -> Finding:
-    cases = Cases()
+    cases, count = Cases(), 0
     for snapshot in subject.replay.snapshots:
         got = snapshot.state.insurance
+        count += bool(got or snapshot.insurance)
         if got < 0 or got != snapshot.insurance:
             cases.add(severity=abs(got - snapshot.insurance), block=snapshot.state.number, expected=snapshot.insurance,
                       got=got)
-    count = len(subject.replay.snapshots)
     return cases.finding(
         count,
         holds=f"the insurance is never negative and moves only by funding, penalties and cover, at {count} records",
         violated="the insurance is negative or moved without a cause",
-        nothing="no state record of a canonical block",
+        nothing="no state record of a canonical block shows insurance",
     )
 
 

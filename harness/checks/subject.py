@@ -5,10 +5,11 @@ from __future__ import annotations
 from harness.checks.replay import Replay, replay
 from harness.checks.results import JudgeBounds
 from harness.history.reader import History
+from harness.history.records import BlockRecord
 
 
 class NotReplayable(Exception):
-    """The canonical chain is missing or has a hole, so the model cannot be run over it."""
+    """The canonical chain is missing or has a hole, so nothing can be said about what is in it."""
 
 
 class Subject:
@@ -21,6 +22,17 @@ class Subject:
         self._failure: Exception | None = None
 
     @property
+    def chain(self) -> tuple[BlockRecord, ...]:
+        """The whole canonical chain.
+
+        Raises:
+            NotReplayable: there is none, or it has a hole.
+        """
+        if self.history.chain_gap is not None:
+            raise NotReplayable(self.history.chain_gap)
+        return self.history.chain
+
+    @property
     def replay(self) -> Replay:
         """The model's run over the canonical chain.
 
@@ -31,9 +43,7 @@ class Subject:
             raise self._failure
         if self._replay is None:
             try:
-                if self.history.chain_gap is not None:
-                    raise NotReplayable(self.history.chain_gap)
-                self._replay = replay(self.history, self.bounds)
+                self._replay = replay(self.chain, self.history, self.bounds)
             except Exception as error:
                 self._failure = error
                 raise

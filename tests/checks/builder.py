@@ -1,0 +1,291 @@
+"""A fluent builder of small histories: right by default, wrong exactly where a test says so.
+
+Derived amounts are filled in by the model, which tests/model checks against independent arithmetic; a test corrupts
+them by naming the field: `run.trade(..., fee=1)`, `run.state(corrupt={"totals.dust": 1})`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from harness.checks.catalogue import run_checks
+from harness.checks.results import CheckResult, JudgeBounds
+from harness.history.reader import History, from_lines
+from harness.history.records import Event
+from harness.model.params import FAST, VenueParams
+from harness.model.venue import Venue
+
+W = 10**18
+START = 1_000_000
+BOUNDS = JudgeBounds(recover_s=10.0, liquidate_blocks=3)
+
+
+def address(name: str) -> str:
+    return "0x" + name.encode().hex().ljust(40, "0")[:40]
+
+
+def block_hash(number: int, fork: int = 0) -> str:
+    return "0x" + f"{fork:032x}{number:032x}"
+
+
+def wire(value: Any) -> Any:
+    """As a history writes it: integers beyond bools are decimal strings."""
+    return str(value) if type(value) is int else value
+
+
+class Run:
+    """Blocks come one after another; `block` opens the next, every action goes into the open one as a transaction."""
+
+    def __init__(self, params: VenueParams = FAST, *, followers: bool = True) -> None:
+        self.venue = Venue(params)
+        self.lines: list[dict[str, Any]] = []
+        self.number = 0
+        self.timestamp = START
+        self.t = 0
+        self.rounds: dict[str, int] = {}
+        self._open: dict[str, Any] | None = None
+        self._events: list[tuple[str, int, dict[str, Any]]] = []
+        self._after: list[dict[str, Any]] = []
+        self._states: list[tuple[Mapping[str, Any], tuple[str, ...]]] = []
+        self._followers = followers
+        self._serial = 0
+        self.record("run", "run", scenario="test", seed=1, runtime="sim", versions={}, genesis_timestamp=START,
+                    deployment={}, accounts={})
+
+    # -- recording ---------------------------------------------------------------------------------------------
+
+    def record(self, node: str, kind: str, **fields: Any) -> Run:
+        self.lines.append({"t": self.t, "node": node, "kind": kind, **fields})
+        return self
+
+    def phase(self, name: str) -> Run:
+        self.close()
+        return self.record("run", "phase", name=name)
+
+    def fault(self, phase: str, id_: str = "f1") -> Run:
+        self.close()
+        return self.record("run", "fault", id=id_, fault="pause", phase=phase, target="keeper-0", detail={})
+
+    def head(self, node: str, label: str, number: int, *, fork: int = 0, reset: bool = False) -> Run:
+        self.close()
+        return self.record(node, "head", label=label, number=number, hash=block_hash(number, fork), reset=reset)
+
+    def wait(self, seconds: float) -> Run:
+        """Run time passes (and no block comes)."""
+        self.close()
+        self.t += int(seconds * 1e9)
+        return self
+
+    # -- blocks ------------------------------------------------------------------------------------------------
+
+    def block(self, dt: int = 1, **fields: Any) -> Run:
+        """Open the next block, `dt` seconds after the last; a gap above the uptime limit restarts the grace clock."""
+        self.close()
+        self.number += 1
+        self.timestamp += dt
+        self.t += dt * 10**9
+        self._open = {
+            "chain": "l2", "number": self.number, "hash": block_hash(self.number),
+            "parent": block_hash(self.number - 1), "timestamp": self.timestamp, "origin": None, "base_fee": 0,
+            "transactions": [], **fields,
+        }
+        self._events, self._after, self._states = [], [], []
+        self.venue.begin_block(self.number, self.timestamp)
+        if self.venue.facts.restarts and self.venue.facts.restarts[-1].block == self.number:
+            self._emit("UptimeChanged", -1, up=True, startedAt=self.timestamp)
+        return self
+
+    def blocks(self, count: int, dt: int = 1, price: int | None = None) -> Run:
+        for _ in range(count):
+            self.block(dt)
+            if price is not None:
+                self.price(price)
+        return self
+
+    def close(self) -> Run:
+        if self._open is None:
+            return self
+        block, self._open = self._open, None
+        self.venue.end_block()
+        block["events"] = [
+            {"name": name, "contract": "Venue", "tx": tx, "args": {key: wire(value) for key, value in args.items()}}
+            for name, tx, args in self._events
+        ]
+        self.record("sequencer-0", "block", **block)
+        for node in ("sequencer-0", "replica-0") if self._followers else ("sequencer-0",):
+            for label, lag in (("unsafe", 0), ("committed", 0), ("safe", 2), ("finalized", 4)):
+                if self.number > lag:
+                    self.head(node, label, self.number - lag)
+        self.lines += self._after + [self._state_record(*state) for state in self._states]
+        return self
+
+    def transaction(self, *, ok: bool = True, error: str | None = None, sender: str = "someone") -> str:
+        """A transaction of the open block without events of its own; returns its hash."""
+        assert self._open is not None, "open a block first"
+        self._serial += 1
+        hash_ = "0x" + f"{self._serial:064x}"
+        self._open["transactions"].append(
+            {"hash": hash_, "sender": address(sender), "to": address("venue"), "ok": ok, "gas": 21_000, "error": error}
+        )
+        return hash_
+
+    def op(self, id_: str, phase: str, tx: str | None = None, action: str = "open") -> Run:
+        """An invocation is recorded at once, an outcome after the block that is open."""
+        record = {"t": self.t, "node": "trader-0", "kind": "op", "id": id_, "client": "trader-0", "action": action,
+                  "phase": phase, "args": {}, "detail": {} if tx is None else {"tx": tx}}
+        (self._after if phase != "invoke" and self._open is not None else self.lines).append(record)
+        return self
+
+    # -- events ------------------------------------------------------------------------------------------------
+
+    def _emit(self, name: str, tx: int, **args: Any) -> dict[str, Any]:
+        """Apply to the builder's model, taking over every value the model finds otherwise; returns the right args."""
+        right = dict(args)
+        for found in self.venue.apply(Event(name, "Venue", tx, args)):
+            event, _, field = found.what.partition(".")
+            if event == name and field in right and isinstance(found.expected, int):
+                right[field] = found.expected
+        self._events.append((name, tx, right))
+        return right
+
+    def _corrupt(self, position: int, wrong: Mapping[str, Any]) -> None:
+        name, tx, args = self._events[position]
+        self._events[position] = (name, tx, {**args, **wrong})
+
+    def raw(self, name: str, **args: Any) -> Run:
+        """An event exactly as given, which the builder's own model does not see."""
+        self.transaction()
+        assert self._open is not None
+        self._events.append((name, len(self._open["transactions"]) - 1, args))
+        return self
+
+    def _next(self) -> int:
+        self.transaction()
+        assert self._open is not None
+        return len(self._open["transactions"]) - 1
+
+    def list_series(self, kind: int, *, expires_in: int, strike: int = 0, asset: str = "ETH") -> Run:
+        self._emit("SeriesListed", self._next(), id=len(self.venue.book.series) + 1, kind=kind, asset=asset,
+                   strike=strike * W, expiry=self.timestamp + expires_in)
+        return self
+
+    def price(self, price: int, *, asset: str = "ETH", age: int = 0, round_: int | None = None, sources: int = 3,
+              observed: tuple[int, ...] | None = None, wad: int | None = None) -> Run:
+        """A round at `price` (whole quote units), reported `age` seconds ago; observations recorded alongside."""
+        number = self.rounds.get(asset, 0) + 1 if round_ is None else round_
+        self.rounds[asset] = number
+        value, timestamp = price * W if wad is None else wad, self.timestamp - age
+        for index, seen in enumerate((value,) * 3 if observed is None else observed):
+            self.lines.append({"t": self.t, "node": f"reporter-{index}", "kind": "observation", "asset": asset,
+                               "round": number, "timestamp": timestamp, "price": str(seen), "source": str(value)})
+        self._emit("RoundAccepted", self._next(), asset=asset, round=number, timestamp=timestamp, price=value,
+                   sources=sources)
+        return self
+
+    def deposit(self, name: str, amount: int) -> Run:
+        self._emit("Deposited", self._next(), account=address(name), amount=amount * 10**6)
+        return self
+
+    def withdraw(self, name: str, amount: int) -> Run:
+        self._emit("Withdrawn", self._next(), account=address(name), amount=amount * 10**6)
+        return self
+
+    def insure(self, amount: int) -> Run:
+        self._emit("InsuranceFunded", self._next(), **{"from": address("admin"), "amount": amount * 10**6})
+        return self
+
+    def trade(self, taker: str, maker: str, size: int, price: int, *, series: int = 1, nonce: int | None = None,
+              size_wad: int | None = None, price_wad: int | None = None, **wrong: Any) -> Run:
+        self._serial += 1
+        self._emit("Traded", self._next(), seriesId=series, taker=address(taker), maker=address(maker),
+                   size=size * W if size_wad is None else size_wad,
+                   price=price * W if price_wad is None else price_wad,
+                   nonce=self._serial if nonce is None else nonce, fee=-1)
+        self._corrupt(-1, wrong)
+        return self
+
+    def liquidate(self, name: str, keeper: str = "keeper", *, transfer: Mapping[str, Any] | None = None,
+                  **wrong: Any) -> Run:
+        tx = self._next()
+        account = address(name)
+        for series_id in sorted(self.venue.book.account(account).positions):
+            self._emit("PositionTransferred", tx, account=account, keeper=address(keeper), seriesId=series_id,
+                       size=0, price=-(1 << 200))
+            self._corrupt(-1, transfer or {})
+        self._emit("Liquidated", tx, account=account, keeper=address(keeper), equityBefore=-(1 << 200),
+                   maintenanceMargin=-1, toKeeper=-1, toInsurance=-1, covered=-1, badDebt=-1)
+        self._corrupt(-1, wrong)
+        return self
+
+    def finalize(self, series: int = 1, **wrong: Any) -> Run:
+        self._emit("SeriesFinalized", self._next(), seriesId=series, price=-(1 << 200))
+        self._corrupt(-1, wrong)
+        return self
+
+    def settle(self, name: str, series: int = 1, **wrong: Any) -> Run:
+        tx = self._next()
+        account = address(name)
+        self._emit("Settled", tx, account=account, seriesId=series, size=1 << 200, price=-(1 << 200),
+                   cashDelta=-(1 << 200))
+        self._corrupt(-1, wrong)
+        for debt in list(self.venue._context.debts.get(account, ())):
+            self._emit("BadDebt", tx, account=account, covered=debt.covered, remaining=debt.remaining)
+        return self
+
+    def state(self, *, corrupt: Mapping[str, Any] | None = None, drop: tuple[str, ...] = ()) -> Run:
+        """A `state` record of the open block, at its end; `corrupt` maps dotted paths to what is added to the truth."""
+        self._states.append((corrupt or {}, drop))
+        return self
+
+    def _state_record(self, corrupt: Mapping[str, Any], drop: tuple[str, ...]) -> dict[str, Any]:
+        book = self.venue.book
+        shown: dict[str, Any] = {
+            "t": self.t, "node": "replica-0", "kind": "state", "number": self.number, "hash": block_hash(self.number),
+            "totals": {"custody": book.custody, "insurance": book.insurance, "fees": book.fees, "dust": book.dust},
+            "accounts": {
+                account: {
+                    "cash": held.cash, **dict(zip(("equity", "im", "mm"), book.margin(account), strict=True)),
+                    "positions": [{"series": id_, "size": p.size, "notional": p.notional}
+                                  for id_, p in held.positions.items()],
+                }
+                for account, held in book.accounts.items() if account not in map(address, drop)
+            },
+            "series": {
+                str(id_): {"clearing": s.clearing, "open_interest": s.open_interest,
+                           "open_positions": s.open_positions, "final": s.final_price is not None,
+                           "price": s.final_price or 0}
+                for id_, s in book.series.items()
+            },
+            "assets": {
+                asset: {"round": r.round, "timestamp": r.timestamp, "price": r.price, "cumulative": r.cumulative}
+                for asset, feed in book.feeds.items() if (r := feed.latest) is not None
+            },
+        }
+        for path, added in corrupt.items():
+            *parents, leaf = path.split(".")
+            place: Any = shown
+            for key in parents:
+                place = place[int(key)] if isinstance(place, list) else place[key]
+            place[leaf] = not place[leaf] if isinstance(place[leaf], bool) else place[leaf] + added
+        return {key: stringed(value) if key in ("totals", "accounts", "series", "assets") else value
+                for key, value in shown.items()}
+
+    # -- verdicts ----------------------------------------------------------------------------------------------
+
+    def history(self) -> History:
+        self.close()
+        return from_lines([orjson.dumps(line) for line in sorted(self.lines, key=lambda line: line["t"])])
+
+    def judge(self, check: str, bounds: JudgeBounds = BOUNDS) -> CheckResult:
+        return run_checks(self.history(), [check], bounds)[0]
+
+
+def stringed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: stringed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [stringed(item) for item in value]
+    return wire(value)

@@ -1,0 +1,53 @@
+"""Whole little runs that several tests share."""
+
+from __future__ import annotations
+
+from tests.checks.builder import Run
+
+
+def market(*, expires_in: int = 60, insurance: int = 50) -> Run:
+    """One block: ETH at 100, a future (1), a call (2) and a put (3) at 100, and funded accounts."""
+    run = Run().block().price(100)
+    for kind, strike in ((0, 0), (1, 100), (2, 100)):
+        run.list_series(kind, expires_in=expires_in, strike=strike)
+    run.insure(insurance)
+    for name, amount in (("alice", 100), ("bob", 100), ("writer", 1000), ("maker", 100_000), ("keeper", 10_000)):
+        run.deposit(name, amount)
+    return run
+
+
+def full() -> Run:
+    """Everything a run can show, all of it right: every check holds and has something to guard."""
+    run = market()
+    run.op("trader-0/1", "invoke").trade("alice", "maker", 5, 100)
+    run.trade("bob", "maker", 5, 101).trade("bob", "writer", 2, 7, series=2).trade("maker", "writer", 3, 9, series=3)
+    paid = run.transaction()
+    run.op("trader-0/1", "ok", paid).op("trader-0/2", "invoke")
+    run.op("trader-0/2", "fail", run.transaction(ok=False, error="StalePrice(...)")).op("trader-0/3", "invoke")
+    run.state()
+    run.block().price(90).withdraw("writer", 100).trade("bob", "maker", -2, 90).state()
+    run.phase("storm").fault("inject")
+    run.block().price(84).state()
+    run.block().liquidate("alice").state()
+    run.block(dt=5)
+    run.transaction(ok=False, error="SequencerGrace(1)")
+    run.price(80).state()
+    run.fault("heal").phase("heal")
+    run.blocks(29).block().price(76).state()
+    run.block().liquidate("bob").state()
+    run.phase("liveness")
+    run.blocks(20, price=77).block().price(78).state()
+    run.block().finalize(1).finalize(2).finalize(3).state()
+    run.block()
+    for series in (1, 2, 3):
+        for account in ("maker", "writer", "keeper", "bob"):
+            if series in run.venue.book.account(_address(account)).positions:
+                run.settle(account, series)
+    run.state()
+    return run.blocks(14).state().phase("end")
+
+
+def _address(name: str) -> str:
+    from tests.checks.builder import address
+
+    return address(name)

@@ -1,0 +1,103 @@
+"""What is asked of every check alike: it accepts what is right, and says unknown where it saw nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.checks.catalogue import CHECKS, run_checks
+from harness.checks.registry import Check, UnknownCheck, run_each, select
+from harness.checks.results import CheckResult, Finding, Verdict, combine
+from harness.checks.subject import Subject
+from harness.history.reader import from_lines
+from tests.checks.builder import BOUNDS, Run
+from tests.checks.stories import full
+
+IDS = [check.id for check in CHECKS]
+
+
+@pytest.fixture(scope="module")
+def good() -> dict[str, CheckResult]:
+    return {result.id: result for result in run_checks(full().history(), ["all"], BOUNDS)}
+
+
+@pytest.mark.parametrize("id_", IDS)
+def test_a_right_run_holds_and_was_guarded(good: dict[str, CheckResult], id_: str) -> None:
+    """A check that rejects what is right is worse than none."""
+    result = good[id_]
+    assert (result.verdict, result.crashed) == (Verdict.HOLDS, False), result
+    assert result.guarded > 0
+    assert result.evidence == ()
+
+
+@pytest.mark.parametrize("id_", IDS)
+def test_an_empty_history_is_unknown(id_: str) -> None:
+    """Nothing seen is not the same as nothing wrong."""
+    (result,) = run_checks(from_lines([]), [id_], BOUNDS)
+    assert (result.verdict, result.guarded, result.crashed) == (Verdict.UNKNOWN, 0, False), result
+
+
+@pytest.mark.parametrize("id_", [id_ for id_ in IDS if id_[0] != "H" and id_ != "B2"])
+def test_blocks_without_events_are_unknown(id_: str) -> None:
+    """A chain on which nothing happened gives no verdict about what would have."""
+    result = Run().blocks(5).state().judge(id_)
+    assert (result.verdict, result.guarded, result.crashed) == (Verdict.UNKNOWN, 0, False), result
+
+
+@pytest.mark.parametrize("id_", [id_ for id_ in IDS if not id_.startswith("H")])
+def test_a_hole_in_the_chain_is_unknown(id_: str) -> None:
+    """What cannot be replayed from the start cannot be judged."""
+    run = full()
+    run.lines = [line for line in run.lines if not (line["kind"] == "block" and line["number"] == 4)]
+    result = run.judge(id_)
+    assert result.verdict is Verdict.UNKNOWN
+    assert "never recorded" in result.summary
+    assert not result.crashed
+
+
+def test_ids_are_unique_and_described() -> None:
+    assert len(set(IDS)) == len(IDS)
+    assert all(check.name and check.about for check in CHECKS)
+
+
+def test_a_crashing_check_says_unknown_with_the_exception_and_the_rest_go_on() -> None:
+    def crash(subject: Subject) -> Finding:
+        raise ZeroDivisionError("of my own making")
+
+    broken = Check("X1", "broken", "fails", crash)
+    results = run_each([broken, CHECKS[0]], full().history(), BOUNDS)
+    assert (results[0].verdict, results[0].crashed) == (Verdict.UNKNOWN, True)
+    assert "ZeroDivisionError: of my own making" in results[0].summary
+    assert results[1].verdict is Verdict.HOLDS
+
+
+def test_a_crashing_replay_fails_once_and_alike_for_every_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = 0
+
+    def boom(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        raise RuntimeError("model broke")
+
+    monkeypatch.setattr("harness.checks.subject.replay", boom)
+    results = run_checks(full().history(), ["C1", "LS1"], BOUNDS)
+    assert [(r.verdict, r.crashed, "model broke" in r.summary) for r in results] == [(Verdict.UNKNOWN, True, True)] * 2
+    assert calls == 1
+
+
+def test_selection_keeps_the_catalogues_order_and_ignores_case() -> None:
+    assert [check.id for check in select(["ll1", "C1", "c1"], CHECKS)] == ["C1", "LL1"]
+    assert select(["all"], CHECKS) == CHECKS
+
+
+def test_an_unknown_check_is_refused_with_near_names() -> None:
+    with pytest.raises(UnknownCheck, match=r"no check is called 'LS9'; near: .*LS1"):
+        run_checks(from_lines([]), ["LS9"], BOUNDS)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "combined"),
+    [("", "unknown"), ("h", "holds"), ("hh", "holds"), ("hu", "unknown"), ("huv", "violated"), ("uv", "violated")],
+)
+def test_violated_outranks_unknown_outranks_holds(verdicts: str, combined: str) -> None:
+    letters = {"h": Verdict.HOLDS, "u": Verdict.UNKNOWN, "v": Verdict.VIOLATED}
+    assert combine(CheckResult("X", "x", letters[letter], 1, "") for letter in verdicts) == combined

@@ -1,0 +1,145 @@
+"""Bad books that the custody and accounting checks must reject."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.checks.results import Verdict
+from tests.checks.builder import Run, address
+from tests.checks.stories import full, market
+
+ALICE = address("alice")
+
+
+def traded() -> Run:
+    return market().trade("alice", "maker", 5, 100)
+
+
+@pytest.mark.parametrize(
+    ("check", "path"),
+    [
+        ("C1", "totals.custody"), ("C1", "totals.dust"), ("C1", "totals.fees"), ("C1", "totals.insurance"),
+        ("C1", f"accounts.{ALICE}.cash"), ("C1", f"accounts.{ALICE}.positions.0.notional"), ("C1", "series.1.clearing"),
+        ("C2", "totals.custody"),
+        ("C3", "totals.insurance"),
+        ("A1", f"accounts.{ALICE}.positions.0.size"), ("A1", "series.1.open_interest"),
+        *(("A6", path) for path in (
+            "totals.custody", "totals.insurance", "totals.fees", "totals.dust", f"accounts.{ALICE}.cash",
+            f"accounts.{ALICE}.equity", f"accounts.{ALICE}.im", f"accounts.{ALICE}.mm",
+            f"accounts.{ALICE}.positions.0.size", f"accounts.{ALICE}.positions.0.notional", "series.1.clearing",
+            "series.1.open_interest", "series.1.open_positions", "assets.ETH.round", "assets.ETH.timestamp",
+            "assets.ETH.price", "assets.ETH.cumulative",
+        )),
+    ],
+)
+def test_one_wei_off_in_storage_is_found(check: str, path: str) -> None:
+    """Exact means exact: the smallest possible error in any field turns the verdict."""
+    good = traded().state().judge(check)
+    bad = traded().state(corrupt={path: 1}).judge(check)
+    assert good.verdict is Verdict.HOLDS, good
+    assert bad.verdict is Verdict.VIOLATED
+    assert bad.evidence[0]["block"] == 1
+
+
+@pytest.mark.parametrize("path", ["series.1.final", "series.1.price"])
+def test_a_wrong_final_state_is_found(path: str) -> None:
+    """Finality and the settlement price are storage like any other."""
+    run = traded().blocks(59, price=100).block().price(101).block().finalize(1)
+    result = run.state(corrupt={path: -1}).judge("A6")
+    assert result.verdict is Verdict.VIOLATED
+    assert result.evidence[0]["what"] == path
+
+
+def test_conservation_leaves_a_record_of_only_some_accounts_unjudged() -> None:
+    """A sum over half the accounts says nothing about the whole."""
+    result = traded().state(drop=("alice",)).judge("C1")
+    assert result.verdict is Verdict.UNKNOWN
+    assert "1 more list only some accounts" in result.summary
+
+
+def test_a_withdrawal_that_no_event_tells_of_is_found() -> None:
+    run = traded().state().block().state(corrupt={"totals.custody": -5_000_000})
+    result = run.judge("C2")
+    assert result.verdict is Verdict.VIOLATED
+    assert result.evidence[1]["block"] == 2
+
+
+def test_negative_insurance_is_found() -> None:
+    assert market(insurance=0).state(corrupt={"totals.insurance": -1}).judge("C3").verdict is Verdict.VIOLATED
+
+
+def dusty() -> Run:
+    """Third of a unit at an odd price: each side of the trade is floored, one wei goes to dust."""
+    return market().trade("alice", "maker", 0, 0, size_wad=10**18 // 3, price_wad=100 * 10**18 + 1)
+
+
+def test_dust_within_the_number_of_roundings_holds() -> None:
+    run = dusty().state()
+    assert run.history()
+    assert run.venue.book.dust == 1
+    assert run.judge("A3").verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize("corruption", [-2, 5])
+def test_dust_below_zero_or_above_the_number_of_roundings_is_found(corruption: int) -> None:
+    assert dusty().state(corrupt={"totals.dust": corruption}).judge("A3").verdict is Verdict.VIOLATED
+
+
+def test_falling_dust_is_found() -> None:
+    """Residue that disappears was paid to someone."""
+    run = dusty().state().block().state(corrupt={"totals.dust": -1})
+    result = run.judge("A3")
+    assert result.verdict is Verdict.VIOLATED
+    assert result.evidence[0]["block"] == 2
+
+
+@pytest.mark.parametrize(
+    ("run", "what"),
+    [
+        (lambda: market().trade("alice", "maker", 5, 100, fee=1), "Traded.fee"),
+        (lambda: market().trade("alice", "alice", 5, 100), "Traded.maker"),
+        (lambda: market().trade("alice", "maker", 5, 100, seriesId=9), "Traded.seriesId"),
+        (lambda: _liquidation(toKeeper=0), "Liquidated.toKeeper"),
+        (lambda: _liquidation(toInsurance=0), "Liquidated.toInsurance"),
+        (lambda: _liquidation(covered=1), "Liquidated.covered"),
+        (lambda: _liquidation(badDebt=1), "Liquidated.badDebt"),
+        (lambda: _liquidation(equityBefore=0), "Liquidated.equityBefore"),
+        (lambda: _liquidation(maintenanceMargin=0), "Liquidated.maintenanceMargin"),
+        (lambda: market().block(dt=9).raw("UptimeChanged", up=True, startedAt=5), "UptimeChanged without a gap"),
+        (lambda: market().raw("SeriesListed", id=9, kind=0, asset="ETH", strike=0, expiry=1), "SeriesListed.id"),
+        (lambda: market().raw("BadDebt", account=ALICE, covered=1, remaining=0), "BadDebt"),
+    ],
+)
+def test_an_amount_the_model_computes_differently_is_found(run: object, what: str) -> None:
+    """Every derived field of every event is computed again."""
+    result = run().state().judge("A6")  # type: ignore[operator]  # a table of stories
+    assert result.verdict is Verdict.VIOLATED
+    assert what in {case["what"] for case in result.evidence}
+
+
+def _liquidation(**wrong: int) -> Run:
+    return traded().block().price(84).block().liquidate("alice", **wrong)
+
+
+def test_a_restart_that_was_not_announced_is_found() -> None:
+    """After a gap the first block says so, or the grace clock never starts."""
+    run = market().state().block(dt=9)
+    run._events.clear()
+    result = run.judge("A6")
+    assert result.verdict is Verdict.VIOLATED
+    assert result.evidence[0]["what"] == "UptimeChanged after a gap"
+
+
+def test_a_maintenance_margin_above_the_initial_is_found() -> None:
+    result = traded().state(corrupt={f"accounts.{ALICE}.mm": 10**30}).judge("M3")
+    assert result.verdict is Verdict.VIOLATED
+    assert result.evidence[0]["account"] == ALICE
+
+
+def test_a_state_of_a_block_that_was_dropped_is_not_judged() -> None:
+    """An uncommitted block may show anything."""
+    run = full()
+    run.close()
+    run.lines.append({**next(line for line in run.lines if line["kind"] == "state"), "t": run.t,
+                      "hash": "0x" + "ab" * 32})
+    assert run.judge("A6").verdict is Verdict.HOLDS
