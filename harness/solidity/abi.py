@@ -196,25 +196,25 @@ def _function(entry: AbiEntry) -> Function:
     return Function(
         name=entry["name"],
         selector=keccak(_signature(entry))[:4],
-        inputs=tuple(_type(item) for item in entry["inputs"]),
-        outputs=tuple(_type(item) for item in entry["outputs"]),
+        inputs=tuple(canonical_type(item) for item in entry["inputs"]),
+        outputs=tuple(canonical_type(item) for item in entry["outputs"]),
     )
 
 
 def _parameters(entry: AbiEntry) -> tuple[Parameter, ...]:
-    return tuple(Parameter(item["name"], _type(item), item.get("indexed", False)) for item in entry["inputs"])
+    return tuple(Parameter(item["name"], canonical_type(item), item.get("indexed", False)) for item in entry["inputs"])
 
 
 def _signature(entry: AbiEntry) -> bytes:
-    return f"{entry['name']}({','.join(_type(item) for item in entry['inputs'])})".encode()
+    return f"{entry['name']}({','.join(canonical_type(item) for item in entry['inputs'])})".encode()
 
 
-def _type(item: AbiEntry) -> str:
+def canonical_type(item: AbiEntry) -> str:
     """Canonical type: a struct becomes the tuple of its members."""
     type_: str = item["type"]
     if not type_.startswith("tuple"):
         return type_
-    return f"({','.join(_type(member) for member in item['components'])}){type_[len('tuple'):]}"
+    return f"({','.join(canonical_type(member) for member in item['components'])}){type_[len('tuple'):]}"
 
 
 def _topic(type_: str, topic: str) -> Any:

@@ -18,11 +18,11 @@ from harness.solidity.wallet import Quote
 
 __all__ = [
     "KINDS", "AccountState", "AssetState", "Event", "Latest", "PositionState", "SeriesState", "Totals", "VenueState",
-    "decode_balance", "decode_call", "decode_latest", "decode_liquidatable", "decode_log", "decode_revert",
+    "decode_balance", "decode_call", "decode_inbox_frame", "decode_latest", "decode_liquidatable", "decode_log",
     "decode_state", "encode_approve", "encode_balance_of", "encode_deposit", "encode_finalize",
     "encode_fund_insurance", "encode_inbox_submit", "encode_latest", "encode_liquidatable", "encode_liquidate",
     "encode_list_series", "encode_mint", "encode_set_l1_block", "encode_settle", "encode_state", "encode_submit",
-    "encode_trade", "encode_withdraw",
+    "encode_trade", "encode_withdraw", "explain_revert",
 ]
 
 KINDS: Final = {"future": 0, "call": 1, "put": 2}
@@ -168,6 +168,12 @@ def encode_inbox_submit(frame: bytes) -> bytes:
     return _encode("batch_inbox", "submit", frame)
 
 
+def decode_inbox_frame(data: bytes) -> bytes | None:
+    """The frame in calldata to the batch inbox, or None when it is no well-formed `submit`."""
+    decoded = interfaces()["batch_inbox"].decode_call(data)
+    return bytes(decoded[1][0]) if decoded is not None else None
+
+
 # What happened.
 
 
@@ -188,7 +194,7 @@ def decode_call(to: str | None, data: bytes, deployment: Mapping[str, Any]) -> t
     return (contract, *decoded) if contract is not None and decoded is not None else None
 
 
-def decode_revert(data: bytes) -> str:
+def explain_revert(data: bytes) -> str:
     """Revert data of any of the contracts as `ErrorName(argument=value,…)`. Never raises."""
     return decode_error(data, all_errors())
 

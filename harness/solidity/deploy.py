@@ -1,0 +1,136 @@
+"""Deploys the venue with its real constructors onto one node that nobody else drives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple
+from typing import Any, Final, NamedTuple, cast
+
+import rlp
+from eth_abi import encode  # type: ignore[attr-defined]  # re-exported without __all__
+from eth_hash.auto import keccak
+
+from harness.anvil.rpc import BATCH_MAX, IpcClient, RpcError
+from harness.plan import VenueParameters
+from harness.solidity.abi import canonical_type
+from harness.solidity.artifacts import Artifact, Artifacts
+from harness.solidity.deployment import CONTRACTS, L1_INFO, Deployment
+from harness.solidity.exchange import explain_revert
+
+DEPLOYER: Final = "0x00000000000000000000000000000000de9107e5"
+"""Creates every contract and does nothing else, so that addresses depend on no user account. Nobody has its key."""
+
+_ORDER: Final = tuple(CONTRACTS)
+"""The deployer's nonce of each contract is its place here."""
+
+_GAS: Final = 15_000_000  # per transaction; the largest constructor takes some 3 M
+_SENDS_PER_BATCH: Final = BATCH_MAX - 1  # the last element mines
+
+
+class DeploymentFailed(Exception):
+    """A constructor or a set-up call failed; the message says which and how."""
+
+
+class Transaction(NamedTuple):
+    """One unsigned call of an impersonated account; `to` None creates."""
+
+    label: str
+    sender: str
+    to: str | None
+    data: bytes
+
+
+def predicted(l1_chain_id: int, l2_chain_id: int) -> Deployment:
+    """Where everything will be: known before the first transaction, so that contracts can name each other."""
+    addresses = {name: create_address(DEPLOYER, nonce) for nonce, name in enumerate(_ORDER)}
+    return Deployment(**addresses | {"l1_info": L1_INFO}, l1_chain_id=l1_chain_id, l2_chain_id=l2_chain_id)
+
+
+def predicted_l1_info() -> str:
+    """Where L1Info's constructor runs, before genesis moves its code to the predeploy's address."""
+    return create_address(DEPLOYER, _ORDER.index("l1_info"))
+
+
+def create_address(sender: str, nonce: int) -> str:
+    """Address of the contract that `sender` creates with its transaction `nonce`."""
+    number = nonce.to_bytes((nonce.bit_length() + 7) // 8, "big")
+    return "0x" + keccak(cast(bytes, rlp.encode([bytes.fromhex(sender[2:]), number])))[12:].hex()
+
+
+def creations(
+    artifacts: Artifacts,
+    at: Deployment,
+    *,
+    params: VenueParameters,
+    owner: str,
+    reporters: Sequence[str],
+    assets: Sequence[bytes],
+) -> list[Transaction]:
+    """The creating transactions of every contract, in the deployer's nonce order."""
+    arguments: dict[str, tuple[Any, ...]] = {
+        "collateral_token": (owner,),
+        "l1_info": (params.uptime_gap_s,),
+        "price_feed": (astuple(params), owner, at.clearing_house, list(reporters),
+                       [name.ljust(32, b"\x00") for name in assets]),
+        "vault": (at.collateral_token, at.clearing_house, at.liquidator, at.settlement),
+        "clearing_house": (astuple(params), owner, at.vault, at.price_feed, at.liquidator, at.settlement),
+        "liquidator": (astuple(params), at.clearing_house, at.vault, at.price_feed, at.l1_info),
+        "settlement": (astuple(params), at.clearing_house, at.vault, at.price_feed),
+        "lens": (at.clearing_house, at.vault, at.price_feed, at.settlement, at.liquidator),
+        "batch_inbox": (),
+    }
+    return [
+        Transaction(f"creation of {CONTRACTS[name]}", DEPLOYER, None, creation_code(artifacts[CONTRACTS[name]],
+                                                                                    *arguments[name]))
+        for name in _ORDER
+    ]
+
+
+def creation_code(artifact: Artifact, *arguments: Any) -> bytes:
+    """Bytecode and encoded constructor arguments: the data of a creating transaction."""
+    constructor = next((entry for entry in artifact.abi if entry["type"] == "constructor"), None)
+    types = [canonical_type(item) for item in constructor["inputs"]] if constructor is not None else []
+    return artifact.creation + encode(types, arguments)
+
+
+def execute(client: IpcClient, transactions: Sequence[Transaction], *, timestamp: int) -> int:
+    """Send as impersonated accounts at zero fee, mine, and see that each succeeded; returns the last block's time.
+
+    Raises:
+        DeploymentFailed: one was refused or reverted.
+    """
+    client.call("anvil_autoImpersonateAccount", True)
+    nonces: dict[str, int] = {}
+    for first in range(0, len(transactions), _SENDS_PER_BATCH):
+        chunk = transactions[first:first + _SENDS_PER_BATCH]
+        sends: list[tuple[str, Sequence[Any]]] = []
+        for item in chunk:
+            if item.sender not in nonces:
+                nonces[item.sender] = int(client.call("eth_getTransactionCount", item.sender, "latest"), 16)
+            sends.append(("eth_sendTransaction", [_request(item, nonces[item.sender])]))
+            nonces[item.sender] += 1
+        timestamp += 1
+        answers = client.batch([*sends, ("evm_mine", [{"timestamp": timestamp, "blocks": 1}])])
+        for item, answer in zip(chunk, answers, strict=False):
+            if isinstance(answer, RpcError):
+                raise DeploymentFailed(f"{item.label} was refused: {answer.message}; contracts/ may not fit this code")
+        receipts = client.batch([("eth_getTransactionReceipt", [answer]) for answer in answers[:-1]])
+        for item, receipt in zip(chunk, receipts, strict=True):
+            if not isinstance(receipt, dict) or receipt["status"] != "0x1":
+                raise DeploymentFailed(f"{item.label} reverted: {_reason(client, item)}; check the parameters given")
+    return timestamp
+
+
+def _request(item: Transaction, nonce: int) -> dict[str, str]:
+    request = {"from": item.sender, "nonce": hex(nonce), "data": "0x" + item.data.hex(), "gas": hex(_GAS),
+               "maxFeePerGas": "0x0", "maxPriorityFeePerGas": "0x0"}
+    return request if item.to is None else {**request, "to": item.to}
+
+
+def _reason(client: IpcClient, item: Transaction) -> str:
+    request = {"from": item.sender, "data": "0x" + item.data.hex()}
+    try:
+        client.call("eth_call", request if item.to is None else {**request, "to": item.to}, "latest")
+    except RpcError as error:
+        return explain_revert(bytes.fromhex(str(error.data or "0x")[2:]))
+    return "asked again it succeeds; it ran out of gas, or depends on what came before"
