@@ -11,7 +11,7 @@ from harness.roles.context import RoleContext
 from harness.roles.mempool import Rejected
 from harness.rollup.blocks import ExecutedBlock, Hash, Receipt
 from harness.rollup.heads import Label
-from harness.solidity.exchange import decode_revert
+from harness.solidity.exchange import explain_revert
 from harness.solidity.wallet import decode_transaction
 
 WAIT_S_MAX = 30.0
@@ -62,7 +62,7 @@ class Gateway:
                 return {"nonce": self.chain.pool.next_nonce(address)}
             case "receipt":
                 included = self._included.get(str(payload["hash"]))
-                return None if included is None else await self._receipt(included)
+                return None if included is None else self._receipt(included)
             case _:
                 raise Refused(f"an L2 node does not answer {kind!r}")
 
@@ -71,7 +71,7 @@ class Gateway:
         included = self._included.get(name)
         if included is None and wait > 0:
             included = await self._wait_for_inclusion(name, min(wait, WAIT_S_MAX))
-        return {"hash": name, "pending": True} if included is None else await self._receipt(included)
+        return {"hash": name, "pending": True} if included is None else self._receipt(included)
 
     def _admit(self, raw: bytes, *, gossip: bool) -> str:
         """Put a transaction into the pool and, when it is new here, pass it on. Returns its hash.
@@ -112,33 +112,17 @@ class Gateway:
                 if not waiters:
                     del self._waiters[name]
 
-    async def _receipt(self, included: Included) -> Json:
+    @staticmethod
+    def _receipt(included: Included) -> Json:
         receipt = included.receipt
-        error = None if receipt.succeeded else await self._explain(included)
         return {
             "hash": receipt.transaction_hash,
             "ok": receipt.succeeded,
             "block": included.number,
             "block_hash": included.hash,
             "gas": receipt.gas_used,
-            "error": error,
+            "error": None if receipt.succeeded else explain_revert(receipt.revert_data),
         }
-
-    async def _explain(self, included: Included) -> str:
-        """Why a transaction reverted: it is called again on the state before its block, which is a good guess."""
-        block = self.chain.get(included.hash)
-        assert block is not None
-        position = [r.transaction_hash for r in block.receipts].index(included.receipt.transaction_hash)
-        transaction = decode_transaction(block.inputs.transactions[position])
-        if transaction.to is None:
-            return "reverted"
-        try:
-            await self.chain.engine.call(
-                transaction.to, transaction.data, at=block.inputs.parent, sender=transaction.sender
-            )
-        except Refused as refused:
-            return decode_revert(bytes.fromhex(str(refused.args[0]).removeprefix("0x")))
-        return "reverted behind the transactions before it in the block"
 
     async def _call(self, payload: Json) -> Json:
         label = LABELS.get(str(payload.get("label", "unsafe")))

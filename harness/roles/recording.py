@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.ports import Json
 from harness.rollup.blocks import ExecutedBlock, Log
-from harness.solidity.exchange import decode_log
+from harness.solidity.exchange import decode_log, explain_revert
 
 
 def jsonable(value: Any) -> Json:
@@ -44,7 +44,7 @@ def block_record(chain: str, block: ExecutedBlock, deployment: Mapping[str, str]
                 "to": receipt.to,
                 "ok": receipt.succeeded,
                 "gas": receipt.gas_used,
-                "error": None if receipt.succeeded else "reverted",
+                "error": None if receipt.succeeded else explain_revert(receipt.revert_data),
             }
             for receipt in block.receipts
         ],
