@@ -1,0 +1,36 @@
+"""Cleanup that a cancellation cannot interrupt, and that cannot hang."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def finish_despite_cancellation(work: Coroutine[Any, Any, T], *, timeout: float) -> T:
+    """Run `work` to its end even if this task is cancelled meanwhile; the cancellation is raised afterwards.
+
+    Raises:
+        TimeoutError: `work` took longer than `timeout` seconds; it has been cancelled.
+        asyncio.CancelledError: `work` is done, and this task was cancelled while it ran.
+    """
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+    deadline = loop.time() + timeout
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done() and loop.time() < deadline:
+        try:
+            await asyncio.wait([task], timeout=deadline - loop.time())
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if not task.done():
+        task.cancel()
+        if cancelled is None:
+            raise TimeoutError(f"cleanup was not done within {timeout:g} s")
+    if cancelled is not None:
+        if task.done() and not task.cancelled():
+            task.exception()  # retrieved, or the loop would complain; the cancellation outranks it
+        raise cancelled
+    return task.result()
