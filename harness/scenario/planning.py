@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from harness.checks.catalogue import CHECKS
+from harness.checks.registry import UnknownCheck, select
 from harness.plan import Bounds, Knot, Plan, Product
 from harness.rollup.profile import from_name
 from harness.runtimes.random import KeyedRandom
@@ -106,6 +108,7 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
     if scenario.l1_base_fee is not None:
         base_fee = path_of(document, ("l1_base_fee",), scenario.l1_base_fee, units.gwei)
     products = _products(document, scenario)
+    _known_checks(document, scenario)
     storm_ns = _storm_ns(scenario, [knots for _, knots in markets] + [base_fee], products)
     liveness_ns = _liveness_ns(document, scenario, storm_ns, products)
     stop_ns = min(scenario.workload.stop or storm_ns, storm_ns)
@@ -138,6 +141,14 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
             recover_s=scenario.within.recover / units.NS_PER_SECOND, liquidate_blocks=scenario.within.liquidate
         ),
     )
+
+
+def _known_checks(document: Document, scenario: schema.Scenario) -> None:
+    for number, name in enumerate(scenario.checks):
+        try:
+            select([name], CHECKS)
+        except UnknownCheck as problem:
+            raise document.error(("checks", number), str(problem)) from None
 
 
 def _products(document: Document, scenario: schema.Scenario) -> tuple[Product, ...]:

@@ -1,0 +1,1 @@
+"""What a run leaves for people and for CI: result.json, junit.xml, report.html and words on a terminal."""
