@@ -1,0 +1,95 @@
+"""The `Engine` port over an `AnvilEngine`: inline for the simulator, through one worker thread for real time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from harness.anvil.engine import AnvilEngine
+from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash
+
+_T = TypeVar("_T")
+
+
+class InlineEngine:
+    """Calls synchronously and never suspends: in virtual time an execution takes no time and nothing interleaves."""
+
+    def __init__(self, engine: AnvilEngine) -> None:
+        self.engine = engine
+
+    @property
+    def genesis_hash(self) -> Hash:
+        return self.engine.genesis_hash
+
+    async def execute(self, inputs: BlockInputs) -> ExecutedBlock:
+        return self.engine.execute(inputs)
+
+    async def call(self, to: str, data: bytes, *, at: Hash, sender: str | None = None) -> bytes:
+        return self.engine.call(to, data, at=at, sender=sender)
+
+    async def replay(self, chain: Sequence[BlockInputs]) -> Sequence[ExecutedBlock]:
+        return self.engine.replay(chain)
+
+
+class ThreadedEngine:
+    """Runs every operation on one worker thread, in the order asked; the event loop stays free meanwhile.
+
+    The engine is made on that thread too: the kernel kills a node when the thread that started it ends, and a restart
+    happens there. A cancelled caller leaves the operation to finish; the next one waits for it.
+    """
+
+    def __init__(self, make: Callable[[], AnvilEngine]) -> None:
+        """Blocks until `make` has returned (it starts the node and does not wait for it); raises what it raises."""
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
+        try:
+            self._engine = self._worker.submit(make).result()
+        except BaseException:
+            self._worker.shutdown(wait=False)
+            raise
+        self._genesis_hash: Hash | None = None
+        self._is_closed = False
+
+    @property
+    def genesis_hash(self) -> Hash:
+        """Blocks until the node has booted, the first time; `ready` waits for that without blocking the loop."""
+        if self._genesis_hash is None:
+            self._genesis_hash = self._worker.submit(lambda: self._engine.genesis_hash).result()
+        return self._genesis_hash
+
+    async def ready(self) -> Hash:
+        """Wait for the node to boot; the genesis hash."""
+        self._genesis_hash = await self._on_worker(lambda: self._engine.genesis_hash)
+        return self._genesis_hash
+
+    async def execute(self, inputs: BlockInputs) -> ExecutedBlock:
+        return await self._on_worker(lambda: self._engine.execute(inputs))
+
+    async def call(self, to: str, data: bytes, *, at: Hash, sender: str | None = None) -> bytes:
+        return await self._on_worker(lambda: self._engine.call(to, data, at=at, sender=sender))
+
+    async def replay(self, chain: Sequence[BlockInputs]) -> Sequence[ExecutedBlock]:
+        return await self._on_worker(lambda: self._engine.replay(chain))
+
+    async def use(self, operation: Callable[[AnvilEngine], _T]) -> _T:
+        """Anything else the engine can do, on its thread and in turn."""
+        return await self._on_worker(lambda: operation(self._engine))
+
+    @property
+    def pid(self) -> int | None:
+        """The node's process id, for whoever injects faults into it."""
+        return self._engine.process.pid
+
+    def close(self) -> None:
+        """End the node and the thread; waits for an operation under way, which is bounded. Idempotent."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            self._worker.submit(self._engine.close).result()
+        finally:
+            self._worker.shutdown(wait=True)
+
+    async def _on_worker(self, operation: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, operation)
