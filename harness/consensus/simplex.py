@@ -22,6 +22,7 @@ through the method named below. If an effect fails (the store is full), stop the
 - `ExecuteBlock(proposal, certified)`: execute the payload on the parent (it is executed), compare the hash, and unless
   `certified` judge origin and timestamp; call `on_executed`. Where an origin is not known yet, say so in `refusal` at
   once and call again with `refusal=None` when it is: the block can already be built on.
+  The journal row of a block is put before `on_block_built` or `on_executed`, so the vote's flush covers it.
 - `RequestBlocks(from_height, tip_height, tip_hash, peers)`: fetch the chain from a peer, the first named first, execute
   it upward and call `on_block_executed` for each block. A newer request replaces an older one. Work in pages and after
   each hand the page's finalization to `on_certificate`, so that memory stays bounded.
@@ -198,6 +199,10 @@ class Simplex:
         self._started = True
         # After a restart what I said before may be what others wait for: repeat it soon.
         self._enter(self.view, resend_after=self._timing.network_bound_ns)
+        # Alone (q = 1) a row written just before the crash already was its certificate, and nobody else will say so.
+        for _, own in sorted(self._own.items()):
+            for _, signed in sorted(own.items()):
+                self._count(signed)
         return self._take()
 
     def on_message(self, message: Message, now: int) -> list[Effect]:
