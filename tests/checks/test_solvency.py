@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from harness.checks.results import Verdict
@@ -117,7 +119,7 @@ def test_an_amount_the_model_computes_differently_is_found(run: object, what: st
     assert what in {case["what"] for case in result.evidence}
 
 
-def _liquidation(**wrong: int) -> Run:
+def _liquidation(**wrong: Any) -> Run:
     return traded().block().price(84).block().liquidate("alice", **wrong)
 
 

@@ -1,0 +1,132 @@
+"""Settlements at the wrong time, price or amount, twice, or not at all."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.checks.results import CheckResult, Verdict
+from tests.checks.builder import Run, address
+from tests.checks.stories import market
+
+
+def expired() -> Run:
+    """Alice long 5 futures, bob long 2 puts; both expire 20 s after listing; the open block is past it."""
+    run = market(expires_in=20).trade("alice", "maker", 5, 100).trade("bob", "writer", 2, 5, series=3)
+    return run.blocks(20, price=97).block()
+
+
+def settled() -> Run:
+    run = expired().finalize(1).finalize(3)
+    return run.settle("alice").settle("maker").settle("bob", 3).settle("writer", 3)
+
+
+def violated(result: CheckResult) -> bool:
+    return result.verdict is Verdict.VIOLATED
+
+
+def test_a_position_settled_twice_is_found() -> None:
+    run = settled()
+    event = next(args for name, _, args in run._events if name == "Settled")
+    result = run.block().raw("Settled", **event).judge("S1")
+    assert violated(result)
+    assert result.evidence[0]["first_block"] == 22
+
+
+def test_settling_nothing_is_found() -> None:
+    run = expired().finalize(1)
+    run.raw("Settled", account=address("keeper"), seriesId=1, size=0, price=97 * 10**18, cashDelta=0)
+    assert violated(run.judge("S1"))
+
+
+@pytest.mark.parametrize("wrong", [{"cashDelta": -15 * 10**18 + 1}, {"size": 1}, {"price": 97 * 10**18 + 1}])
+def test_a_settlement_off_by_a_wei_is_found(wrong: dict[str, int]) -> None:
+    assert settled().judge("S2").verdict is Verdict.HOLDS
+    assert violated(expired().finalize(1).settle("alice", **wrong).judge("S2"))
+
+
+def test_a_short_rounded_toward_zero_is_found() -> None:
+    """The truncating division of Solidity pays a short one wei too much; the model floors."""
+    run = market(expires_in=20).trade("alice", "maker", 0, 100, size_wad=1)
+    run.blocks(20, price=97).block().finalize(1)
+    exact = run.settle("maker")._events[-1][2]["cashDelta"]
+    result = market(expires_in=20).trade("alice", "maker", 0, 100, size_wad=1).blocks(20, price=97).block().finalize(
+        1).settle("maker", cashDelta=exact + 1).judge("S2")
+    assert violated(result)
+
+
+@pytest.mark.parametrize(
+    ("did", "seconds", "ok"),
+    [("trade", 19, True), ("trade", 20, False), ("liquidate", 19, True), ("liquidate", 20, False),
+     ("finalize", 19, False), ("finalize", 20, True), ("settle", 19, False), ("settle", 20, True)],
+)
+def test_expiry_belongs_to_the_settled_side_to_the_second(did: str, seconds: int, ok: bool) -> None:
+    """t == T settles; t == T − 1 trades."""
+    run = market(expires_in=20).trade("alice", "maker", 5, 100).blocks(seconds, price=80)
+    if did == "trade":
+        run.trade("bob", "maker", 1, 80)
+    elif did == "liquidate":
+        run.liquidate("alice")
+    elif did == "finalize":
+        run.finalize(1, price=80 * 10**18)
+    else:
+        run.raw("SeriesFinalized", seriesId=1, price=80 * 10**18)
+        run.raw("Settled", account=address("alice"), seriesId=1, size=5 * 10**18, price=80 * 10**18,
+                cashDelta=-100 * 10**18)
+    result = run.blocks(2, price=80).judge("S3")
+    assert (result.verdict is Verdict.HOLDS) is ok, result
+    assert result.verdict is not Verdict.UNKNOWN
+
+
+def test_before_any_expiry_the_boundary_is_unknown() -> None:
+    assert market().trade("alice", "maker", 5, 100).judge("S3").verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("off", [1, -1])
+def test_a_settlement_price_that_is_not_the_average_is_found(off: int) -> None:
+    assert violated(expired().finalize(1, price=97 * 10**18 + off).judge("S4"))
+
+
+def test_a_price_before_the_feed_reached_expiry_is_found() -> None:
+    run = market(expires_in=20).trade("alice", "maker", 5, 100).blocks(19, price=97).block().raw(
+        "SeriesFinalized", seriesId=1, price=97 * 10**18)
+    assert violated(run.judge("S4"))
+
+
+def test_a_second_settlement_price_is_found() -> None:
+    run = expired().finalize(1).block().raw("SeriesFinalized", seriesId=1, price=97 * 10**18)
+    assert violated(run.judge("S4"))
+
+
+def test_a_settlement_at_another_price_than_the_final_one_is_found() -> None:
+    assert violated(expired().finalize(1).settle("alice", price=98 * 10**18).judge("S4"))
+
+
+def test_storage_that_changes_its_mind_about_the_price_is_found() -> None:
+    run = expired().finalize(1).state().block()
+    assert run.judge("S4").verdict is Verdict.HOLDS
+    assert violated(expired().finalize(1).state().block().state(corrupt={"series.1.price": 1}).judge("S4"))
+
+
+def test_a_position_left_open_after_expiry_is_found() -> None:
+    run = expired().finalize(1).finalize(3).settle("alice").settle("bob", 3).settle("writer", 3).blocks(10)
+    result = run.judge("S6")
+    assert violated(result)
+    assert result.evidence[0]["open_accounts"] == [address("maker")]
+
+
+def test_a_series_never_finalized_is_found() -> None:
+    assert violated(expired().blocks(10).judge("S6"))
+
+
+def test_everything_settled_holds_and_a_series_just_expired_is_not_judged() -> None:
+    assert settled().blocks(10).judge("S6").verdict is Verdict.HOLDS
+    assert expired().judge("S6").verdict is Verdict.UNKNOWN
+
+
+def test_a_series_that_paid_out_more_than_it_took_in_is_found() -> None:
+    run = expired().finalize(1).finalize(3).settle("alice", cashDelta=-15 * 10**18 + 1).settle("maker")
+    assert violated(run.settle("bob", 3).settle("writer", 3).blocks(10).judge("S6"))
+
+
+def test_a_negative_clearing_balance_of_a_settled_series_is_found() -> None:
+    assert violated(settled().blocks(10).block().state(corrupt={"series.1.clearing": -1}).judge("S6"))

@@ -1,0 +1,173 @@
+"""Liquidations that came too soon, cost too much, broke the grace, or never came."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.checks.results import JudgeBounds, Verdict
+from tests.checks.builder import Run, address
+from tests.checks.stories import market
+
+ALICE = address("alice")
+
+
+def leveraged() -> Run:
+    """Alice long 9 at 100 with 99.55 of cash: MM is 56.25 at 100; she is under it from 94.3 down."""
+    return market(expires_in=500).trade("alice", "maker", 9, 100)
+
+
+def test_a_liquidation_of_a_healthy_account_is_found() -> None:
+    result = leveraged().block().price(95).block().liquidate("alice").judge("LS1")
+    assert result.verdict is Verdict.VIOLATED
+    assert result.evidence[0]["account"] == ALICE
+    assert int(result.evidence[0]["equity"]) > int(result.evidence[0]["mm"])
+
+
+def test_a_liquidation_of_a_sick_account_holds() -> None:
+    assert leveraged().block().price(94).block().liquidate("alice").judge("LS1").verdict is Verdict.HOLDS
+
+
+def test_equity_equal_to_maintenance_margin_is_not_liquidatable() -> None:
+    """The comparison is strict: at E == MM a liquidation is a violation, one wei of price lower it is right."""
+    def at(price_wad: int) -> Verdict:
+        run = market(expires_in=500).trade("maker", "alice", -8, 100)  # alice long 8, no fee: E = 8P − 700
+        return run.block().price(0, wad=price_wad).block().liquidate("alice").judge("LS1").verdict
+
+    # E = MM where 8P − 700 = 8P/16, so P = 700 / 7.5 = 93.333…; no exact wei, so bracket it.
+    exact = 700 * 10**18 * 10 // 75
+    assert at(exact + 1) is Verdict.VIOLATED
+    assert at(exact - 1) is Verdict.HOLDS
+
+
+def test_a_liquidation_on_a_stale_price_is_found() -> None:
+    run = leveraged().block().price(94).blocks(21).block().liquidate("alice")
+    result = run.judge("LS1")
+    assert result.verdict is Verdict.VIOLATED
+    assert result.evidence[0]["price_age_s"] == 22
+
+
+def test_the_newest_accepted_price_counts_not_an_older_one() -> None:
+    """The price had recovered in the very same block before the liquidation."""
+    run = leveraged().block().price(94).block().price(96).liquidate("alice")
+    assert run.judge("LS1").verdict is Verdict.VIOLATED
+
+
+def restarted() -> Run:
+    """Down for 9 s at block 3; prices arrive each second after."""
+    return leveraged().block().price(94).block(dt=9).price(94)
+
+
+@pytest.mark.parametrize(("wait", "verdict"), [(29, Verdict.VIOLATED), (30, Verdict.HOLDS)])
+def test_grace_ends_exactly_at_its_second(wait: int, verdict: Verdict) -> None:
+    run = restarted().blocks(wait - 1, price=94).block().liquidate("alice")
+    assert run.judge("LS2").verdict is verdict
+
+
+def test_a_liquidation_before_the_first_price_after_the_restart_is_found() -> None:
+    """Grace is over, but the only price dates from before the outage."""
+    run = leveraged().blocks(2, price=94).block(dt=9).blocks(30).block().liquidate("alice")
+    result = run.judge("LS2")
+    assert result.verdict is Verdict.VIOLATED
+    assert result.evidence[0]["oldest_report"] < result.evidence[0]["started_at"]
+
+
+def test_a_liquidation_while_the_sequencer_is_down_is_found() -> None:
+    run = leveraged().block().price(94)
+    run.block()._emit("UptimeChanged", -1, up=False, startedAt=run.timestamp)
+    result = run.liquidate("alice").judge("LS2")
+    assert result.verdict is Verdict.VIOLATED
+    assert result.evidence[0]["up"] is False
+
+
+def test_without_a_restart_the_grace_check_is_unknown() -> None:
+    assert leveraged().block().price(94).block().liquidate("alice").judge("LS2").verdict is Verdict.UNKNOWN
+
+
+def test_a_refused_attempt_within_grace_counts_as_guarded() -> None:
+    run = restarted()
+    run.transaction(ok=False, error="SequencerGrace(1000040)")
+    result = run.judge("LS2")
+    assert (result.verdict, result.guarded) == (Verdict.HOLDS, 1)
+
+
+def test_a_penalty_above_its_rate_is_found() -> None:
+    """2.5 % of 9 × 94 is 21.15; a wei more is too much."""
+    full = 21_150_000_000_000_000_000
+    run = leveraged().block().price(94).block()
+    result = run.liquidate("alice", toKeeper=full // 2, toInsurance=full // 2 + 1).judge("LS4")
+    assert result.verdict is Verdict.VIOLATED
+    assert result.evidence[0]["penalty"] == str(full)
+
+
+def test_a_transfer_below_the_index_is_a_loss_to_the_user() -> None:
+    """The penalty is right, but the keeper took the position at a better price than the index."""
+    run = leveraged().block().price(94).block()
+    result = run.liquidate("alice", transfer={"price": 93 * 10**18}).judge("LS4")
+    assert result.verdict is Verdict.VIOLATED
+    assert result.evidence[0]["loss"] == str(21_150_000_000_000_000_000 + 9 * 10**18)
+
+
+def sick(blocks: int) -> Run:
+    return leveraged().block().price(94).blocks(blocks - 1)
+
+
+def test_an_account_left_liquidatable_for_longer_than_promised_is_found() -> None:
+    """Bound 3: counted in blocks 2, 3, 4 and 5."""
+    result = sick(4).judge("LL1")
+    assert result.verdict is Verdict.VIOLATED
+    assert (result.evidence[0]["blocks_counted"], result.evidence[0]["block"]) == (4, 2)
+
+
+@pytest.mark.parametrize("end", ["liquidated", "healed by price", "healed by deposit"])
+def test_an_account_liquidated_or_healed_in_time_holds(end: str) -> None:
+    run = sick(3).block()
+    if end == "liquidated":
+        run.liquidate("alice")
+    elif end == "healed by price":
+        run.price(100)
+    else:
+        run.deposit("alice", 100)
+    result = run.blocks(5).judge("LL1")
+    assert (result.verdict, result.guarded) == (Verdict.HOLDS, 1)
+
+
+def test_healing_starts_the_count_again() -> None:
+    run = sick(3).block().price(100).block().price(94).blocks(2)
+    result = run.judge("LL1")
+    assert (result.verdict, result.guarded) == (Verdict.HOLDS, 2)
+
+
+def test_blocks_in_which_liquidation_was_forbidden_do_not_count() -> None:
+    """Twenty seconds of one price, of which three blocks count before it goes stale and the clock stops."""
+    run = leveraged().block().price(94, age=18).blocks(30)
+    assert run.judge("LL1").verdict is Verdict.HOLDS
+    assert run.venue.margin(ALICE).is_liquidatable
+
+
+def test_forbidden_time_stops_the_count_without_resetting_it() -> None:
+    run = leveraged().block().price(94, age=18).blocks(10)
+    assert run.judge("LL1").verdict is Verdict.HOLDS
+    assert run.block().price(94).judge("LL1").verdict is Verdict.VIOLATED
+
+
+def test_blocks_within_the_grace_do_not_count() -> None:
+    assert restarted().blocks(29, price=94).judge("LL1").verdict is Verdict.HOLDS
+    assert restarted().blocks(34, price=94).judge("LL1").verdict is Verdict.VIOLATED
+
+
+def test_faults_and_the_recovery_after_them_excuse_the_keepers() -> None:
+    """The keeper is paused for 5 blocks and has 10 s to recover; from then on it owes again."""
+    run = leveraged().fault("inject").blocks(5, price=94).fault("heal").blocks(10, price=94)
+    assert run.judge("LL1").verdict is Verdict.HOLDS
+    assert run.blocks(4, price=94).judge("LL1").verdict is Verdict.VIOLATED
+
+
+def test_after_the_heal_phase_no_fault_excuses() -> None:
+    """A fault that nobody ended does not buy silence for ever."""
+    run = leveraged().fault("inject").blocks(3, price=94).phase("heal").blocks(10, price=94)
+    assert run.judge("LL1").verdict is Verdict.HOLDS
+    assert run.blocks(4, price=94).judge("LL1").verdict is Verdict.VIOLATED
+
+
+def test_the_bound_is_the_scenarios() -> None:
+    assert sick(4).judge("LL1", JudgeBounds(liquidate_blocks=4)).verdict is Verdict.HOLDS

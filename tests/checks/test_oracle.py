@@ -1,0 +1,63 @@
+"""Prices that were stale, out of order, or from nowhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.checks.results import Verdict
+from tests.checks.builder import Run
+from tests.checks.stories import market
+
+W = 10**18
+
+
+@pytest.mark.parametrize(("seconds", "verdict"), [(20, Verdict.HOLDS), (21, Verdict.VIOLATED)])
+def test_the_age_limit_is_inclusive_to_the_second(seconds: int, verdict: Verdict) -> None:
+    assert market().blocks(seconds).trade("alice", "maker", 1, 100).judge("O1").verdict is verdict
+
+
+def test_a_withdrawal_on_a_stale_price_is_found() -> None:
+    run = market().trade("alice", "maker", 1, 100).blocks(21).withdraw("alice", 1)
+    assert run.judge("O1").verdict is Verdict.VIOLATED
+
+
+def test_a_withdrawal_without_positions_needs_no_price() -> None:
+    assert market().blocks(100).withdraw("alice", 1).judge("O1").verdict is Verdict.HOLDS
+
+
+def test_a_liquidation_on_a_stale_price_is_found() -> None:
+    run = market().trade("alice", "maker", 9, 100).block().price(90).blocks(21).liquidate("alice")
+    assert run.judge("O1").verdict is Verdict.VIOLATED
+
+
+@pytest.mark.parametrize(
+    ("age", "round_", "sources"),
+    [(0, 1, 3), (0, 0, 3), (1, 2, 3), (2, 2, 3), (-1, 2, 3), (0, 2, 2)],
+    ids=["round again", "round back", "timestamp again", "timestamp back", "from the future", "too few reporters"],
+)
+def test_a_round_that_does_not_move_the_feed_forward_is_found(age: int, round_: int, sources: int) -> None:
+    run = Run().block().price(100).block()
+    assert run.price(100, age=age, round_=round_, sources=sources).judge("O2").verdict is Verdict.VIOLATED
+
+
+def test_rounds_may_skip_numbers() -> None:
+    assert Run().block().price(100).block().price(101, round_=9).judge("O2").verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize(
+    ("observed", "verdict"),
+    [
+        ((99 * W, 100 * W, 101 * W), Verdict.HOLDS),
+        ((100 * W, 101 * W, 102 * W), Verdict.HOLDS),
+        ((100 * W + 1, 101 * W, 102 * W), Verdict.VIOLATED),
+        ((98 * W, 99 * W, 100 * W - 1), Verdict.VIOLATED),
+    ],
+)
+def test_a_price_outside_what_was_signed_is_found(observed: tuple[int, ...], verdict: Verdict) -> None:
+    assert Run().block().price(100, observed=observed).judge("P1").verdict is verdict
+
+
+def test_a_round_nobody_recorded_signing_is_not_judged() -> None:
+    result = Run().block().price(100, observed=()).judge("P1")
+    assert result.verdict is Verdict.UNKNOWN
+    assert "1 rounds have no recorded observation" in result.summary
