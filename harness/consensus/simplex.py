@@ -28,8 +28,9 @@ through the method named below. If an effect fails (the store is full), stop the
   each hand the page's finalization to `on_certificate`, so that memory stays bounded.
 - `RequestCertificates(views)`: ask the peers; a peer answers `certificates_for(views)`; each goes to `on_certificate`.
 - `Notarized(...)`: move the unsafe head; the block is executed.
-- `Finalized(...)`: move the committed head, one height at a time. Certificate rows of views below the certificate's,
-  and all vote rows below it but the newest, may be deleted.
+- `Finalized(...)`: move the committed head, one height at a time. It need not be flushed: a restarted validator learns
+  it again (flush before telling someone who must never hear less). After the next flush, certificate rows of views
+  below the certificate's, and all vote rows below it but the newest, may be deleted.
 - `Equivocation(first, second)`: keep the evidence.
 
 Restart. Construct with the finalized head of the journal, every vote and certificate row, and `floor_view` = 1 + the

@@ -125,13 +125,26 @@ def random_storm(seed: int, count: int = 4) -> Storm:
 
 @dataclass
 class Disk:
-    """What survives a crash of one node; `pending` does not."""
+    """The store of one node: what was put since the last flush dies with it."""
 
     votes: dict[tuple[int, VoteKind], SignedVote] = field(default_factory=dict)
     certificates: dict[tuple[VoteKind, int], Certificate] = field(default_factory=dict)
     pending: dict[tuple[VoteKind, int], Certificate] = field(default_factory=dict)
     blocks: dict[Hash, tuple[int, Hash]] = field(default_factory=dict)  # executed: (height, parent), parents first
     finalized: Head = GENESIS
+    flushed_finalized: Head = GENESIS
+    flushed_blocks: int = 0
+
+    def flush(self) -> None:
+        self.certificates.update(self.pending)
+        self.pending.clear()
+        self.flushed_finalized = self.finalized
+        self.flushed_blocks = len(self.blocks)
+
+    def lose_unflushed(self) -> None:
+        self.pending.clear()
+        self.finalized = self.flushed_finalized
+        self.blocks = dict(list(self.blocks.items())[:self.flushed_blocks])
 
 
 class Node:
@@ -152,7 +165,7 @@ class Node:
     def boot(self, *, floor_view: int = 0) -> None:
         self.alive = True
         self.life += 1
-        self.disk.pending.clear()
+        self.disk.lose_unflushed()
         self.notarized_view = 0
         self.simplex = self.kind(
             chain_id=CHAIN_ID, validators=self.world.names, me=self.name, sign=partial(fake_sign, self.name),
@@ -197,8 +210,7 @@ class Node:
         world, disk = self.world, self.disk
         match effect:
             case PersistVote(vote=signed):
-                disk.certificates.update(disk.pending)
-                disk.pending.clear()
+                disk.flush()
                 disk.votes[signed.vote.view, signed.vote.kind] = signed
                 if self.honest:
                     world.saw_signature(self, signed.vote)
@@ -234,8 +246,6 @@ class Node:
                 if self.honest:
                     world.saw_finalized(self, effect)
                 disk.finalized = Head(effect.view, effect.height, effect.block_hash)
-                disk.certificates.update(disk.pending)
-                disk.pending.clear()
             case Equivocation():
                 if world.names.index(effect.voter) != world.byzantine:
                     raise PropertyViolated(f"evidence against honest node {effect.voter}: {effect}")
