@@ -211,5 +211,5 @@ def _stat(raw: dict[str, Any], t: int, node: str) -> Record:
 
 _PARSERS: dict[str, Callable[[dict[str, Any], int, str], Record]] = {
     "run": _run, "block": _block, "head": _head, "state": _state, "op": _operation, "fault": _fault,
-    "observation": _observation, "phase": _phase, "problem": _problem, "stat": _stat,
+    "observation": _observation, "phase": _phase, "problem": _problem, "stat": _stat, "notice": _stat,
 }

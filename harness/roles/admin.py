@@ -1,4 +1,4 @@
-"""The venue's operator: lists the plan's series, in order, once the chain lives."""
+"""The venue's operator: pays in the insurance fund and lists the plan's series, in order, once the chain lives."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from harness.plan import L2_CHAIN_ID
 from harness.roles.client import ChainClient, Outcome
 from harness.roles.context import RoleContext
 from harness.solidity.accounts import account
-from harness.solidity.exchange import encode_list_series
+from harness.solidity.exchange import encode_fund_insurance, encode_list_series
 
 KINDS = {"future": 0, "call": 1, "put": 2}
-LISTING_ATTEMPTS_MAX = 5
+ATTEMPTS_MAX = 5
 
 
 def series_id(context: RoleContext, product: str) -> int:
@@ -18,7 +18,7 @@ def series_id(context: RoleContext, product: str) -> int:
 
 
 class Admin:
-    """Lists each product and stops; a listing that fails is fatal, for every later id would be wrong."""
+    """Does its few calls one by one and stops; one that fails is fatal, for every later series id would be wrong."""
 
     def __init__(self, context: RoleContext) -> None:
         self.context = context
@@ -33,27 +33,27 @@ class Admin:
         )
 
     async def run(self) -> None:
-        for product in self.context.plan.products:
+        plan, deployment = self.context.plan, self.context.deployment
+        if plan.insurance_native:
+            data = encode_fund_insurance(plan.insurance_native)
+            await self._carry_out("fund-insurance", {"amount": str(plan.insurance_native)}, deployment["vault"], data)
+        for product in plan.products:
             expiry = self.context.genesis_timestamp + product.expires_s
             data = encode_list_series(KINDS[product.kind], product.underlying, product.strike_wad, expiry)
-            outcome = await self._list(product.id, data)
-            if outcome.phase != "ok":
-                self.context.record.record(
-                    "problem", what=f"listing of {product.id} failed", detail=outcome.reason, fatal=True
-                )
-                return
+            await self._carry_out("list-series", {"product": product.id}, deployment["clearing_house"], data)
 
-    async def _list(self, product: str, data: bytes) -> Outcome:
+    async def _carry_out(self, action: str, args: dict[str, str], to: str, data: bytes) -> None:
+        """One call, tried again while it certainly had no effect; a crash resumes after the last one begun."""
+        key = f"{action}:{'-'.join(args.values())}"
+        if self.context.store.get("begun", key) is not None:
+            return
+        self.context.store.put("begun", key, True)
+        self.context.store.flush()
         outcome = Outcome("fail", "never tried")
-        for attempt in range(LISTING_ATTEMPTS_MAX):
-            outcome = await self.client.operate(
-                f"{self.context.name}/list-{product}-{attempt}",
-                "list-series",
-                {"product": product},
-                self.context.deployment["clearing_house"],
-                data,
-            )
-            # An indeterminate listing may still land: trying again could list the series twice.
+        for attempt in range(ATTEMPTS_MAX):
+            outcome = await self.client.operate(f"{self.context.name}/{key}-{attempt}", action, args, to, data)
+            # An indeterminate call may still land: trying again could list a series twice.
             if outcome.phase != "fail":
                 break
-        return outcome
+        if outcome.phase != "ok":
+            self.context.record.record("problem", what=f"{key} failed", detail=outcome.reason, fatal=True)

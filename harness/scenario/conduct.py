@@ -1,0 +1,126 @@
+"""The course of a run on any runtime: boot, the storm with its faults, heal, and time to make progress."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from harness.faults.outcome import FaultOutcome
+from harness.plan import Plan
+from harness.ports import Clock, FaultControl, Json, Recorder
+from harness.runtimes.supervisor import Supervisor
+from harness.scenario.narration import Narrator
+
+TICK_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a runtime leaves behind: faults with their evidence, the name of the history, and figures."""
+
+    faults: Sequence[FaultOutcome]
+    history_sha256: str
+    stats: Mapping[str, Any]
+
+
+class Bootable(FaultControl, Protocol):
+    """What the conductor needs of a runtime besides its fault controls."""
+
+    async def boot(self) -> None: ...
+
+    async def shutdown(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Conductor:
+    """One run's course. `watch` is fed every record as it is written, for triggers and narration."""
+
+    plan: Plan
+    runtime: Bootable
+    clock: Clock
+    record: Recorder
+    narrator: Narrator
+    has_failed: Callable[[], bool]
+    supervisor: Supervisor = field(init=False)
+    _leader: str | None = field(init=False, default=None)
+    _block: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self.supervisor = Supervisor(
+            self.plan.faults, self.runtime, self.clock, self.record, leader=lambda: self._leader
+        )
+
+    async def run(self) -> None:
+        """Everything between boot and end; every fault is healed and every role ended on any exit."""
+        try:
+            self._phase("boot")
+            await self.runtime.boot()
+            self._phase("storm")
+            await self._storm()
+            self._phase("heal")
+            self._phase("liveness")
+            await self._wait_until(self.plan.storm_ns + self.plan.liveness_ns)
+            self._phase("end")
+        finally:
+            await self.runtime.shutdown()
+
+    async def _storm(self) -> None:
+        storm = asyncio.ensure_future(self.supervisor.run(until_ns=self.plan.storm_ns))
+        try:
+            await self._wait_until(self.plan.storm_ns)
+            await storm
+        finally:
+            if not storm.done():
+                storm.cancel()
+                await asyncio.wait([storm])
+
+    async def _wait_until(self, at_ns: int) -> None:
+        """Wait in steps, telling how far the run is; stops early when something failed beyond repair."""
+        total = self.plan.storm_ns + self.plan.liveness_ns
+        while (left := at_ns - self.clock.monotonic()) > 0 and not self.has_failed():
+            self.narrator.progress(self.clock.monotonic(), total, f"L2 block {self._block}")
+            await self.clock.sleep(min(left, TICK_NS) / 1e9)
+
+    def _phase(self, name: str) -> None:
+        self.record.record("phase", name=name)
+        self.narrator.milestone(f"{self.clock.monotonic() / 1e9:7.2f} s  {name}")
+
+    def watch(self, node: str, kind: str, fields: dict[str, Json]) -> None:
+        """See one record: notices trigger faults and name the leader, the rest is worth a line or nothing."""
+        match kind:
+            case "notice":
+                event = str(fields["event"])
+                if fields.get("leader"):
+                    self._leader = str(fields["leader"])
+                if event.startswith("l2-block:"):
+                    self._block = int(event.partition(":")[2])
+                else:
+                    self._say(event)
+                self.supervisor.notify(event)
+            case "fault" if fields["phase"] in ("inject", "verify", "not-healed"):
+                words = {"inject": "begins", "verify": "healed", "not-healed": "NOT HEALED"}[str(fields["phase"])]
+                self._say(f"fault {fields['id']} {fields['fault']} on {fields['target']} {words}")
+            case "problem":
+                self._say(f"{node}: {fields['what']}: {fields.get('detail', '')}")
+            case "block" if fields["chain"] == "l1":
+                self.supervisor.notify(f"l1-block:{fields['number']}")
+            case _:
+                pass
+
+    def _say(self, text: str) -> None:
+        self.narrator.milestone(f"{self.clock.monotonic() / 1e9:7.2f} s  {text}")
+
+
+class WatchedHistory:
+    """A history writer that lets the conductor see each record too."""
+
+    def __init__(self, write: Callable[[str, str, dict[str, Any]], None]) -> None:
+        self._write = write
+        self.watcher: Callable[[str, str, dict[str, Any]], None] | None = None
+
+    def write(self, node: str, kind: str, fields: dict[str, Any]) -> None:
+        self._write(node, kind, fields)
+        if self.watcher is not None:
+            self.watcher(node, kind, fields)

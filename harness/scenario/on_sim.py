@@ -1,0 +1,70 @@
+"""A run in the simulator: one process, virtual time, real Anvils; a pure function of the plan."""
+
+from __future__ import annotations
+
+from typing import IO
+
+from harness.anvil import AnvilEngine
+from harness.history.recorder import HistoryWriter
+from harness.plan import Plan
+from harness.roles.registry import make_role
+from harness.runtimes.random import KeyedRandom
+from harness.runtimes.sim.affinity import on_one_core
+from harness.runtimes.sim.engines import SimEngines
+from harness.runtimes.sim.loop import run_virtual, virtual_loop
+from harness.runtimes.sim.runtime import SimRuntime
+from harness.scenario.conduct import Conductor, Recorded, WatchedHistory
+from harness.scenario.folder import RunFolder
+from harness.scenario.narration import Narrator
+from harness.scenario.stage import SIM_GENESIS_TIMESTAMP, Stage, set_stage, versions
+
+RUNNER = "run"
+
+
+def run_sim(plan: Plan, folder: RunFolder, narrator: Narrator, *, shared: bool = True) -> Recorded:
+    """Run a plan to its end in virtual time and leave its history in the folder.
+
+    Args:
+        shared: execute each distinct block once for all nodes; False gives each node its own Anvil.
+    """
+    stage = set_stage(plan, genesis_timestamp=SIM_GENESIS_TIMESTAMP)
+    with on_one_core(), folder.history.open("wb") as stream:
+        return run_virtual(_run(plan, stage, stream, narrator, shared=shared), KeyedRandom(plan.seed))
+
+
+async def _run(plan: Plan, stage: Stage, stream: IO[bytes], narrator: Narrator, *, shared: bool) -> Recorded:
+    loop = virtual_loop()
+    writer = HistoryWriter(stream, now_ns=lambda: loop.now_ns)
+    history = WatchedHistory(writer.write)
+    history.write(
+        RUNNER,
+        "run",
+        {
+            "scenario": plan.scenario,
+            "seed": plan.seed,
+            "runtime": "sim",
+            "versions": versions(),
+            "genesis_timestamp": stage.genesis_timestamp,
+            "deployment": dict(stage.deployment),
+            "accounts": dict(stage.accounts),
+        },
+    )
+    engines = SimEngines(
+        lambda chain, name: AnvilEngine(stage.l1 if chain == "l1" else stage.l2, name=name), shared=shared
+    )
+    runtime = SimRuntime(
+        plan,
+        make_role,
+        history,
+        genesis_timestamp=stage.genesis_timestamp,
+        engines=engines,
+        deployment=stage.deployment,
+        accounts=stage.accounts,
+    )
+    conductor = Conductor(
+        plan, runtime, runtime.clock, writer.recorder(RUNNER), narrator, has_failed=runtime.failed.is_set
+    )
+    history.watcher = conductor.watch
+    engines.prepare(plan.roles)
+    await conductor.run()
+    return Recorded(conductor.supervisor.outcomes, writer.sha256, {"records": writer.records})

@@ -1,0 +1,106 @@
+"""A plan to a verdict: boot, storm, heal, liveness; then read the history back, judge it and write the run folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.checks.catalogue import run_checks
+from harness.checks.results import JudgeBounds, Verdict
+from harness.faults.outcome import FaultOutcome
+from harness.history.reader import read
+from harness.model.params import VenueParams
+from harness.plan import Plan
+from harness.report.html import report_html
+from harness.report.junit import junit_xml
+from harness.report.result import build_result, result_bytes
+from harness.report.story import tell
+from harness.scenario.folder import RunFolder
+from harness.scenario.narration import Narrator, Silence
+from harness.scenario.on_local import run_local
+from harness.scenario.on_sim import run_sim
+from harness.scenario.plan_file import plan_bytes
+from harness.scenario.stage import versions
+
+RuntimeName = Literal["sim", "local"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run came to, and where its evidence is."""
+
+    verdict: Verdict
+    exit_code: int
+    folder: Path
+    result: Mapping[str, Any]   # the content of result.json
+
+
+def run_plan(
+    plan: Plan, *, runtime: RuntimeName = "sim", out_dir: Path, narrate: Narrator | None = None, report: bool = True
+) -> RunResult:
+    """Run a plan and judge it. Blocks until everything the run started has ended.
+
+    Args:
+        out_dir: where run folders live; a new one is made in it and `latest` points there.
+        report: also write `report.html`, which takes longer than judging.
+
+    Raises:
+        ToolError, EngineFailure, OSError: a tool, a node or the disk failed; what was recorded stays in the folder.
+    """
+    narrator = narrate or Silence()
+    folder = RunFolder.create(out_dir, plan)
+    folder.write("plan.json", plan_bytes(plan))
+    began = time.monotonic()
+    narrator.milestone(
+        f"{plan.scenario}: seed {plan.seed}, {runtime}, {len(plan.roles)} roles, {len(plan.faults)} faults, "
+        f"{(plan.storm_ns + plan.liveness_ns) / 1e9:.0f} s; "
+        + ", ".join(f"{name} {value}" for name, value in versions().items())
+    )
+    runner = run_sim if runtime == "sim" else run_local
+    recorded = runner(plan, folder, narrator)
+    wall_s = time.monotonic() - began
+    narrator.milestone("judging")
+    stats = {
+        **recorded.stats,
+        "wall_s": round(wall_s, 3),
+        "virtual_per_wall": round((plan.storm_ns + plan.liveness_ns) / 1e9 / wall_s, 2),
+    }
+    return judge(plan, folder, runtime, recorded.faults, recorded.history_sha256, stats, report=report)
+
+
+def judge(
+    plan: Plan,
+    folder: RunFolder,
+    runtime: str,
+    faults: Sequence[FaultOutcome],
+    history_sha256: str,
+    stats: Mapping[str, Any],
+    *,
+    report: bool,
+) -> RunResult:
+    """Read a folder's history, run the plan's checks over it, and write result.json, junit.xml and the report."""
+    history = read(folder.history)
+    venue = VenueParams(**{name: getattr(plan.venue, name) for name in VenueParams.__dataclass_fields__})
+    bounds = JudgeBounds(plan.bounds.recover_s, plan.bounds.liquidate_blocks, venue)
+    checks = run_checks(history, plan.checks, bounds)
+    story = tell(plan, history)
+    result = build_result(
+        plan,
+        runtime=runtime,
+        checks=checks,
+        faults=faults,
+        history=history,
+        history_sha256=history_sha256,
+        story=story,
+        stats=stats,
+        versions=versions(),
+        replay=f"harness replay {folder.path / 'plan.json'} --runtime {runtime}",
+    )
+    folder.write("result.json", result_bytes(result))
+    folder.write("junit.xml", junit_xml(result))
+    if report:
+        folder.write("report.html", report_html(plan, history, result, story).encode())
+    return RunResult(Verdict(result["verdict"]), int(result["exit_code"]), folder.path, result)

@@ -1,0 +1,93 @@
+"""What a plan needs before anything boots: the venue in a genesis file, chain specifications, accounts, versions."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+
+from harness.anvil import ChainKind, ChainSpec
+from harness.plan import L1_CHAIN_ID, L1_GAS_LIMIT, L2_CHAIN_ID, Plan
+from harness.roles.keeper import DEPOSIT_NATIVE as KEEPER_NATIVE
+from harness.roles.maker import DEPOSIT_NATIVE as MAKER_NATIVE
+from harness.solidity.accounts import account
+from harness.solidity.genesis import GenesisSpec, build_genesis
+from harness.toolchain import ACCEPTED_ANVIL
+
+SIM_GENESIS_TIMESTAMP = 1_583_971_200
+"""2020-03-12T00:00:00Z. In sim it only has to be the same every time."""
+
+BATCHER_WEI = 10_000 * 10**18
+TRADER_SPARE_NATIVE = 10**6
+"""Left in a trader's wallet beyond what its plan deposits, so that a balance is never exactly used up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything fixed before the first block. Two stages of one plan and genesis time are equal."""
+
+    l1: ChainSpec
+    l2: ChainSpec
+    deployment: Mapping[str, str]   # contract name → lower-case address
+    accounts: Mapping[str, str]     # role name → lower-case address
+    genesis_timestamp: int
+
+    def chain_of(self, kind: str) -> ChainSpec | None:
+        """The chain a role of this kind runs a node of; None for roles that are not nodes."""
+        if kind in ("l1-builder", "l1-follower"):
+            return self.l1
+        return self.l2 if kind in ("sequencer", "replica") else None
+
+
+def set_stage(plan: Plan, *, genesis_timestamp: int) -> Stage:
+    """Compile and deploy (from caches where they know the plan's venue) and name every account.
+
+    Raises what `build_genesis` raises: a tool is missing, or the contracts do not compile or deploy.
+    """
+    accounts = {role.name: account(role.account).address for role in plan.roles if role.account is not None}
+    genesis = build_genesis(
+        GenesisSpec(
+            params=plan.venue,
+            assets=tuple(asset.encode() for asset, _ in plan.markets),
+            reporters=tuple(accounts[role.name] for role in plan.of_kind("reporter")),
+            owner=accounts[plan.of_kind("admin")[0].name],
+            collateral=_collateral(plan, accounts),
+            l1_balances={accounts[role.name]: BATCHER_WEI for role in plan.of_kind("batcher", "sequencer")},
+            l1_chain_id=L1_CHAIN_ID,
+            l2_chain_id=L2_CHAIN_ID,
+        )
+    )
+    deployment = {
+        name: address for name, address in asdict(genesis.deployment).items() if isinstance(address, str)
+    }
+    return Stage(
+        l1=ChainSpec(L1_CHAIN_ID, genesis_timestamp, L1_GAS_LIMIT, genesis.l1_file, ChainKind.L1),
+        l2=ChainSpec(
+            L2_CHAIN_ID, genesis_timestamp, plan.profile.l2_gas_limit, genesis.l2_file, ChainKind.L2, l1_info=True
+        ),
+        deployment=deployment,
+        accounts=accounts,
+        genesis_timestamp=genesis_timestamp,
+    )
+
+
+def _collateral(plan: Plan, accounts: Mapping[str, str]) -> dict[str, int]:
+    """Tokens in each wallet: what its owner is going to pay in."""
+    wallets = {accounts[role.name]: KEEPER_NATIVE for role in plan.of_kind("keeper")}
+    wallets |= {accounts[role.name]: MAKER_NATIVE for role in plan.of_kind("maker")}
+    wallets[accounts[plan.of_kind("admin")[0].name]] = plan.insurance_native
+    for trader, operations in plan.operations:
+        paid_in = sum(op.amount_native for op in operations if op.action == "deposit")
+        wallets[accounts[trader]] = paid_in + TRADER_SPARE_NATIVE
+    return wallets
+
+
+def versions() -> dict[str, str]:
+    """What the outcome of a run may depend on."""
+    return {
+        "harness": version("harness"),
+        "python": platform.python_version(),
+        "anvil": ACCEPTED_ANVIL,
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
