@@ -20,7 +20,7 @@ GONE = "0x" + "99" * 32
     ],
 )
 def test_known_outcomes_must_be_the_chains(said: str, in_chain: bool, succeeded: bool, verdict: Verdict) -> None:
-    """An acknowledged write that is gone is lost, a refused one that landed is a phantom; indeterminate may be either."""
+    """An acknowledged write that is gone is lost, a refused one that landed a phantom; indeterminate may be either."""
     run = Run().block().op("x", "invoke")
     run.op("x", said, run.transaction(ok=succeeded) if in_chain else GONE)
     result = run.judge("OPS")
