@@ -1,0 +1,217 @@
+"""Liquidation: exactly who, exactly when, and where every wei goes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.solidity import exchange as ex
+from harness.solidity.accounts import KEEPERS, MAKER, account
+from tests.contracts.conftest import PARAMS, T0, Venue, W
+
+pytestmark = pytest.mark.node
+
+ALICE = 100
+KEEPER = KEEPERS[0]
+BOUNDARY = 18_144 * W // 10
+"""Long 1 at 2000 with 299 of cash: equity 299 + P − 2000 equals 6.25 % of P at P = 1814.4."""
+
+
+@pytest.fixture
+def long(market: Venue) -> Venue:
+    """Alice long 1 future at 2000 with 299 of cash; a keeper with plenty."""
+    market.deposit(ALICE, 300)
+    market.deposit(KEEPER, 100_000)
+    assert market.trade(ALICE, 1, W, 2000 * W).error == ""
+    return market
+
+
+def at_price(market: Venue, price: int) -> Venue:
+    market.now += 1
+    market.observe(price)
+    return market
+
+
+def test_equity_equal_to_maintenance_margin_is_safe_and_one_wei_below_is_not(long: Venue) -> None:
+    """LS1's strict comparison, LS8: the lens says what the liquidator does."""
+    at_price(long, BOUNDARY)
+    margin = 1134 * W // 10
+    assert not long.liquidatable(ALICE)
+    assert long.liquidate(KEEPER, ALICE).error == f"NotLiquidatable(equity={margin},maintenanceMargin={margin})"
+    at_price(long, BOUNDARY - 1)
+    assert long.liquidatable(ALICE)
+    done = long.liquidate(KEEPER, ALICE).one("Liquidated")
+    assert (done["equityBefore"], done["maintenanceMargin"]) == (margin - 1, margin)
+
+
+def test_account_without_positions_is_never_liquidatable(market: Venue) -> None:
+    """MM > 0 is part of the rule, whatever the cash."""
+    market.deposit(KEEPER, 1_000)
+    assert market.liquidate(KEEPER, ALICE).error == "NotLiquidatable(equity=0,maintenanceMargin=0)"
+
+
+def test_keeper_and_insurance_share_the_penalty(long: Venue) -> None:
+    """2.5 % of the notional at index: half to the keeper, the rest to the insurance; the keeper takes the position."""
+    at_price(long, 1800 * W)
+    keeper_cash = long.of(KEEPER).cash
+    done = long.liquidate(KEEPER, ALICE)
+    moved = done.one("PositionTransferred")
+    assert (moved["seriesId"], moved["size"], moved["price"]) == (1, W, 1800 * W)
+    assert done.one("Liquidated") == {
+        "account": account(ALICE).address, "keeper": account(KEEPER).address, "equityBefore": 99 * W,
+        "maintenanceMargin": 1125 * W // 10, "toKeeper": 225 * W // 10, "toInsurance": 225 * W // 10, "covered": 0,
+        "badDebt": 0,
+    }
+    assert (long.of(ALICE).cash, long.of(ALICE).positions) == (54 * W, ())
+    held = long.of(KEEPER)
+    assert (held.cash, held.positions) == (keeper_cash + 225 * W // 10, (ex.PositionState(1, W, 1800 * W),))
+    assert long.state().totals.insurance == 100 * W + 225 * W // 10
+    assert long.state().conservation_gap() == 0
+
+
+def test_keeper_is_paid_first_when_cash_does_not_cover_the_penalty(long: Venue) -> None:
+    """30 of cash left for a penalty of 43.275: the keeper's half in full, what is left to the insurance."""
+    at_price(long, 1731 * W)
+    done = long.liquidate(KEEPER, ALICE).one("Liquidated")
+    half = 1731 * W * 125 // 10_000
+    assert (done["toKeeper"], done["toInsurance"]) == (half, 30 * W - half)
+    assert long.of(ALICE).cash == 0
+
+
+def test_waterfall_goes_through_insurance_to_bad_debt(long: Venue) -> None:
+    """Loss 500 against 299: no penalty, the insurance's 100, and 101 of bad debt as negative cash (C4)."""
+    at_price(long, 1500 * W)
+    done = long.liquidate(KEEPER, ALICE).one("Liquidated")
+    assert {name: done[name] for name in ("toKeeper", "toInsurance", "covered", "badDebt")} == {
+        "toKeeper": 0, "toInsurance": 0, "covered": 100 * W, "badDebt": 101 * W,
+    }
+    state = long.state()
+    assert (long.of(ALICE).cash, state.totals.insurance, state.conservation_gap()) == (-101 * W, 0, 0)
+
+
+def test_all_positions_move_in_ascending_order_options_at_intrinsic_value(long: Venue) -> None:
+    """Futures at the index, a short call at what it is worth, a long put at nothing; penalty over the sum."""
+    assert long.trade(ALICE, 3, W, 1 * W).error == ""
+    long.deposit(ALICE, 300)
+    assert long.trade(ALICE, 2, -W // 2, 50 * W).error == ""
+    at_price(long, 2600 * W)
+    before = long.of(ALICE)
+    assert before.equity >= before.mm
+    at_price(long, 1500 * W)
+    done = long.liquidate(KEEPER, ALICE)
+    moved = [(e.args["seriesId"], e.args["size"], e.args["price"]) for e in done.events
+             if e.name == "PositionTransferred"]
+    assert moved == [(1, W, 1500 * W), (2, -W // 2, 0), (3, W, 500 * W)]
+    assert [event.name for event in done.events][-1] == "Liquidated"
+    full = (W + W // 2 + W) * 1500 * 250 // 10_000
+    # The future loses 500, the put is sold at its intrinsic 500, the call is worth nothing.
+    collected = min(full, before.cash)
+    args = done.one("Liquidated")
+    assert args["toKeeper"] + args["toInsurance"] == collected
+    assert long.state().conservation_gap() == 0
+
+
+def test_keeper_must_carry_what_it_takes(long: Venue) -> None:
+    """A keeper without margin would only move the problem."""
+    at_price(long, 1800 * W)
+    refused = long.liquidate(KEEPERS[1], ALICE)
+    assert refused.error == f"InsufficientMargin(equity={225 * W // 10},required={180 * W})"
+
+
+def test_nobody_liquidates_itself(long: Venue) -> None:
+    """LS6: the penalty's keeper half would come back."""
+    at_price(long, 1800 * W)
+    assert long.liquidate(ALICE, ALICE).error == f"SelfLiquidation(account={account(ALICE).address})"
+
+
+def test_stale_price_forbids_liquidation_at_the_second(long: Venue) -> None:
+    """O1 for the liquidator: at the age limit yes, a second later no."""
+    at_price(long, 1800 * W)
+    long.now += PARAMS.max_price_age_s + 1
+    assert long.liquidate(KEEPER, ALICE).error == (
+        f"StalePrice(asset=ETH,age={PARAMS.max_price_age_s + 1},maxAge={PARAMS.max_price_age_s})"
+    )
+    assert not long.liquidatable(ALICE)
+    at_price(long, 1800 * W)
+    long.now += PARAMS.max_price_age_s
+    assert long.liquidate(KEEPER, ALICE).error == ""
+
+
+def test_expired_position_is_settled_not_liquidated(long: Venue) -> None:
+    """S3: no liquidation of an account that holds a series at or past expiry."""
+    long.now = T0 + 3_600
+    long.observe(1800 * W)
+    assert long.liquidate(KEEPER, ALICE).error == f"SeriesExpired(id=1,expiry={T0 + 3_600})"
+    assert not long.liquidatable(ALICE)
+
+
+def test_restart_forbids_liquidation_until_grace_is_over_and_a_new_price_is_there(long: Venue) -> None:
+    """LS2: nothing before startedAt + grace, nothing at a price observed before the restart."""
+    long.system()
+    at_price(long, 1800 * W)
+    long.now += PARAMS.uptime_gap_s + 1
+    restarted = long.system()
+    started = long.now
+    assert restarted.one("UptimeChanged") == {"up": True, "startedAt": started}
+    until = started + PARAMS.grace_s
+    assert long.liquidate(KEEPER, ALICE).error == f"SequencerGrace(until={until})"
+    long.now = until - 1
+    assert long.liquidate(KEEPER, ALICE).error == f"SequencerGrace(until={until})"
+    long.now = until
+    assert long.liquidate(KEEPER, ALICE).error.startswith("StalePrice(asset=ETH,")
+    long.observe(1800 * W)
+    assert long.liquidate(KEEPER, ALICE).error == ""
+
+
+def test_gap_equal_to_the_limit_is_no_restart(venue: Venue) -> None:
+    """The uptime gap at its boundary; the very first call has no gap at all."""
+    assert venue.system().events == ()
+    venue.now += PARAMS.uptime_gap_s
+    assert venue.system().events == ()
+    assert venue.ask("l1_info", "startedAt") == (1,)
+    venue.now += PARAMS.uptime_gap_s + 1
+    assert venue.system().one("UptimeChanged") == {"up": True, "startedAt": venue.now}
+
+
+@pytest.mark.parametrize("venue", [replace(PARAMS, grace_s=5)], indirect=True)
+def test_fresh_price_observed_before_the_restart_does_not_count(long: Venue) -> None:
+    """LS2 where the grace is shorter than the age limit: still fresh, but from before; equal to the restart counts."""
+    long.system()
+    at_price(long, 1800 * W)
+    observed = long.now
+    long.now += PARAMS.uptime_gap_s + 1
+    long.system()
+    started = long.now
+    long.now += 5
+    assert long.liquidate(KEEPER, ALICE).error == (
+        f"PriceBeforeRestart(asset=ETH,timestamp={observed},startedAt={started})"
+    )
+    long.send(0, "price_feed", long.round(1800 * W, timestamp=started))
+    assert long.liquidate(KEEPER, ALICE).error == ""
+
+
+def test_auto_block_is_downtime_and_the_next_certified_block_restarts(long: Venue) -> None:
+    """Down from the first auto block; one event per change, whatever the number of blocks."""
+    long.system()
+    at_price(long, 1800 * W)
+    down = long.system(auto=True)
+    assert down.one("UptimeChanged") == {"up": False, "startedAt": long.now}
+    assert long.system(auto=True).events == ()
+    assert long.liquidate(KEEPER, ALICE).error == "SequencerDown()"
+    long.now += 1
+    assert long.system().one("UptimeChanged") == {"up": True, "startedAt": long.now}
+    assert long.liquidate(KEEPER, ALICE).error == f"SequencerGrace(until={long.now + PARAMS.grace_s})"
+    assert long.ask("l1_info", "startedAt") == (long.now,)
+
+
+def test_deposit_cures_and_maker_is_untouched(long: Venue) -> None:
+    """M4, G1: a top-up is always allowed and ends liquidatability; a liquidation moves no third account."""
+    at_price(long, 1800 * W)
+    assert long.liquidatable(ALICE)
+    long.deposit(ALICE, 100)
+    assert not long.liquidatable(ALICE)
+    at_price(long, 1700 * W)
+    before = long.of(MAKER)
+    assert long.liquidate(KEEPER, ALICE).error == ""
+    assert long.of(MAKER) == before
