@@ -46,6 +46,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from harness.consensus.block_tree import Block, BlockState, BlockTree
+from harness.consensus.certificates import CertificateBook, Verify, follows, is_valid
 from harness.consensus.effects import (
     Broadcast,
     BuildBlock,
@@ -61,15 +62,7 @@ from harness.consensus.effects import (
     SetTimer,
     TimerKind,
 )
-from harness.consensus.messages import (
-    MAX_NULLIFICATIONS,
-    Certificate,
-    Message,
-    Proposal,
-    SignedVote,
-    Vote,
-    VoteKind,
-)
+from harness.consensus.messages import Certificate, Message, Proposal, SignedVote, Vote, VoteKind
 from harness.consensus.signing import is_signed_by, proposal_digest, vote_digest
 from harness.consensus.tally import Tally, quorum_of
 from harness.rollup.blocks import Hash
@@ -80,20 +73,11 @@ MAX_VIEWS_AHEAD = 64
 VOTE_WINDOW = 32
 """Views behind the current one whose votes are still counted and compared for evidence."""
 
-MAX_UNFINALIZED_VIEWS = MAX_NULLIFICATIONS
-"""Certificates held above the finalized view; a proposal could not justify more."""
-
-MAX_CERTIFICATES_REQUESTED = 64
-
 BACKOFF_CAP = 8
 """Most that repeated nullifications stretch Δ in the view timers."""
 
 RESEND_CAP = 4
 """The resend interval doubles from Δ to at most this many Δ."""
-
-
-class TooManyViews(Exception):
-    """More views than `MAX_UNFINALIZED_VIEWS` went by without a finalization."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +97,6 @@ class Head:
 
 Sign = Callable[[bytes], bytes]
 """Digest → 65-byte signature; deterministic (RFC 6979), e.g. `partial(signing.sign, key=key)`."""
-
-Verify = Callable[[bytes, bytes, str], bool]
-"""(digest, signature, voter) → whether the voter signed; pure."""
 
 
 class Simplex:
@@ -141,10 +122,7 @@ class Simplex:
         self._finalized = finalized
         self._finalization: Certificate | None = None       # the newest that took effect
         self._pending: Certificate | None = None            # a newer one whose block is not executed yet
-        self._certified: dict[int, Certificate] = {}        # notarization or finalization, views ≥ finalized
-        self._certified_hashes: dict[Hash, Certificate] = {}
-        self._nullified: dict[int, Certificate] = {}        # views > finalized
-        self._best_view = finalized.view                    # the newest certified view
+        self._book = CertificateBook(finalized.view)
         self._notarized_view = finalized.view               # of the last `Notarized`
         self._tree = BlockTree(finalized.block_hash, finalized.height)
         self._tally = Tally(self.validators, self.quorum)
@@ -181,13 +159,7 @@ class Simplex:
     def certificates_for(self, views: Iterable[int]) -> tuple[Certificate, ...]:
         """What I hold of these views, and the newest finalization: the answer to `RequestCertificates`."""
         found = [self._finalization] if self._finalization is not None else []
-        for view in list(views)[:MAX_CERTIFICATES_REQUESTED]:
-            for held in (self._certified.get(view), self._nullified.get(view)):
-                if held is not None:
-                    found.append(held)
-        if (best := self._certified.get(self._best_view)) is not None:
-            found.append(best)
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys((*found, *self._book.of(views))))
 
     def highest_view_signed_by(self, voter: str) -> int:
         """The highest view of any valid vote seen from this voter since start; 0 if none."""
@@ -253,8 +225,8 @@ class Simplex:
             self._proposal = proposal
             self._tree.add(proposal.block_hash, block)
             self._consider_proposal()
-        elif view < self.view and proposal.block_hash in self._certified_hashes and (
-            proposal.parent_hash in self._certified_hashes or self._tree.is_executed(proposal.parent_hash)
+        elif view < self.view and proposal.block_hash in self._book.by_hash and (
+            proposal.parent_hash in self._book.by_hash or self._tree.is_executed(proposal.parent_hash)
         ):
             # Late, but its block was certified meanwhile and this is its body. The parent must be real, or a lying
             # leader could have us wait for a block that does not exist instead of fetching this one.
@@ -273,8 +245,8 @@ class Simplex:
             return []
         self._now = now
         unsigned = Proposal(
-            view, parent.height + 1, parent_hash, block_hash, payload, self._certified.get(parent.view),
-            tuple(self._nullified[between] for between in range(parent.view + 1, view)), b"",
+            view, parent.height + 1, parent_hash, block_hash, payload, self._book.certified.get(parent.view),
+            tuple(self._book.nullified[between] for between in range(parent.view + 1, view)), b"",
         )
         proposal = replace(unsigned, signature=self._sign(proposal_digest(self._chain_id, unsigned)))
         self._proposal = proposal
@@ -367,7 +339,7 @@ class Simplex:
             return VoteKind.FINALIZE not in own
         if VoteKind.NULLIFY in own:
             return False
-        return not (kind is VoteKind.FINALIZE and view in self._nullified)
+        return not (kind is VoteKind.FINALIZE and view in self._book.nullified)
 
     def _cast(self, vote: Vote, *, after_persist: Proposal | None = None) -> None:
         signed = SignedVote(vote, self.me, self._sign(vote_digest(self._chain_id, vote)))
@@ -405,16 +377,8 @@ class Simplex:
     # ---- certificates
 
     def _is_valid(self, certificate: Certificate) -> bool:
-        if len(certificate.signatures) < self.quorum:
-            return False
-        digest = vote_digest(self._chain_id, certificate.vote)
-        last = -1
-        for voter, signature in certificate.signatures:
-            rank = self._rank.get(voter, -1)
-            if rank <= last or not self._verify(digest, signature, voter):
-                return False
-            last = rank
-        return True
+        return is_valid(
+            certificate, chain_id=self._chain_id, rank=self._rank, quorum=self.quorum, verify=self._verify)
 
     def _is_known(self, certificate: Certificate) -> bool:
         """Held already, or too old to matter."""
@@ -427,9 +391,8 @@ class Simplex:
         if certificate.view <= self._finalized.view:
             return True
         if certificate.kind is VoteKind.NULLIFY:
-            return certificate.view in self._nullified
-        held = self._certified.get(certificate.view)
-        return held is not None and held.block_hash == certificate.block_hash
+            return certificate.view in self._book.nullified
+        return self._book.certifies(certificate.view, certificate.block_hash)
 
     def _learn(self, certificate: Certificate) -> None:
         """Take in a valid certificate from outside; its votes count like any others."""
@@ -441,15 +404,14 @@ class Simplex:
 
     def _accept(self, certificate: Certificate, *, formed: bool) -> None:
         view, kind = certificate.view, certificate.kind
-        if kind is VoteKind.NOTARIZE and view in self._certified:
+        if kind is VoteKind.NOTARIZE and view in self._book.certified:
             return  # for another block: more than f validators are Byzantine; the votes are evidence
         self._out.append(PersistCertificate(certificate))
         if formed and kind is not VoteKind.FINALIZE:
             # A finalization is not worth 3 messages a node each view: the next one covers it, and resends carry it.
             self._out.append(Broadcast(certificate))
         if kind is VoteKind.NULLIFY:
-            self._nullified[view] = certificate
-            self._check_bounds()
+            self._book.add(certificate)
             if view >= self.view:
                 self._nullified_run += 1
         else:
@@ -464,15 +426,11 @@ class Simplex:
             self._try_lead()
 
     def _certify(self, certificate: Certificate) -> None:
-        view, block_hash = certificate.view, certificate.block_hash
-        self._certified.setdefault(view, certificate)
-        self._certified_hashes[block_hash] = certificate
-        self._best_view = max(self._best_view, view)
-        self._check_bounds()
-        if self._tree.is_executed(block_hash):
+        self._book.add(certificate)
+        if self._tree.is_executed(certificate.block_hash):
             self._announce(certificate)
         else:
-            self._execute_certified(block_hash)
+            self._execute_certified(certificate.block_hash)
 
     def _announce(self, certificate: Certificate) -> None:
         if certificate.view > self._notarized_view and certificate.height > self._finalized.height:
@@ -493,59 +451,34 @@ class Simplex:
         self._nullified_run = 0
         if self._pending is not None and self._pending.height <= certificate.height:
             self._pending = None
-        self._forget(certificate.view)
-
-    def _forget(self, finalized_view: int) -> None:
-        self._tree.finalize(self._finalized.block_hash)
-        self._certified = {view: held for view, held in self._certified.items() if view >= finalized_view}
-        self._certified_hashes = {held.block_hash: held for held in self._certified.values()}
-        self._nullified = {view: held for view, held in self._nullified.items() if view > finalized_view}
-
-    def _check_bounds(self) -> None:
-        if len(self._nullified) + len(self._certified) > MAX_UNFINALIZED_VIEWS:
-            raise TooManyViews(
-                f"{len(self._nullified)} nullified and {len(self._certified)} notarized views since view "
-                f"{self._finalized.view} was finalized; the most held is {MAX_UNFINALIZED_VIEWS}; "
-                "restart this validator from its peers' finalized head"
-            )
+        self._tree.finalize(certificate.block_hash)
+        self._book.finalize(certificate.view)
 
     # ---- blocks
 
     def _justification(self, proposal: Proposal) -> list[Certificate] | None:
         """The certificates of a well-placed proposal that are new to me, all valid; None if it is not well placed."""
         parent = proposal.parent_certificate
+        new: list[Certificate] = []
         if parent is None:
             root = self._finalized
-            if root.view in self._certified or proposal.parent_hash != root.block_hash:
+            if root.view in self._book.certified or not follows(
+                proposal, view=root.view, height=root.height, block_hash=root.block_hash
+            ):
                 return None
-            parent_view, parent_height = root.view, root.height
         else:
-            if parent.kind is VoteKind.NULLIFY or parent.block_hash != proposal.parent_hash:
+            if parent.kind is VoteKind.NULLIFY or not follows(
+                proposal, view=parent.view, height=parent.height, block_hash=parent.block_hash
+            ):
                 return None
-            parent_view, parent_height = parent.view, parent.height
-        between = range(parent_view + 1, proposal.view)
-        if (
-            parent_view >= proposal.view or proposal.height != parent_height + 1
-            or len(proposal.nullifications) != len(between)
-            or any(
-                held.kind is not VoteKind.NULLIFY or held.view != view
-                for view, held in zip(between, proposal.nullifications, strict=True)
-            )
-        ):
-            return None
-        new: list[Certificate] = []
-        if parent is not None:
-            held_parent = self._certified.get(parent.view)
-            if held_parent is None or held_parent.vote.block_hash != parent.block_hash:
-                if not self._is_valid(parent):
-                    return None
+            held = self._book.certified.get(parent.view)
+            # The whole vote is compared: the height is part of what q validators vouched for.
+            if held is None or (held.block_hash, held.height) != (parent.block_hash, parent.height):
                 new.append(parent)
-        for certificate in proposal.nullifications:
-            if certificate.view not in self._nullified:
-                if not self._is_valid(certificate):
-                    return None
-                new.append(certificate)
-        return new
+        new += [
+            certificate for certificate in proposal.nullifications if certificate.view not in self._book.nullified
+        ]
+        return new if all(self._is_valid(certificate) for certificate in new) else None
 
     def _consider_proposal(self) -> None:
         """Have the current view's proposal executed, or its parent fetched, if I can still vote for it."""
@@ -570,13 +503,13 @@ class Simplex:
         block = self._tree.get(block_hash)
         if (
             block is not None and block.state is BlockState.KNOWN and block.proposal is not None
-            and block_hash in self._certified_hashes and self._tree.is_executed(block.parent_hash)
+            and block_hash in self._book.by_hash and self._tree.is_executed(block.parent_hash)
         ):
             self._execute(block.proposal, certified=True)
 
     def _on_available(self, block_hash: Hash) -> None:
         """A block is executed for the first time: what waited for it goes on."""
-        certificate = self._certified_hashes.get(block_hash)
+        certificate = self._book.by_hash.get(block_hash)
         if certificate is not None:
             self._announce(certificate)
         if self._pending is not None and self._pending.block_hash == block_hash:
@@ -600,7 +533,7 @@ class Simplex:
             tip, height = at.parent_hash, height - 1
         if height <= self._finalized.height:
             return
-        certificate = self._certified_hashes.get(tip)
+        certificate = self._book.by_hash.get(tip)
         holders = [voter for voter, _ in certificate.signatures] if certificate is not None else list(self.validators)
         peers = [voter for voter in holders if voter != self.me]
         turn = self._requests % len(peers) if peers else 0
@@ -659,25 +592,18 @@ class Simplex:
         self._out.append(BuildBlock(view, parent.block_hash, parent.height + 1, max(due, self._now)))
 
     def _best(self) -> Head:
-        certificate = self._certified.get(self._best_view)
+        certificate = self._book.best
         if certificate is None:
             return self._finalized
         return Head(certificate.view, certificate.height, certificate.block_hash)
 
     def _gap(self) -> tuple[int, ...]:
-        """Views after the newest notarized block of which I hold no certificate, the first few."""
-        missing: list[int] = []
-        for view in range(self._best_view + 1, self.view):
-            if view not in self._nullified:
-                missing.append(view)
-                if len(missing) == MAX_CERTIFICATES_REQUESTED:
-                    break
-        return tuple(missing)
+        return self._book.gap(self.view)
 
     def _resend(self) -> None:
         """Repeat whatever of mine another validator may lack to leave its view, and ask again for what I lack."""
         before = self.view - 1
-        entry = self._nullified.get(before) or self._certified.get(before) or self._certified.get(self._best_view)
+        entry = self._book.nullified.get(before) or self._book.certified.get(before) or self._book.best
         latest = self._pending or self._finalization
         for certificate in dict.fromkeys((entry, latest)):
             if certificate is not None:
@@ -689,7 +615,7 @@ class Simplex:
             self._out.append(Broadcast(self._proposal))
         if gap := self._gap():
             self._out.append(RequestCertificates(gap))
-        best = self._pending or self._certified.get(self._best_view)
+        best = self._pending or self._book.best
         if best is not None:
             self._request(best.block_hash, best.height)
         self._out.append(SetTimer(self.view, TimerKind.RESEND, self._resend_ns))
@@ -708,17 +634,15 @@ class Simplex:
         for certificate in sorted(certificates, key=lambda row: (row.view, row.kind)):
             if certificate.kind is VoteKind.NULLIFY:
                 if certificate.view > finalized.view:
-                    self._nullified[certificate.view] = certificate
+                    self._book.add(certificate)
             elif certificate.view >= finalized.view:
-                self._certified.setdefault(certificate.view, certificate)
-                self._certified_hashes[certificate.block_hash] = certificate
-                self._best_view = max(self._best_view, certificate.view)
+                self._book.add(certificate)
                 if certificate.kind is VoteKind.FINALIZE:
                     if certificate.block_hash == finalized.block_hash:
                         self._finalization = certificate
                     elif certificate.height > finalized.height:
                         self._pending = certificate
-        reached = [self.view, *self._own, *(view + 1 for view in (*self._certified, *self._nullified))]
+        reached = [self.view, *self._own, *(view + 1 for view in (*self._book.certified, *self._book.nullified))]
         self._enter(max(reached))
 
     def _take(self) -> list[Effect]:

@@ -197,7 +197,7 @@ class BuildsWithoutJustification(Simplex):
         return self._finalized
 
     def on_block_built(self, view: int, **built: Any) -> list[Effect]:
-        self._nullified = Forgiving(self._nullified)
+        self._book.nullified = Forgiving(self._book.nullified)
         return super().on_block_built(view, **built)
 
     def _justification(self, proposal: Proposal) -> list[Certificate] | None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pytest
 from simplex_world import CHAIN_ID, GENESIS, MS, TIMING, block_hash_of, fake_sign, fake_verify, names
 
+from harness.consensus.certificates import MAX_UNFINALIZED_VIEWS, TooManyViews
 from harness.consensus.effects import (
     Broadcast,
     BuildBlock,
@@ -28,12 +29,10 @@ from harness.consensus.messages import Certificate, Proposal, SignedVote, Vote, 
 from harness.consensus.signing import address_of, proposal_digest, sign, vote_digest
 from harness.consensus.simplex import (
     BACKOFF_CAP,
-    MAX_UNFINALIZED_VIEWS,
     MAX_VIEWS_AHEAD,
     VOTE_WINDOW,
     Head,
     Simplex,
-    TooManyViews,
 )
 from harness.consensus.tally import quorum_of
 from harness.rollup.blocks import Hash
@@ -274,6 +273,16 @@ def test_an_ill_placed_proposal_is_ignored(bad: Proposal) -> None:
     assert of_type(machine.on_proposal(proposal(3, nullified=(1, 2)), 0), ExecuteBlock) != []
 
 
+def test_a_parent_certificate_is_not_believed_about_a_height_it_was_not_signed_for() -> None:
+    """Holding a certificate of the same block must not let a forged height through unverified."""
+    machine = validator()
+    machine.on_certificate(GOOD, 0)
+    forged = Certificate(notarize(1, 5), GOOD.signatures)
+    assert machine.on_proposal(proposal(2, forged), 0) == []
+    machine.on_block_executed(height=1, block_hash=block(1), parent_hash=GENESIS.block_hash, now=0)
+    assert of_type(machine.on_proposal(proposal(2, GOOD), 0), ExecuteBlock) != []
+
+
 def test_a_proposal_from_the_future_brings_its_reader_there() -> None:
     """Its justification is proof enough to jump; the blocks behind it are asked for at once."""
     machine = validator()
@@ -448,7 +457,7 @@ def test_memory_stays_bounded_over_thousands_of_views() -> None:
     assert machine.finalized.height == 3_000
     assert len(machine._tally) <= VOTE_WINDOW + 1
     assert len(machine._tree) == 1
-    assert max(len(machine._own), len(machine._certified), len(machine._nullified)) <= 3
+    assert max(len(machine._own), len(machine._book.certified), len(machine._book.nullified)) <= 3
 
 
 def test_too_many_views_without_a_finalization_is_an_error_with_a_name() -> None:
