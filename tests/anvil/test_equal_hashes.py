@@ -94,10 +94,13 @@ def test_l2_nodes_agree_through_forks_crashes_and_restarts(make_engine: MakeEngi
     assert len(statuses) > 500
     assert mortal.restarts >= 3
     assert straight.restarts == wanderer.restarts == late.restarts == 0
+
+    def stored(engine: AnvilEngine) -> list[object]:
+        slots = [f"0x{slot:064x}" for slot in range(6)]
+        return [engine.read("eth_getStorageAt", ADDRESSES["store"], slot, at=chain[-1].hash) for slot in slots]
+
     for engine in (wanderer, mortal, late):  # every live node, not only its journal, holds the same state
-        probe = [engine.read("eth_getStorageAt", ADDRESSES["store"], f"0x{i:064x}", at=chain[-1].hash) for i in range(6)]
-        assert probe == [straight.read("eth_getStorageAt", ADDRESSES["store"], f"0x{i:064x}", at=chain[-1].hash)
-                         for i in range(6)]
+        assert stored(engine) == stored(straight)
 
 
 def test_l1_nodes_agree_under_moving_base_fees_and_reorgs(make_engine: MakeEngine, spec: ChainSpec) -> None:

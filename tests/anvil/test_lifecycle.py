@@ -71,7 +71,7 @@ def test_a_given_folder_is_kept_with_its_log_only(make_engine: MakeEngine, tmp_p
 def test_a_stale_socket_is_replaced_and_a_live_one_is_not_stolen(make_engine: MakeEngine, tmp_path: Path) -> None:
     first = make_engine(home=tmp_path)
     assert first.genesis.number == 0
-    with pytest.raises(EngineFailure, match="another process listens at .*; is another run still up"):
+    with pytest.raises(EngineFailure, match=r"another process listens at .*; is another run still up"):
         make_engine(home=tmp_path)
     assert first.execute(block_on(first)).number == 1
 
@@ -91,7 +91,7 @@ def test_a_node_that_cannot_boot_says_why(make_engine: MakeEngine, spec: ChainSp
     broken = tmp_path / "broken.json"
     broken.write_text("{not json")
     engine = make_engine(dataclasses.replace(spec, genesis_file=broken))
-    with pytest.raises(EngineFailure, match=r"test-0 exited with code \d+ before answering eth_chainId .* last log line"):
+    with pytest.raises(EngineFailure, match=r"test-0 exited with code \d+ before answering .* last log line"):
         engine.genesis  # noqa: B018  # asking is what waits
 
 
