@@ -124,3 +124,17 @@ class WatchedHistory:
         self._write(node, kind, fields)
         if self.watcher is not None:
             self.watcher(node, kind, fields)
+
+    def recorder(self, node: str) -> WatchedRecorder:
+        return WatchedRecorder(self, node)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedRecorder:
+    """The `Recorder` port of the runner itself."""
+
+    history: WatchedHistory
+    node: str
+
+    def record(self, kind: str, **fields: Json) -> None:
+        self.history.write(self.node, kind, fields)

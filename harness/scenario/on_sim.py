@@ -62,7 +62,7 @@ async def _run(plan: Plan, stage: Stage, stream: IO[bytes], narrator: Narrator, 
         accounts=stage.accounts,
     )
     conductor = Conductor(
-        plan, runtime, runtime.clock, writer.recorder(RUNNER), narrator, has_failed=runtime.failed.is_set
+        plan, runtime, runtime.clock, history.recorder(RUNNER), narrator, has_failed=runtime.failed.is_set
     )
     history.watcher = conductor.watch
     engines.prepare(plan.roles)
