@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from harness.history.errors import HistoryError
 
-_HEX = frozenset("0123456789abcdef")
+_HASH = re.compile(r"0x[0-9a-f]{64}")
+_ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 
 
 def integer(value: Any, where: str) -> int:
@@ -33,19 +35,18 @@ def flag(value: Any, where: str) -> bool:
     raise HistoryError(f"{where} must be true or false, got {_short(value)}")
 
 
-def hex_string(value: Any, length: int, where: str) -> str:
-    """Lower-case 0x-hex of exactly `length` characters, prefix included."""
-    if type(value) is str and len(value) == length and value[:2] == "0x" and _HEX.issuperset(value[2:]):
-        return value
-    raise HistoryError(f"{where} must be {length - 2} lower-case hex digits after 0x, got {_short(value)}")
-
-
 def hash_(value: Any, where: str) -> str:
-    return hex_string(value, 66, where)
+    """32 bytes as lower-case 0x-hex."""
+    if type(value) is str and _HASH.fullmatch(value) is not None:
+        return value
+    raise HistoryError(f"{where} must be 64 lower-case hex digits after 0x, got {_short(value)}")
 
 
 def address(value: Any, where: str) -> str:
-    return hex_string(value, 42, where)
+    """20 bytes as lower-case 0x-hex."""
+    if type(value) is str and _ADDRESS.fullmatch(value) is not None:
+        return value
+    raise HistoryError(f"{where} must be 40 lower-case hex digits after 0x, got {_short(value)}")
 
 
 def mapping(value: Any, where: str) -> Mapping[str, Any]:

@@ -155,7 +155,8 @@ def from_records(records: Iterable[tuple[int, Record]]) -> History:
         if t < last_t.get(node, t):
             raise HistoryError(f"time of {node} runs backward, from {last_t[node]} to {t} ns", line=line)
         last_t[node] = t
-        end_ns = max(end_ns, t)
+        if t > end_ns:
+            end_ns = t
         if isinstance(record, HeadRecord):
             heads.append(record)
             by_node.setdefault(node, []).append(record)

@@ -36,6 +36,7 @@ class Series:
     asset: str
     strike: int
     expiry: int
+    feed: Feed                   # of its asset
     clearing: int = 0
     final_price: int | None = None
     settled_size: int = 0        # Σ q already settled; open sizes plus this are zero
@@ -87,7 +88,7 @@ class Book:
         return found
 
     def index(self, series: Series) -> int:
-        return self.feed(series.asset).price
+        return series.feed.price
 
     def prices_changed(self) -> None:
         """Drop every cached margin: a price or a final state moved."""
@@ -185,7 +186,7 @@ class Book:
             for series_id in self.account(address).positions:
                 series = self.series[series_id]
                 if series.final_price is None:
-                    latest = self.feed(series.asset).latest
+                    latest = series.feed.latest
                     if latest is None:
                         return None
                     oldest = min(oldest, latest.timestamp)

@@ -41,16 +41,12 @@ class Feed:
 
     def __init__(self) -> None:
         self.rounds: list[Round] = []
+        self.price = 0           # the newest accepted price, 0 before the first; plain, for it is read all the time
         self._timestamps: list[int] = []
 
     @property
     def latest(self) -> Round | None:
         return self.rounds[-1] if self.rounds else None
-
-    @property
-    def price(self) -> int:
-        """The newest accepted price, 0 before the first."""
-        return self.rounds[-1].price if self.rounds else 0
 
     def accept(self, round_: int, *, timestamp: int, price: int) -> Round:
         """Append a round. One that does not move time forward (a feed that broke its rule) adds nothing to A."""
@@ -63,6 +59,7 @@ class Feed:
             timestamp_sorted = timestamp
         accepted = Round(round_, timestamp, price, cumulative)
         self.rounds.append(accepted)
+        self.price = price
         self._timestamps.append(timestamp_sorted)
         return accepted
 

@@ -20,7 +20,7 @@ def series_finalized(context: Context, args: Mapping[str, Any]) -> None:
         return
     expected: int | None
     try:
-        expected = book.feed(series.asset).settlement_price(series.expiry, book.params.settlement_window_s)
+        expected = series.feed.settlement_price(series.expiry, book.params.settlement_window_s)
     except NoPrice:
         expected = None
     repeat = series.final_price is not None

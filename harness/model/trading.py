@@ -34,7 +34,7 @@ def traded(context: Context, args: Mapping[str, Any]) -> None:
         return LegFact(address, size_before, _size(book, address, series), margin_before, book.margin(address))
 
     age = book.oldest_age(taker, maker)
-    latest = book.feed(series.asset).latest
+    latest = series.feed.latest
     # A trade that closes both sides holds nothing afterwards, but it was struck at this price all the same.
     age = None if age is None or latest is None else max(age, book.now - latest.timestamp)
     context.facts.trades.append(

@@ -155,4 +155,6 @@ def _series_listed(context: Context, args: Mapping[str, Any]) -> None:
     if args["kind"] not in (0, 1, 2):
         context.differ("SeriesListed.kind", "0, 1 or 2", args["kind"])
         return
-    book.series[args["id"]] = Series(args["id"], Kind(args["kind"]), args["asset"], args["strike"], args["expiry"])
+    book.series[args["id"]] = Series(
+        args["id"], Kind(args["kind"]), args["asset"], args["strike"], args["expiry"], book.feed(args["asset"])
+    )
