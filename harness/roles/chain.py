@@ -149,13 +149,25 @@ class Chain:
 
     # -- after a crash
 
-    async def recover(self) -> None:
-        """Replay the committed part of the journal; uncommitted rows stay for whoever asks for those blocks again."""
+    async def recover(self) -> list[ExecutedBlock]:
+        """Replay the journal: the committed chain, then what stood on it uncommitted, which is returned, parents first.
+
+        The uncommitted blocks matter: this node may have voted for one, and be the last to hold its body.
+        """
         rows = {key: inputs_from_json(row) for key, row in self.context.store.scan(JOURNAL)}
         stored = self.context.store.get(HEADS, "heads")
-        if stored is None:
-            return
-        wanted = Heads.from_json(stored)
+        if stored is not None:
+            await self._recover_committed(Heads.from_json(stored), rows)
+        pending: list[ExecutedBlock] = []
+        first = f"{self.heads.committed.number + 1:012d}"
+        for inputs in [row for key, row in rows.items() if key >= first]:
+            if inputs.parent == self.heads.committed.hash or inputs.parent in self._blocks:
+                for block in await self.engine.replay([inputs]):
+                    self._blocks[block.hash] = block
+                    pending.append(block)
+        return pending
+
+    async def _recover_committed(self, wanted: Heads, rows: dict[str, BlockInputs]) -> None:
         chain: list[BlockInputs] = []
         at = wanted.committed.hash
         number = wanted.committed.number

@@ -48,13 +48,14 @@ class Node:
 
     # -- life
 
-    async def recover(self) -> None:
-        """Replay the journal, restore labels and certificates, and pick up derivation where it was stored."""
-        await self.chain.recover()
+    async def recover(self) -> list[ExecutedBlock]:
+        """Replay the journal and restore labels and certificates; the uncommitted blocks held, parents first."""
+        pending = await self.chain.recover()
         for _, row in self.context.store.scan("certificates"):
             certificate = certificate_from_json(row)
             if certificate.height <= self.chain.heads.committed.number:
                 self._certificates[certificate.height] = certificate
+        return pending
 
     async def derive_forever(self) -> None:
         """Follow L1 at a quarter of its block time and move the safe and finalized labels by what it carries."""

@@ -77,7 +77,7 @@ class Sequencer:
     # -- life
 
     async def run(self) -> None:
-        await self.node.recover()
+        pending = await self.node.recover()
         self.context.network.serve(self._handle)
         votes = [signed_vote_from_json(row) for _, row in self.context.store.scan(VOTES)]
         certificates = [certificate_from_json(row) for _, row in self.context.store.scan(CONSENSUS_CERTIFICATES)]
@@ -108,6 +108,12 @@ class Sequencer:
             if self.node.observer is not None:
                 tasks.create_task(self.node.observer.watch_forever())
             self._perform(self.simplex.start(self._now()))
+            for block in pending:
+                self._perform(
+                    self.simplex.on_block_executed(
+                        height=block.number, block_hash=block.hash, parent_hash=block.inputs.parent, now=self._now()
+                    )
+                )
 
     async def _catch_up(self) -> None:
         for peer in self._peers:
