@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from eth_account import Account
@@ -50,7 +51,7 @@ class Signer:
         if nonce is None:
             nonce = self.nonce
             self.nonce += 1
-        transaction = {
+        transaction: dict[str, Any] = {
             "type": 2, "chainId": chain_id or self.chain_id, "nonce": nonce, "gas": gas, "value": value, "data": data,
             "to": b"" if to is None else bytes.fromhex(to[2:]), "maxFeePerGas": fee, "maxPriorityFeePerGas": 0,
         }
