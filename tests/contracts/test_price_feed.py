@@ -67,8 +67,8 @@ def test_round_and_timestamp_must_both_advance_and_not_lie_in_the_future(venue: 
     """O2: no replay, no back-dating, no post-dating."""
     venue.now += 10
     venue.observe(W)
-    old = {"number": 1, "timestamp": venue.now}
-    assert venue.send(OWNER, "price_feed", venue.round(W, **old)).error == "RoundNotNewer(asset=ETH,round=1,last=1)"
+    old = venue.round(W, number=1, timestamp=venue.now)
+    assert venue.send(OWNER, "price_feed", old).error == "RoundNotNewer(asset=ETH,round=1,last=1)"
     same = venue.round(W, timestamp=venue.now)
     expected = f"TimestampNotNewer(asset=ETH,timestamp={venue.now},last={venue.now})"
     assert venue.send(OWNER, "price_feed", same).error == expected
