@@ -101,3 +101,16 @@ def test_an_unknown_check_is_refused_with_near_names() -> None:
 def test_violated_outranks_unknown_outranks_holds(verdicts: str, combined: str) -> None:
     letters = {"h": Verdict.HOLDS, "u": Verdict.UNKNOWN, "v": Verdict.VIOLATED}
     assert combine(CheckResult("X", "x", letters[letter], 1, "") for letter in verdicts) == combined
+
+
+def test_what_a_cached_genesis_already_holds_is_told_by_block_zero() -> None:
+    """A venue deployed and funded before block 1 is replayed from the events of the genesis record."""
+    run = full()
+    run.close()
+    first = next(line for line in run.lines if line["kind"] == "block")
+    genesis = {**first, "number": 0, "hash": first["parent"], "parent": "0x" + "00" * 31 + "ff", "transactions": [],
+               "timestamp": first["timestamp"] - 1,
+               "events": [{**event, "tx": -1} for event in first["events"] if event["name"] == "SeriesListed"]}
+    first["events"] = [event for event in first["events"] if event["name"] != "SeriesListed"]
+    run.lines.append({**genesis, "t": 0})
+    assert run.judge("A6").verdict is Verdict.HOLDS
