@@ -34,7 +34,6 @@ class LinkInjector:
         self._rtt_during: dict[tuple[str, str], float | None] = {}
         self._rtt_after: dict[tuple[str, str], float | None] = {}
         self._unverifiable: dict[tuple[str, str], str] = {}
-        self._shared: dict[str, None] = {}
 
     @property
     def target(self) -> str:
@@ -54,11 +53,9 @@ class LinkInjector:
 
     async def measure_during(self, *, seconds_max: float) -> None:
         slowest = 2.0 * (self._rule.delay_ms + 3.0 * self._rule.jitter_ms) / 1000.0
-        self._note_shared()
         self._rtt_during = await self._probe_all(min(seconds_max, PROBE_SECONDS + slowest))
 
     async def measure_end(self) -> None:
-        self._note_shared()
         for link, before in self._counters_before.items():
             self._moved[link] = difference(await self._stage.counters(*link), before)
 
@@ -102,8 +99,9 @@ class LinkInjector:
             }
         if self._unverifiable:
             found["not_probed_after"] = {f"{src}→{dst}": why for (src, dst), why in self._unverifiable.items()}
-        if self._shared:
-            found["shares_links_with"] = list(self._shared)
+        shared = self._stage.shares_links_with(self._fault)
+        if shared:
+            found["shares_links_with"] = shared
         return found
 
     def _measurements(self) -> list[LinkMeasurement]:
@@ -117,12 +115,6 @@ class LinkInjector:
             )
             for link in self._links
         ]
-
-    def _note_shared(self) -> None:
-        for link in self._links:
-            for fault in self._stage.rules(*link):
-                if fault != self._fault:
-                    self._shared[fault] = None
 
     async def _probe_all(self, seconds_max: float) -> dict[tuple[str, str], float | None]:
         answers = await asyncio.gather(*[self._stage.probe(*link, seconds_max=seconds_max) for link in self._probed])

@@ -57,6 +57,7 @@ class Stage:
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
         self._holds: dict[str, dict[str, str]] = {}
         """Role → fault id → kill or pause, for faults that are on."""
+        self._shared: dict[str, dict[str, None]] = {}
         self.skews: dict[str, dict[str, tuple[float, float]]] = {}
         """Role → fault id → (offset ms, drift ppm), for faults that are on."""
 
@@ -64,7 +65,12 @@ class Stage:
 
     async def add_rule(self, fault: str, src: str, dst: str, rule: LinkRule) -> None:
         # Noted before it is done: whatever happens to the call, `remove_rule` will undo it.
-        self._rules.setdefault((src, dst), {})[fault] = rule
+        rules = self._rules.setdefault((src, dst), {})
+        for other in rules:
+            if other != fault:
+                self._shared.setdefault(fault, {})[other] = None
+                self._shared.setdefault(other, {})[fault] = None
+        rules[fault] = rule
         await self._send_rules(src, dst)
 
     async def remove_rule(self, fault: str, src: str, dst: str) -> None:
@@ -73,6 +79,10 @@ class Stage:
 
     def rules(self, src: str, dst: str) -> Mapping[str, LinkRule]:
         return self._rules.get((src, dst), {})
+
+    def shares_links_with(self, fault: str) -> list[str]:
+        """The faults that were on one of this fault's links at the same time: its counters are theirs too."""
+        return list(self._shared.get(fault, {}))
 
     async def _send_rules(self, src: str, dst: str) -> None:
         lock = self._locks.setdefault((src, dst), asyncio.Lock())

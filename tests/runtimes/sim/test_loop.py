@@ -243,8 +243,8 @@ def test_a_loop_that_never_sleeps_is_a_livelock() -> None:
     """Yielding for ever without time passing ends with an error, not with a spinning process."""
 
     async def spin() -> None:
-        while True:
-            await asyncio.sleep(0)  # noqa: ASYNC110  # spinning is the point
+        while True:  # noqa: ASYNC110  # spinning is the point
+            await asyncio.sleep(0)
 
     with pytest.raises(Livelock, match="without time passing"):
         run_virtual(spin(), RANDOM)
