@@ -15,7 +15,7 @@ from rich.text import Text
 
 from harness.plan import Plan
 
-MILESTONE_SHARE = 0.1     # without a terminal: a line for each tenth of the run
+MILESTONES = 10           # without a terminal: so many lines for a whole run
 EVIDENCE_LINES_MAX = 6
 _STYLE = {"holds": "bold green", "violated": "bold red", "unknown": "bold yellow", "failed": "bold magenta"}
 
@@ -39,7 +39,7 @@ class Narration:
         self._console = console
         self._bar: Progress | None = None
         self._task: TaskID | None = None
-        self._next_share = MILESTONE_SHARE
+        self._passed = 0
 
     def __enter__(self) -> Narration:
         if self._console.is_terminal:
@@ -64,24 +64,23 @@ class Narration:
     __call__ = milestone
 
     def progress(self, done_ns: int, total_ns: int, note: str = "") -> None:
-        share = done_ns / total_ns if total_ns else 1.0
         clock = f"{done_ns / 1e9:.0f} of {total_ns / 1e9:.0f} s"
         if self._bar is not None:
             if self._task is None:
-                self._task = self._bar.add_task("storm", total=1.0, clock=clock, note=escape(note))
-            self._bar.update(self._task, completed=min(share, 1.0), clock=clock, note=escape(note))
-        elif share >= self._next_share:
-            self._next_share = (share // MILESTONE_SHARE + 1) * MILESTONE_SHARE
+                self._task = self._bar.add_task("storm", total=total_ns, clock=clock, note=escape(note))
+            self._bar.update(self._task, completed=min(done_ns, total_ns), clock=clock, note=escape(note))
+        elif (passed := done_ns * MILESTONES // max(total_ns, 1)) > self._passed:
+            self._passed = passed
             self._console.print(Text(f"{clock}{'; ' + note if note else ''}"))
 
 
-def announce(console: Console, plan: Plan, *, runtime: str, folder: Path) -> None:
-    """Seed, knobs and what will happen, before the first fault."""
+def announce(console: Console, plan: Plan, *, runtime: str | None) -> None:
+    """Seed, knobs and what will happen, before the first fault; without a runtime, what would."""
     kinds: dict[str, int] = {}
     for role in plan.roles:
         kinds[role.kind] = kinds.get(role.kind, 0) + 1
     operations = sum(len(script) for _, script in plan.operations)
-    knobs = f"  seed {plan.seed}, runtime {runtime}, profile {plan.profile.name}"
+    knobs = f"  seed {plan.seed}, profile {plan.profile.name}" + (f", runtime {runtime}" if runtime else "")
     console.print(Text.assemble((plan.scenario, "bold"), knobs))
     if plan.about:
         console.print(Text(f"  {plan.about}"))
@@ -90,7 +89,6 @@ def announce(console: Console, plan: Plan, *, runtime: str, folder: Path) -> Non
                        f" then {plan.liveness_ns / 1e9:g} s to recover"))  # fmt: skip
     for fault in plan.faults:
         console.print(Text(f"  {fault.id}  {fault.text}"))
-    console.print(Text(f"  everything goes to {folder}"))
 
 
 def close(console: Console, result: Mapping[str, Any], folder: Path) -> None:

@@ -21,7 +21,9 @@ from harness.scenario.planning import plan_from_file
 
 ROOT = Path(__file__).parents[2]
 WAD = 10**18
-ADDRESSES = {f"trader-{i}": f"0x{i + 1:040x}" for i in range(12)} | {f"keeper-{i}": f"0x{i + 101:040x}" for i in range(2)}
+ADDRESSES = {f"trader-{i}": f"0x{i + 1:040x}" for i in range(12)} | {
+    f"keeper-{i}": f"0x{i + 101:040x}" for i in range(2)
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def _windows(plan: Plan) -> Iterator[tuple[str, str, float, float]]:
 
 def _records(plan: Plan) -> Iterator[dict[str, Any]]:
     """A run as it could have been; every number made up, from a fixed seed."""
-    draw = random.Random(1)  # noqa: S311 - made-up data for pictures
+    draw = random.Random(1)
     path = PricePath(plan.markets[0][1])
     end = (plan.storm_ns + plan.liveness_ns) // 10**9
     yield {
@@ -69,7 +71,13 @@ def _records(plan: Plan) -> Iterator[dict[str, Any]]:
         price = path.at(t)
         events: list[dict[str, Any]] = []
         if abs(price - last_price) * 200 > price:
-            arguments = {"asset": "ETH", "round": str(number), "timestamp": str(number), "price": str(price), "sources": "4"}
+            arguments = {
+                "asset": "ETH",
+                "round": str(number),
+                "timestamp": str(number),
+                "price": str(price),
+                "sources": "4",
+            }
             events.append({"name": "RoundAccepted", "contract": "feed", "tx": 0, "args": arguments})
             last_price = price
         if number in (40, 60, 61, 88, 89, 90, 91, 115, 140, 150, 219, 221):
@@ -97,13 +105,19 @@ def _records(plan: Plan) -> Iterator[dict[str, Any]]:
         })  # fmt: skip
         for role in plan.of_kind("sequencer", "replica"):
             alone = role.name == "sequencer-2" and 76 <= number < 83
-            for label, late in (("unsafe", 0), ("committed", 1), ("safe", 9 if not 110 < number < 132 else number - 101),
-                                ("finalized", 58)):
+            for label, late in (
+                ("unsafe", 0),
+                ("committed", 1),
+                ("safe", 9 if not 110 < number < 132 else number - 101),
+                ("finalized", 58),
+            ):
                 at = number - late - (number - 76 if alone else 0)
                 if at < 1 or draw.random() < 0.1:
                     continue
                 when = t + draw.randrange(2_000_000, 90_000_000)
-                timed.append({"t": when, "node": role.name, "kind": "head", "label": label, "number": at, "hash": _hash(at)})
+                timed.append(
+                    {"t": when, "node": role.name, "kind": "head", "label": label, "number": at, "hash": _hash(at)}
+                )
     timed.sort(key=lambda record: record["t"])
     yield from timed
     yield {"t": timed[-1]["t"], "node": "run", "kind": "phase", "name": "end"}
@@ -121,11 +135,19 @@ def history(plan: Plan) -> History:
 
 @pytest.fixture(scope="session")
 def checks() -> list[CheckResult]:
-    case = {"case": "first", "block": 92, "account": "trader-7", "expected": str(412 * WAD), "found": str(412 * WAD + 1)}
+    case = {
+        "case": "first",
+        "block": 92,
+        "account": "trader-7",
+        "expected": str(412 * WAD),
+        "found": str(412 * WAD + 1),
+    }
     return [
         CheckResult("C1", "conservation", Verdict.HOLDS, 249, "custody equals the ledger after each of 249 blocks"),
         CheckResult("A1", "zero-sum", Verdict.HOLDS, 249, "positions of every series sum to zero"),
-        CheckResult("LS1", "liquidation safety", Verdict.HOLDS, 12, "12 liquidations, each below maintenance at a fresh price"),
+        CheckResult(
+            "LS1", "liquidation safety", Verdict.HOLDS, 12, "12 liquidations, each below maintenance at a fresh price"
+        ),
         CheckResult("LL1", "liquidation liveness", Verdict.UNKNOWN, 0, "no account stayed liquidatable long enough"),
         CheckResult("S1", "settlement price", Verdict.VIOLATED, 20, "1 × settled at another price", (case,)),
     ]

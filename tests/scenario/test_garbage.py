@@ -46,23 +46,45 @@ APPENDED = [
     (FAULTS + "  - {at: 5s, for: 2s, reorg: 3}\n", "faults[0].reorg", "not supported yet"),
     (FAULTS + "  - {at: 5s, for: 2s, censor: trader-0}\n", "faults[0].censor", "not supported yet"),
     (FAULTS + "  - {at: 9s, kill: batcher-0, restart: 5s}\n", "faults[0]", "restart 5s is not after at 9s"),
-    (FAULTS + "  - {at: 2s, for: 9s, kill: keeper-0}\n  - {at: 4s, for: 1s, kill: keeper-*}\n", "faults[1].kill",
-     "keeper-0 is already killed from 2s to 11s (faults[0])"),
-    (FAULTS + "  - {at: 4s, for: 1s, pause: keeper-0}\n  - {at: 2s, for: 9s, kill: keeper-0}\n", "faults[0].pause",
-     "keeper-0 is already killed"),
-    (FAULTS + "  - {at: 2s, for: 9s, kill: l1-1}\n  - {at: 4s, for: 1s, loss: {from: l1-1, probability: 1%}}\n",
-     "faults[1].loss", "can have no effect"),
-    (FAULTS + "  - {at: 2s, for: 9s, skew: {of: l1-1, offset: 1s}}\n  - {at: 4s, skew: {of: l1-1, offset: -1s}}\n",
-     "faults[1].skew", "already skewed"),
+    (
+        FAULTS + "  - {at: 2s, for: 9s, kill: keeper-0}\n  - {at: 4s, for: 1s, kill: keeper-*}\n",
+        "faults[1].kill",
+        "keeper-0 is already killed from 2s to 11s (faults[0])",
+    ),
+    (
+        FAULTS + "  - {at: 4s, for: 1s, pause: keeper-0}\n  - {at: 2s, for: 9s, kill: keeper-0}\n",
+        "faults[0].pause",
+        "keeper-0 is already killed",
+    ),
+    (
+        FAULTS + "  - {at: 2s, for: 9s, kill: l1-1}\n  - {at: 4s, for: 1s, loss: {from: l1-1, probability: 1%}}\n",
+        "faults[1].loss",
+        "can have no effect",
+    ),
+    (
+        FAULTS + "  - {at: 2s, for: 9s, skew: {of: l1-1, offset: 1s}}\n  - {at: 4s, skew: {of: l1-1, offset: -1s}}\n",
+        "faults[1].skew",
+        "already skewed",
+    ),
     ("storm: 10s\n" + FAULTS + "  - {at: 11s, for: 1s, kill: keeper-0}\n", "faults[0].at", "the storm is over"),
     ("storm: 10s\n" + FAULTS + "  - {at: 9s, for: 5s, kill: keeper-0}\n", "faults[0].for", "after the storm"),
-    (FAULTS + "  - {at: 5s, for: 1s, partition: [[one, keeper-0], [keeper-*]]}\n", "faults[0].partition",
-     "keeper-0 is in group 1 and in group 2"),
+    (
+        FAULTS + "  - {at: 5s, for: 1s, partition: [[one, keeper-0], [keeper-*]]}\n",
+        "faults[0].partition",
+        "keeper-0 is in group 1 and in group 2",
+    ),
     (FAULTS + "  - {at: 5s, for: 1s, partition: [[rest], [rest]]}\n", "faults[0].partition", "one group only"),
     (FAULTS + "  - {at: 5s, for: 1s, loss: {from: l1-0, probability: 3}}\n", "faults[0].loss.probability", "0 to 1"),
-    (FAULTS + "  - {when: {event: expiry, product: ETH-F7}, for: 1s, pause: keeper-0}\n", "faults[0].when.product",
-     'unknown product "ETH-F7"'),
-    (FAULTS + "  - {when: {event: full-moon}, for: 1s, pause: keeper-0}\n", "faults[0].when.event", "first-liquidatable"),
+    (
+        FAULTS + "  - {when: {event: expiry, product: ETH-F7}, for: 1s, pause: keeper-0}\n",
+        "faults[0].when.product",
+        'unknown product "ETH-F7"',
+    ),
+    (
+        FAULTS + "  - {when: {event: full-moon}, for: 1s, pause: keeper-0}\n",
+        "faults[0].when.event",
+        "first-liquidatable",
+    ),
 ]
 CHANGED = [
     ("20s: 150", "20s: .nan", "market.ETH.knots.20s", "not a finite number"),
@@ -87,7 +109,12 @@ CHANGED = [
     ("version: 1\n", "", "version", "is required"),
     ("name: tiny", "name: Tiny Storm", "name", "got Tiny Storm"),
     ("name: tiny", "name: !!python/object/apply:os.system [true]", "name", "tag"),
-    ("{knots: {0s: 200, 20s: 150}}", "{csv: nowhere.csv, column: close}", "market.ETH.csv", "nowhere.csv: no such file"),
+    (
+        "{knots: {0s: 200, 20s: 150}}",
+        "{csv: nowhere.csv, column: close}",
+        "market.ETH.csv",
+        "nowhere.csv: no such file",
+    ),
     ("{knots: {0s: 200, 20s: 150}}", "{csv: nowhere.csv}", "market.ETH", "needs its column"),
     ("{knots: {0s: 200, 20s: 150}}", "{}", "market.ETH", "either knots or csv"),
 ]
@@ -99,8 +126,12 @@ def refused(path: Path) -> ScenarioError:
     return caught.value
 
 
-@pytest.mark.parametrize(("text", "where", "words"), APPENDED, ids=[str(case[0]).replace("\n", " ") for case in APPENDED])
-def test_an_unusable_entry_is_refused_with_its_path(write: Write, minimal: str, text: str, where: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "where", "words"), APPENDED, ids=[str(case[0]).replace("\n", " ") for case in APPENDED]
+)
+def test_an_unusable_entry_is_refused_with_its_path(
+    write: Write, minimal: str, text: str, where: str, words: str
+) -> None:
     """The first thing a user needs is where in the file the mistake is."""
     error = refused(write(minimal + text))
     assert error.problems[0].where == where

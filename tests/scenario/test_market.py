@@ -21,7 +21,9 @@ def scenario(minimal: str, csv: str = CSV) -> str:
 
 
 def test_rows_become_knots_with_time_compressed(write: Write, minimal: str, tmp_path: Path) -> None:
-    rows = "2020-03-12T00:00:00Z,1,195.43\n2020-03-12T00:10:00Z,1,194.52\n2020-03-12T00:20:00Z,1,\n1583974800,1,101.01\n"
+    rows = (
+        "2020-03-12T00:00:00Z,1,195.43\n2020-03-12T00:10:00Z,1,194.52\n2020-03-12T00:20:00Z,1,\n1583974800,1,101.01\n"
+    )
     (tmp_path / "path.csv").write_text(HEADER + rows)
     plan = plan_from_file(write(scenario(minimal)))
     assert plan.markets == (

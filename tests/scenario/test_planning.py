@@ -123,7 +123,7 @@ def test_each_trader_deposits_first_and_acts_in_order_of_time(write: Write, mini
 
 
 def test_the_traders_together_act_at_the_rate(write: Write, minimal: str) -> None:
-    """Two a second from 3 s to the expiry at 20 s, when nothing is left to trade, less the last three seconds' opens."""
+    """Two a second from 3 s to the expiry at 20 s, less the opens of the last three seconds."""
     plan = plan_from_file(write(minimal))
     acts = [at for _, at, action in operations(plan)]
     assert 27 <= len(acts) - 3 <= 34

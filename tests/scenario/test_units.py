@@ -29,8 +29,16 @@ def test_a_price_is_the_number_written_or_refused(number: Decimal) -> None:
 
 @given(st.text(max_size=60))
 def test_no_text_makes_a_unit_parser_fail_in_another_way(text: str) -> None:
-    for parse in (units.duration_ns, units.price_wad, units.gwei, units.rate_milli, units.probability,
-                  units.bandwidth_bps, units.block_count, units.native_amount):
+    for parse in (
+        units.duration_ns,
+        units.price_wad,
+        units.gwei,
+        units.rate_milli,
+        units.probability,
+        units.bandwidth_bps,
+        units.block_count,
+        units.native_amount,
+    ):
         try:
             parse(text)
         except ValueError:

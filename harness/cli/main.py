@@ -1,0 +1,39 @@
+"""The `harness` command: collects the verbs and turns the end of a verb into the process's exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import typer
+
+from harness.cli import files, running, tools
+from harness.cli.exits import report_error
+
+_HELP = """Example: harness run black-thursday
+
+A storm laboratory for on-chain derivatives: boots a rollup of real Anvil nodes, breaks it, and judges every settlement
+and liquidation to the wei.
+"""
+
+
+def make_app() -> typer.Typer:
+    """The command line, ready to be called."""
+    app = typer.Typer(
+        name="harness", help=_HELP, add_completion=False, no_args_is_help=True, rich_markup_mode=None,
+        pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+    )  # fmt: skip
+    running.add_to(app)
+    files.add_to(app)
+    tools.add_to(app)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code: 0 holds, 1 violated, 2 bad usage, 3 unknown, 4 failed, 130 interrupted."""
+    try:
+        make_app()(args=None if arguments is None else list(arguments), prog_name="harness")
+    except SystemExit as ended:   # how typer ends, in success too
+        return ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 2
+    except BaseException as error:
+        return report_error(error)
+    return 0

@@ -1,0 +1,36 @@
+"""Arguments and options that several verbs share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Runtime(StrEnum):
+    """The runtimes there are."""
+
+    SIM = "sim"
+    LOCAL = "local"
+
+
+Scenario = Annotated[
+    str, typer.Argument(help="Name of a shipped scenario, or the path of a YAML file.", metavar="SCENARIO")
+]
+Run = Annotated[Path, typer.Argument(help="A run's folder, such as runs/latest.", metavar="RUN")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Draw the plan from this seed instead of the file's.", min=0)]
+RuntimeOption = Annotated[
+    Runtime, typer.Option("--runtime", help="sim: one process, virtual time. local: a process per role.")
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Where run folders live; each is SCENARIO-SEED-TIME in it. Default: runs.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a key of the scenario, as in network.l2.sequencers=7; repeatable."
+    ),
+]

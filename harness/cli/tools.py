@@ -1,0 +1,44 @@
+"""Verbs about the machine: doctor."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.text import Text
+
+from harness.cli import options
+from harness.cli.exits import print_json, verb
+from harness.report.console import make_console
+from harness.report.verdicts import ExitCode
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("doctor", short_help="Say which tools are there and how to get the others.")(doctor)
+
+
+@verb
+def doctor(json: options.Json = False) -> int:
+    """Example: harness doctor
+
+    Say for each tool whether it is there, where, which version, and how to get it if it is missing.
+    Exit code 4 if a tool is missing that a run needs.
+    """
+    from harness.toolchain import inspect
+
+    tools = inspect()
+    ready = all(tool.found for tool in tools if tool.required)
+    if json:
+        fields = ("name", "found", "where", "version", "required", "remedy", "problem")
+        print_json({"ready": ready, "tools": [{name: getattr(tool, name) for name in fields} for tool in tools]})
+        return int(ExitCode.HOLDS if ready else ExitCode.FAILED)
+    console = make_console(sys.stdout)
+    for tool in tools:
+        mark, style = ("ok", "green") if tool.found else ("missing", "red" if tool.required else "yellow")
+        line = Text.assemble((f"{mark:>8}", style), f"  {tool.name:<15} {tool.version or '':<12} {tool.where or ''}")
+        console.print(line)
+        if not tool.found:
+            words = ("needed" if tool.required else "optional", tool.problem, tool.remedy)
+            console.print(Text("          " + "; ".join(word for word in words if word)))
+    console.print("ready" if ready else "not ready: a run needs what is missing above")
+    return int(ExitCode.HOLDS if ready else ExitCode.FAILED)
