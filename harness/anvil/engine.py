@@ -24,6 +24,7 @@ CALL_TIMEOUT_S = 15.0
 _T = TypeVar("_T")
 
 _REVERTED = 3  # error code of a revert; its data is what the contract returned
+_STATE_GONE = "BlockOutOfRange"  # pruned; blocks of abandoned forks count among the states kept
 _READS = frozenset({"eth_getBalance", "eth_getTransactionCount", "eth_getCode", "eth_getStorageAt", "eth_getProof"})
 
 
@@ -206,8 +207,13 @@ class AnvilEngine:
 
     def _read_once(self, method: str, params: list[Any], at: Hash) -> Any:
         number = self._journal().number(at)
-        if not self._node.holds_state(at, number):
-            self._move_to(at)
+        if self._node.is_on_chain(at, number):
+            try:
+                return self._node.request(method, *params, hex(number))
+            except RpcError as error:
+                if not error.message.startswith(_STATE_GONE):
+                    raise
+        self._move_to(at)
         return self._node.request(method, *params, hex(number))
 
     def _move_to(self, target: Hash) -> None:

@@ -88,9 +88,9 @@ class Node:
         """Any other call, as `IpcClient.call`."""
         return self._client.call(method, *params)
 
-    def holds_state(self, block: Hash, number: int) -> bool:
-        """Whether the state after a block can be read without moving the node."""
-        return len(self._chain) - self._spec.history < number < len(self._chain) and self._chain[number] == block
+    def is_on_chain(self, block: Hash, number: int) -> bool:
+        """Whether a block is the head or an ancestor of it; its state may be pruned all the same."""
+        return number < len(self._chain) and self._chain[number] == block
 
     @staticmethod
     def check_numbers(inputs: BlockInputs) -> None:

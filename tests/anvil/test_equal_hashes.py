@@ -136,3 +136,19 @@ def test_a_chain_beyond_the_kept_states_is_rolled_back_by_replay(make_engine: Ma
                        base_fee=0, transactions=())
     assert engine.execute(side).state_root == chain[1].state_root
     assert engine.restarts == 0
+
+
+def test_states_that_abandoned_forks_pushed_out_are_recovered(make_engine: MakeEngine, spec: ChainSpec) -> None:
+    """Anvil counts the blocks of dead forks among the states it keeps, so a shallow rollback may fail as well."""
+    engine = make_engine(dataclasses.replace(spec, history=8))
+    alice = signer(0)
+    chain = [engine.execute(block_on(engine, None, alice.sign(ADDRESSES["store"], data=bytes(32) + bytes([i] * 32))))
+             for i in range(1, 11)]
+    for late in range(12):
+        engine.execute(block_on(engine, chain[-2].hash, after_s=late + 2))
+    value = engine.read("eth_getStorageAt", ADDRESSES["store"], f"0x{0:064x}", at=chain[-4].hash)
+    assert value == f"0x{bytes([7] * 32).hex()}"
+    for late in range(12):
+        engine.execute(block_on(engine, chain[-1].hash, after_s=late + 2))
+    assert engine.execute(block_on(engine, chain[-5].hash, after_s=50)).state_root == chain[-5].state_root
+    assert engine.restarts == 0
