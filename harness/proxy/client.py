@@ -1,0 +1,72 @@
+"""The runtime's side of the proxy's control API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+import orjson
+
+from harness.ports import LinkCounters, LinkRule
+from harness.proxy.control import rules_to_json
+
+TIMEOUT_S = 10.0
+
+
+class ProxyFailure(Exception):
+    """The proxy did not do what it was asked, or is gone."""
+
+
+class ProxyClient:
+    """Talks to one proxy over its control socket. Every call ends within `TIMEOUT_S` or raises `ProxyFailure`."""
+
+    def __init__(self, control: Path) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.UnixConnector(str(control)), timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def ports(self) -> dict[str, dict[str, int]]:
+        """Where each source reaches each of its peers: src → dst → port on 127.0.0.1."""
+        table: dict[str, dict[str, int]] = {}
+        for link in await self._ask("GET", "/links"):
+            if link["port"] is not None:
+                table.setdefault(link["src"], {})[link["dst"]] = link["port"]
+        return table
+
+    async def set_target(self, role: str, address: tuple[str, int] | None) -> None:
+        target = None if address is None else {"host": address[0], "port": address[1]}
+        await self._ask("PUT", f"/targets/{role}", target)
+
+    async def set_rules(self, src: str, dst: str, rules: Mapping[str, LinkRule]) -> None:
+        await self._ask("PUT", f"/links/{src}/{dst}/rules", rules_to_json(rules))
+
+    async def counters(self, src: str, dst: str) -> LinkCounters:
+        return LinkCounters(**await self._ask("GET", f"/links/{src}/{dst}/counters"))
+
+    async def reset(self) -> None:
+        """Lift every fault rule."""
+        await self._ask("POST", "/reset")
+
+    async def _ask(self, method: str, path: str, value: Any = None) -> Any:
+        try:
+            async with self._session.request(method, f"http://proxy{path}", data=orjson.dumps(value)) as reply:
+                answer = orjson.loads(await reply.read())
+                status = reply.status
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise ProxyFailure(f"the fault proxy did not answer {method} {path}: {type(error).__name__}: {error}; "
+                               "is its process alive?") from error
+        if status != 200:
+            raise ProxyFailure(f"the fault proxy refused {method} {path}: {answer['error']}")
+        return answer

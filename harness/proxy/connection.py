@@ -1,0 +1,344 @@
+"""One proxied connection: two endpoints, two pipes, and what becomes of each message on its way.
+
+A connection on link src→dst carries requests forward under the rules of src→dst and replies backward under the rules
+of dst→src. Faults are decided per message, above TCP:
+
+- A lost message never arrives. No reply is invented; the caller sees its own timeout and drops the connection.
+- A message that meets a cut is lost likewise: nothing is reset, the connection stays quiet and works again after the
+  heal. Only a message that was half through when the cut came has torn its connection, which is reset at the heal.
+- The second copy of a duplicated request is carried out by the receiver; its reply is swallowed, since HTTP has room
+  for one.
+- The reply to a one-way message (`POST /send`) is the transport's receipt, not a message: it ends here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import TYPE_CHECKING, cast
+
+from harness.faults.link import Fate
+from harness.proxy.framing import Framer
+
+if TYPE_CHECKING:
+    from harness.proxy.link import Link
+
+ONE_WAY = b"POST /send "
+PROBE = b"\r\nX-Kind: ping\r\n"     # measured like any message, but counted apart by the link's policy
+EARLY_WRITES_MAX = 64             # reads taken from a source before its target has answered the connection
+TIMER_STEP_S = 0.001              # of uvloop: what is due within half a step is due
+WRITE_BUFFER_BYTES = 1 << 20      # per socket; above it the other side is no longer read
+PENDING_BYTES_MAX = 8 << 20       # per pipe, held back by delay or rate; above it the source is no longer read
+MESSAGE_BYTES_MAX = 32 << 20      # a faulted message is held whole; a longer one tears its connection
+
+
+class Reply(Enum):
+    """What to do with the next reply that comes back."""
+
+    DELIVER = auto()
+    PROBE = auto()     # deliver it, and number it among the probes
+    SWALLOW = auto()   # a receipt or a second reply: it ends here and is no message
+
+
+class Course(Enum):
+    """How the message now arriving on a pipe is treated; fixed when it begins."""
+
+    STREAM = auto()    # passed on as it comes
+    COLLECT = auto()   # held until whole, then delivered when it is due
+    DROP = auto()
+
+
+class Endpoint(asyncio.Protocol):
+    """One socket of a proxied connection; knows only its pipe and whom to tell."""
+
+    def __init__(self, connection: Connection, *, towards_target: bool) -> None:
+        self._connection = connection
+        self._towards_target = towards_target
+        self.transport: asyncio.Transport | None = None
+        self.closed = False
+        self._early: list[bytes] = []
+        self.feed: Callable[[bytes], None] = (connection.backward if towards_target else connection.forward).feed
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's transports do not inherit from asyncio's
+        self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        if self._towards_target:
+            early, self._early = self._early, []
+            for data in early:
+                self.write(data)
+        else:
+            self._connection.accepted()
+
+    def data_received(self, data: bytes) -> None:
+        self.feed(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self._connection.settle()
+
+    def pause_writing(self) -> None:
+        self._connection.pipe_into(self).hold(full_socket=True)
+
+    def resume_writing(self) -> None:
+        self._connection.pipe_into(self).hold(full_socket=False)
+
+    def write(self, data: bytes) -> None:
+        if self.transport is None:
+            # Pausing a socket before its first read does not hold in uvloop, so the target's first bytes wait here.
+            self._early.append(data)
+            if len(self._early) > EARLY_WRITES_MAX:
+                self._connection.abort()
+        elif not self.closed:
+            self.transport.write(data)
+
+    def close(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
+
+    def abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class Connection:
+    """An accepted connection and its counterpart at the link's target."""
+
+    def __init__(self, link: Link, reverse: Link, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.replies: deque[Reply] = deque()
+        """What to do with each reply still to come, in the order the target received the requests."""
+        self.forward = Pipe(self, link, replies=False)
+        self.backward = Pipe(self, reverse, replies=True)
+        self.source = Endpoint(self, towards_target=False)
+        self.target = Endpoint(self, towards_target=True)
+        self.forward.connect(self.source, self.target)
+        self.backward.connect(self.target, self.source)
+        self._connecting: asyncio.Task[None] | None = None
+        self._torn = False
+
+    def pipe_into(self, endpoint: Endpoint) -> Pipe:
+        return self.forward if endpoint is self.target else self.backward
+
+    def accepted(self) -> None:
+        """The source has connected: refuse it, or find it its target."""
+        link = self.forward.link
+        if link.policy.cut:
+            link.policy.refuse()
+            self.source.abort()
+            self.target.closed = True
+            return
+        link.connections[self] = None
+        self.backward.link.connections[self] = None
+        self._connecting = self.loop.create_task(self._connect())
+
+    async def _connect(self) -> None:
+        address = self.forward.link.target
+        try:
+            if address is None:
+                raise ConnectionRefusedError
+            await self.loop.create_connection(lambda: self.target, *address)
+        except OSError:
+            self.target.closed = True
+        # The source may have left meanwhile; or nobody is there, and it must learn that.
+        self.settle()
+
+    def owed(self) -> Reply:
+        """What to do with the reply that now begins."""
+        return self.replies.popleft() if self.replies else Reply.DELIVER
+
+    def settle(self) -> None:
+        """Pass a closed end on to the other, once what was in flight has arrived and unless a cut hides it."""
+        if self.source.closed:
+            self.backward.clear()
+            if not self.forward.pending and not self.forward.link.policy.cut:
+                self.target.close()
+        if self.target.closed:
+            self.forward.clear()
+            if not self.backward.pending and not self.backward.link.policy.cut:
+                self.source.close()
+        if self.source.closed and self.target.closed:
+            self._forget()
+
+    def tear(self) -> None:
+        """A message was cut in two: this connection carries nothing more, and is reset when nothing is cut."""
+        self._torn = True
+        self.rules_changed()
+
+    def rules_changed(self) -> None:
+        """A link's rules were replaced: reset what a cut tore, and tell each end what the cut hid from it."""
+        if not self._torn:
+            self.settle()
+        elif not (self.forward.link.policy.cut or self.backward.link.policy.cut):
+            self.abort()
+
+    def abort(self) -> None:
+        """Reset both ends now."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self.target.transport is None:
+            self.target.closed = True
+        self.source.abort()
+        self.target.abort()
+        self._forget()
+
+    def _forget(self) -> None:
+        self.forward.clear()
+        self.backward.clear()
+        self.forward.link.connections.pop(self, None)
+        self.backward.link.connections.pop(self, None)
+
+
+class Pipe:
+    """One direction of a connection, under the rules of one directed link."""
+
+    __slots__ = (
+        "_bytes_pending", "_collected", "_connection", "_course", "_fate", "_framer", "_full", "_offered_at", "_order",
+        "_replies", "_reply", "_sink", "_source", "_timer", "link", "pending",
+    )
+
+    def __init__(self, connection: Connection, link: Link, *, replies: bool) -> None:
+        self.link = link
+        self._connection = connection
+        self._replies = replies
+        self._framer = Framer(replies=replies)
+        self._course = Course.STREAM
+        self._fate = Fate((0,))
+        self._reply = Reply.DELIVER
+        self._offered_at = 0.0
+        self._collected: list[bytes] = []
+        self.pending: list[tuple[float, int, bytes, Reply | None]] = []
+        """A heap of (due, order, bytes, reply owed): what the link holds back."""
+        self._bytes_pending = 0
+        self._order = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._full = 0
+
+    def connect(self, source: Endpoint, sink: Endpoint) -> None:
+        self._source = source
+        self._sink = sink
+
+    def feed(self, data: bytes) -> None:
+        """Bytes have come from the source."""
+        for piece in self._framer.feed(data):
+            if piece.head is not None:
+                self._begin(piece.head, piece.size)
+            match self._course:
+                case Course.STREAM:
+                    self._stream(piece.data)
+                case Course.COLLECT:
+                    self._collected.append(piece.data)
+                    if piece.last:
+                        self._deliver(b"".join(self._collected))
+                        self._collected = []
+                case Course.DROP:
+                    pass
+
+    def _begin(self, head: bytes, size: int) -> None:
+        """A message begins: ask the link for its fate, and choose the course that its bytes take."""
+        self._reply = reply = self._connection.owed() if self._replies else reply_to(head)
+        if self._replies and reply is Reply.SWALLOW:
+            self._course = Course.DROP
+            return
+        self._fate = fate = self.link.offer(size, probe=reply is Reply.PROBE)
+        if fate.deliveries == (0,) and not self.pending:
+            self._course = Course.STREAM
+            if not self._replies:
+                self._connection.replies.append(reply)
+        elif not fate.deliveries:
+            self._course = Course.DROP
+        elif size > MESSAGE_BYTES_MAX:
+            self._course = Course.DROP
+            self._connection.tear()
+        else:
+            self._course = Course.COLLECT
+            self._offered_at = self._connection.loop.time()
+
+    def _stream(self, data: bytes) -> None:
+        if self._framer.opaque:
+            # No messages to judge: a stream is delayed as it comes, and only a cut stops it.
+            fate = self.link.offer(len(data), probe=False)
+            if not fate.cut:
+                after_s = fate.deliveries[0] / 1e9 if fate.deliveries else 0.0
+                self._push(data, self._connection.loop.time() + after_s, None)
+                return
+        elif not self.link.policy.cut:
+            self._sink.write(data)
+            return
+        # The cut came between the first and the last byte of a message.
+        self._course = Course.DROP
+        self._connection.tear()
+
+    def _deliver(self, message: bytes) -> None:
+        for copy, after_ns in enumerate(self._fate.deliveries):
+            if self._replies and copy:
+                return  # a reply has one reader: its second copy has nowhere to go
+            reply = None if self._replies else Reply.SWALLOW if copy else self._reply
+            self._push(message, self._offered_at + after_ns / 1e9, reply)
+
+    def _push(self, data: bytes, due: float, reply: Reply | None) -> None:
+        if not self.pending and due <= self._connection.loop.time() + TIMER_STEP_S / 2:
+            self._pass(data, reply)
+            return
+        self._order += 1
+        heapq.heappush(self.pending, (due, self._order, data, reply))
+        self._bytes_pending += len(data)
+        if self._bytes_pending > PENDING_BYTES_MAX:
+            self.hold(full_queue=True)
+        if self.pending[0][1] == self._order:
+            self._arm()
+
+    def _pass(self, data: bytes, reply: Reply | None) -> None:
+        if self.link.policy.arrive():
+            if reply is not None:
+                self._connection.replies.append(reply)
+            self._sink.write(data)
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._connection.loop.call_at(self.pending[0][0], self._release) if self.pending else None
+
+    def _release(self) -> None:
+        self._timer = None
+        now = self._connection.loop.time() + TIMER_STEP_S / 2
+        while self.pending and self.pending[0][0] <= now:
+            _, _, data, reply = heapq.heappop(self.pending)
+            self._bytes_pending -= len(data)
+            self._pass(data, reply)
+        if self._bytes_pending <= PENDING_BYTES_MAX // 2:
+            self.hold(full_queue=False)
+        self._arm()
+        if not self.pending:
+            self._connection.settle()
+
+    def hold(self, *, full_socket: bool | None = None, full_queue: bool | None = None) -> None:
+        """Stop or resume reading the source; it is read while neither the sink's socket nor the queue is full."""
+        before = self._full
+        for flag, bit in ((full_socket, 1), (full_queue, 2)):
+            if flag is not None:
+                self._full = self._full | bit if flag else self._full & ~bit
+        transport = self._source.transport
+        if transport is None or transport.is_closing() or bool(before) == bool(self._full):
+            return
+        if self._full:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
+
+    def clear(self) -> None:
+        """Forget what was held back."""
+        self.pending.clear()
+        self._bytes_pending = 0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def reply_to(head: bytes) -> Reply:
+    """What is to become of the reply to a request with this head."""
+    if head.startswith(ONE_WAY):
+        return Reply.SWALLOW
+    return Reply.PROBE if PROBE in head else Reply.DELIVER

@@ -1,0 +1,109 @@
+"""The proxy's control API: a few JSON routes over HTTP on a Unix socket, for the runtime that started the proxy.
+
+| route | does |
+|---|---|
+| `GET /links` | every link with port, target, rules and counters |
+| `PUT /links/{src}/{dst}/rules` | replace the link's fault rules: `{fault id: {delay_ms: …}}` |
+| `GET /links/{src}/{dst}/counters` | what the link has done since the start |
+| `PUT /targets/{role}` | where the role listens now: `{"host": …, "port": …}`, or null |
+| `POST /reset` | lift every fault rule |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from harness.ports import LinkRule
+from harness.proxy.server import ProxyServer, UnknownLink
+
+REQUEST_BYTES_MAX = 1 << 20
+_RULE_FIELDS = {field.name for field in fields(LinkRule)}
+
+
+class BadRule(ValueError):
+    """A control request whose body is not what the route takes."""
+
+
+def rules_to_json(rules: Mapping[str, LinkRule]) -> dict[str, Any]:
+    return {fault: asdict(rule) for fault, rule in rules.items()}
+
+
+def rules_from_json(value: Any) -> dict[str, LinkRule]:
+    """Raises `BadRule` naming the fault and the key."""
+    if not isinstance(value, dict):
+        raise BadRule(f"rules must be an object of fault id → rule, not {type(value).__name__}")
+    rules: dict[str, LinkRule] = {}
+    for fault, rule in value.items():
+        if not isinstance(rule, dict):
+            raise BadRule(f"rule {fault!r} must be an object, not {type(rule).__name__}")
+        unknown = sorted(set(rule) - _RULE_FIELDS)
+        if unknown:
+            raise BadRule(f"rule {fault!r} has unknown keys {unknown}; known are {sorted(_RULE_FIELDS)}")
+        rules[fault] = LinkRule(**rule)
+    return rules
+
+
+def control_application(proxy: ProxyServer) -> web.Application:
+    """The routes above over one proxy. Another API over the same proxy is another application beside this one."""
+
+    async def get_links(request: web.Request) -> web.Response:
+        return _json([
+            {
+                "src": link.src, "dst": link.dst, "port": link.port,
+                "target": list(link.target) if link.target else None,
+                "rules": rules_to_json(link.policy.rules), "counters": asdict(link.policy.counters()),
+            }
+            for link in proxy.links()
+        ])
+
+    async def put_rules(request: web.Request) -> web.Response:
+        rules = rules_from_json(orjson.loads(await request.read()))
+        proxy.set_rules(request.match_info["src"], request.match_info["dst"], rules)
+        return _json(None)
+
+    async def get_counters(request: web.Request) -> web.Response:
+        return _json(asdict(proxy.counters(request.match_info["src"], request.match_info["dst"])))
+
+    async def put_target(request: web.Request) -> web.Response:
+        target = orjson.loads(await request.read())
+        try:
+            address = None if target is None else (str(target["host"]), int(target["port"]))
+        except (TypeError, KeyError, ValueError) as error:
+            raise BadRule(f'a target is null or {{"host": …, "port": …}}, not {str(target)[:80]}') from error
+        proxy.set_target(request.match_info["role"], address)
+        return _json(None)
+
+    async def post_reset(request: web.Request) -> web.Response:
+        proxy.reset()
+        return _json(None)
+
+    application = web.Application(middlewares=[_errors_as_json], client_max_size=REQUEST_BYTES_MAX)
+    application.add_routes([
+        web.get("/links", get_links),
+        web.put("/links/{src}/{dst}/rules", put_rules),
+        web.get("/links/{src}/{dst}/counters", get_counters),
+        web.put("/targets/{role}", put_target),
+        web.post("/reset", post_reset),
+    ])
+    return application
+
+
+@web.middleware
+async def _errors_as_json(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except UnknownLink as error:
+        return _json({"error": str(error)}, status=404)
+    except (BadRule, ValueError) as error:
+        return _json({"error": str(error)}, status=400)
+
+
+def _json(value: Any, *, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(value), content_type="application/json", status=status)

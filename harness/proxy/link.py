@@ -1,0 +1,40 @@
+"""A directed link as the proxy holds it: its policy, its port, its target, and the connections that feel it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from harness.faults.link import Fate, LinkPolicy
+from harness.ports import LinkRule, Random
+
+if TYPE_CHECKING:
+    from harness.proxy.connection import Connection
+
+
+class Link:
+    """The policy decides, the connections obey; both directions of a connection hold one each."""
+
+    __slots__ = ("connections", "dst", "policy", "port", "src", "target")
+
+    def __init__(self, src: str, dst: str, random: Random, *, delay_ms: float = 0.0, jitter_ms: float = 0.0) -> None:
+        """`delay_ms` and `jitter_ms` are the link's own latency, part of the world and no fault."""
+        self.src = src
+        self.dst = dst
+        self.port: int | None = None
+        """Where connections over this link are accepted; None for a link that only carries replies."""
+        self.target: tuple[str, int] | None = None
+        """Where `dst` listens; None while it does not."""
+        self.policy = LinkPolicy(src, dst, random, base_delay_ms=delay_ms, base_jitter_ms=jitter_ms)
+        self.connections: dict[Connection, None] = {}
+
+    def offer(self, size: int, *, probe: bool) -> Fate:
+        """The fate of a message that is offered to the link now."""
+        return self.policy.offer(size, time.monotonic_ns(), probe=probe)
+
+    def set_rules(self, rules: Mapping[str, LinkRule]) -> None:
+        """Replace the fault rules; every open connection feels it at once. Raises ValueError for a senseless rule."""
+        self.policy.set_rules(rules)
+        for connection in list(self.connections):
+            connection.rules_changed()

@@ -1,0 +1,49 @@
+"""The proxy as a process: its event loop, its control socket, and a bounded end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from dataclasses import dataclass
+
+import uvloop
+from aiohttp import web
+
+from harness.plan import BaseLatency
+from harness.proxy.control import control_application
+from harness.proxy.server import ProxyServer
+
+CLOSE_TIMEOUT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyConfig:
+    """What a proxy process is born with."""
+
+    seed: int
+    links: tuple[tuple[str, str], ...]
+    latencies: tuple[BaseLatency, ...] = ()
+    """Part of the world, and never counted as a fault."""
+
+
+def run_proxy(config: ProxyConfig, control: socket.socket) -> None:
+    """Serve until SIGTERM. `control` is a listening socket: what is asked of it before all links are open waits."""
+    uvloop.run(_serve(config, control))
+
+
+async def _serve(config: ProxyConfig, control: socket.socket) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    proxy = ProxyServer(seed=config.seed)
+    await proxy.open(config.links, latencies=config.latencies)
+    runner = web.AppRunner(control_application(proxy), access_log=None, shutdown_timeout=CLOSE_TIMEOUT_S)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, control).start()
+        await stop.wait()
+    finally:
+        await proxy.close()
+        await runner.cleanup()

@@ -1,0 +1,1 @@
+"""The local runtime: one OS process per role, HTTP through the fault proxy, SQLite stores."""

@@ -1,0 +1,50 @@
+"""The `Clock` port on the machine's monotonic clock, with a skew that only wall time feels."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """The run's common start, shared by all its processes: CLOCK_MONOTONIC is one clock for the whole machine."""
+
+    monotonic_ns: int   # CLOCK_MONOTONIC at the start
+    wall_ns: int        # what every unskewed role's wall clock says at the start
+
+    def elapsed_ns(self) -> int:
+        """Nanoseconds since the start; 0 before it."""
+        return max(0, time.monotonic_ns() - self.monotonic_ns)
+
+
+class LocalClock:
+    """Wall time runs from the epoch with the monotonic clock, so that a step of the host's clock is not a fault."""
+
+    def __init__(self, epoch: Epoch) -> None:
+        self._epoch = epoch
+        self._offset_ns = 0
+        self._drift_ppm = 0.0
+        self._skewed_at_ns = 0
+
+    def now(self) -> int:
+        elapsed = self._epoch.elapsed_ns()
+        drifted = int((elapsed - self._skewed_at_ns) * self._drift_ppm) // 1_000_000
+        return self._epoch.wall_ns + elapsed + self._offset_ns + drifted
+
+    def monotonic(self) -> int:
+        return self._epoch.elapsed_ns()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds))
+
+    def skew(self, *, offset_ms: float, drift_ppm: float = 0.0) -> None:
+        """Replace the skew from this moment on; 0 and 0 heal it."""
+        self._skewed_at_ns = self._epoch.elapsed_ns()
+        self._offset_ns = round(offset_ms * 1_000_000)
+        self._drift_ppm = drift_ppm
+
+    def error_ms(self) -> float:
+        """How far `now` is from true wall time, in ms."""
+        return (self.now() - self._epoch.wall_ns - self._epoch.elapsed_ns()) / 1_000_000

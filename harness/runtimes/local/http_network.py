@@ -1,0 +1,194 @@
+"""The `Network` port over HTTP: an aiohttp server for what comes in, a pooled client and outboxes for what goes out.
+
+Every peer is reached at its own address, which is the fault proxy's port for that directed link. Nothing here knows of
+faults: what the proxy does to bytes is all a role can notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+import aiohttp
+import orjson
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestHandler
+
+from harness.ports import Handler, Json, Refused, Unreachable
+from harness.runtimes.local import wire
+from harness.runtimes.local.outbox import Outbox
+
+HOST = "127.0.0.1"
+CONNECTIONS_PER_PEER_MAX = 64
+INBOX_MAX = 4096           # one-way messages being handled at once; more are lost
+KEEPALIVE_S = 3600.0       # connections live as long as the run, so that a fault meets existing ones
+CLOSE_TIMEOUT_S = 1.0
+
+ProblemReport = Callable[[str, str], None]
+"""`report(what, detail)`: something went wrong that no port can express."""
+
+
+class HttpNetwork:
+    """A role's place in the network. `open` before use, `close` at the end; both from the role's own loop."""
+
+    def __init__(self, name: str, peers: Mapping[str, tuple[str, int]], *, report: ProblemReport) -> None:
+        self._name = name
+        self._peers = dict(peers)
+        self._report = report
+        self._handler: Handler | None = None
+        self._outboxes: dict[str, Outbox] = {}
+        self._inbox: set[asyncio.Task[None]] = set()
+        self._session: aiohttp.ClientSession | None = None
+        self._server: web.Server | None = None
+        self._listener: asyncio.Server | None = None
+        self.lost_incoming = 0
+        """Messages that came before `serve`, damaged, or while the inbox was full."""
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def open(self) -> int:
+        """Start listening; returns the port."""
+        loop = asyncio.get_running_loop()
+        connector = aiohttp.TCPConnector(
+            limit=0, limit_per_host=CONNECTIONS_PER_PEER_MAX, keepalive_timeout=KEEPALIVE_S, use_dns_cache=False
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+            headers={wire.SENDER: self._name},
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+        )
+        self._server = web.Server(
+            self._answer, request_factory=_bounded_request, keepalive_timeout=KEEPALIVE_S, access_log=None
+        )
+        self._listener = await loop.create_server(self._server, HOST, 0)
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop listening, drop what is queued, cancel what is being handled; bounded."""
+        if self._listener is not None:
+            self._listener.close()
+        for outbox in self._outboxes.values():
+            outbox.close()
+        for task in list(self._inbox):
+            task.cancel()
+        if self._server is not None:
+            await self._server.shutdown(CLOSE_TIMEOUT_S)
+        if self._session is not None:
+            await self._session.close()
+
+    def serve(self, handler: Handler) -> None:
+        self._handler = handler
+
+    # ------------------------------------------------------------------ out
+
+    def send(self, to: str, kind: str, payload: Json) -> None:
+        body = wire.encode(kind, payload)
+        outbox = self._outboxes.get(to)
+        if outbox is None:
+            outbox = self._outboxes[to] = Outbox(self._address(to))
+        outbox.put(wire.one_way_request(self._name, kind, body))
+
+    async def request(self, to: str, kind: str, payload: Json, *, timeout: float) -> Json:
+        if self._session is None:
+            raise Unreachable(f"{self._name}: the network is not open")
+        body = wire.encode(kind, payload)
+        host, port = self._address(to)
+        headers = {wire.KIND: kind, wire.CHECKSUM: wire.checksum(body)}
+        try:
+            async with (
+                asyncio.timeout(timeout),
+                self._session.post(f"http://{host}:{port}{wire.REQUEST}", data=body, headers=headers) as reply,
+            ):
+                answer = await reply.read()
+                status, checksum = reply.status, reply.headers.get(wire.CHECKSUM)
+        except TimeoutError as error:
+            raise Unreachable(f"{to} did not answer {kind!r} within {timeout:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unreachable(f"{to} could not be asked {kind!r}: {type(error).__name__}: {error}") from error
+        if checksum != wire.checksum(answer):
+            raise Unreachable(f"the answer of {to} to {kind!r} arrived damaged")
+        if status == wire.REFUSED:
+            raise Refused(orjson.loads(answer))
+        return orjson.loads(answer)
+
+    def _address(self, to: str) -> tuple[str, int]:
+        try:
+            return self._peers[to]
+        except KeyError:
+            raise Unreachable(f"{self._name} has no link to {to!r}; its peers are {sorted(self._peers)}") from None
+
+    # ------------------------------------------------------------------ in
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.read()
+        sender, kind = request.headers.get(wire.SENDER, ""), request.headers.get(wire.KIND, "")
+        if request.headers.get(wire.CHECKSUM) != wire.checksum(body):
+            return self._lose(request)
+        if request.path == wire.SEND:
+            self._accept(sender, kind, body)
+            return web.Response(status=wire.ACCEPTED)
+        if kind == wire.PING:
+            return _reply(wire.ANSWERED, {"pong": self._name})
+        if self._handler is None:
+            return self._lose(request)
+        try:
+            return _reply(wire.ANSWERED, await self._handler(sender, kind, orjson.loads(body)))
+        except Refused as refusal:
+            return _reply(wire.REFUSED, refusal.args[0] if refusal.args else "refused")
+        except Exception:
+            self._report("handler", f"{kind!r} from {sender}: {traceback.format_exc()}")
+            return self._lose(request)
+
+    def _lose(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer nothing: the caller's connection is reset and it learns only that no reply came."""
+        self.lost_incoming += 1
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=wire.ACCEPTED)
+
+    def _accept(self, sender: str, kind: str, body: bytes) -> None:
+        if kind == wire.PING:
+            return
+        if self._handler is None or len(self._inbox) >= INBOX_MAX:
+            self.lost_incoming += 1
+            return
+        # Tasks start in the order they are made, so messages of one sender are begun in the order they came.
+        task = asyncio.get_running_loop().create_task(
+            self._handle(self._handler(sender, kind, orjson.loads(body)), sender, kind)
+        )
+        self._inbox.add(task)
+        task.add_done_callback(self._inbox.discard)
+
+    async def _handle(self, handling: Coroutine[Any, Any, Json] | Any, sender: str, kind: str) -> None:
+        try:
+            await handling
+        except Refused:
+            pass  # nobody waits for the refusal of a one-way message
+        except Exception:
+            self._report("handler", f"{kind!r} from {sender}: {traceback.format_exc()}")
+
+
+def _reply(status: int, value: Json) -> web.Response:
+    body = orjson.dumps(value)
+    return web.Response(body=body, status=status, headers={wire.CHECKSUM: wire.checksum(body)})
+
+
+def _bounded_request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: RequestHandler,
+    writer: AbstractStreamWriter,
+    task: asyncio.Task[None],
+) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=wire.BODY_BYTES_MAX)
