@@ -1,16 +1,23 @@
-"""Events per second of the virtual loop: ten nodes that tick and gossip, as the project's prototypes were measured.
+"""Speed of the virtual loop and of the simulated network: ten nodes that tick and gossip, as the prototypes did.
 
-Run it directly; it prints one line of JSON.
+Run it directly; it prints one line of JSON per measurement.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
+from typing import Any
 
+from harness.plan import BaseLatency
+from harness.ports import LinkRule, Unreachable
+from harness.roles.context import RoleContext
+from harness.runtimes.conformance.echo import echo_plan
 from harness.runtimes.random import KeyedRandom
 from harness.runtimes.sim.loop import run_virtual, virtual_loop
+from harness.runtimes.sim.runtime import SimRuntime
 
 NODES = 10
 VIRTUAL_SECONDS = 100
@@ -41,7 +48,67 @@ async def gossip() -> int:
     return loop.callbacks
 
 
-def main() -> None:
+class Gossip:
+    """Ten times a second, asks one peer and tells two."""
+
+    def __init__(self, context: RoleContext) -> None:
+        self._context = context
+
+    async def run(self) -> None:
+        context = self._context
+
+        async def answer(sender: str, kind: str, payload: Any) -> Any:
+            return payload
+
+        context.network.serve(answer)
+        peers = [spec.name for spec in context.plan.roles if spec.name != context.name]
+        for number in range(VIRTUAL_SECONDS * 10):
+            await context.clock.sleep(0.1)
+            payload = {"number": number, "heard": list(range(20))}
+            context.network.send(peers[number % len(peers)], "gossip", payload)
+            context.network.send(peers[(number + 1) % len(peers)], "gossip", payload)
+            with contextlib.suppress(Unreachable):
+                await context.network.request(peers[(number + 2) % len(peers)], "ask", payload, timeout=0.09)
+
+
+class Nowhere:
+    def write(self, node: str, kind: str, fields: dict[str, Any]) -> None:
+        return
+
+
+async def networked() -> int:
+    """The same gossip through the network port over lossy, jittery links; returns the messages sent."""
+    names = [f"node-{index}" for index in range(NODES)]
+    latencies = [BaseLatency(src, dst, 5.0, 2.0) for src in names for dst in names if src != dst]
+    runtime = SimRuntime(echo_plan(names, latencies=latencies), Gossip, Nowhere(), genesis_timestamp=1)
+    await runtime.boot()
+    rule = LinkRule(delay_ms=10, jitter_ms=10, distribution="exponential", loss=0.05, duplicate=0.02)
+    for latency in latencies:
+        await runtime.set_link(latency.src, latency.dst, {"f1": rule})
+    await runtime.clock.sleep(VIRTUAL_SECONDS + 1)
+    messages = 0
+    for latency in latencies:
+        messages += (await runtime.link_counters(latency.src, latency.dst)).messages
+    await runtime.shutdown()
+    return messages
+
+
+def measure_network() -> None:
+    started = time.perf_counter()
+    messages = run_virtual(networked(), KeyedRandom(1))
+    seconds = time.perf_counter() - started
+    print(
+        json.dumps(
+            {
+                "bench": "sim-network",
+                "messages_per_second": round(messages / seconds),
+                "virtual_seconds_per_second": round(VIRTUAL_SECONDS / seconds, 1),
+            }
+        )
+    )
+
+
+def measure_loop() -> None:
     best = 0.0
     for _ in range(3):
         started = time.perf_counter()
@@ -57,6 +124,11 @@ def main() -> None:
             }
         )
     )
+
+
+def main() -> None:
+    measure_loop()
+    measure_network()
 
 
 if __name__ == "__main__":

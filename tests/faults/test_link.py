@@ -66,13 +66,18 @@ def test_jitter_is_finite_for_every_draw(unit: float, distribution: str) -> None
     assert -4.0 <= jitter_factor(distribution, unit) <= 40.0
 
 
-@pytest.mark.parametrize("what", ["loss", "duplicate", "corrupt"])
-def test_a_chance_comes_up_as_often_as_it_says(what: str) -> None:
-    link = policy(LinkRule(**{what: 0.3}))
+@pytest.mark.parametrize(
+    ("rule", "counter"),
+    [
+        (LinkRule(loss=0.3), "lost"),
+        (LinkRule(duplicate=0.3), "duplicated"),
+        (LinkRule(corrupt=0.3), "corrupted"),
+    ],
+)
+def test_a_chance_comes_up_as_often_as_it_says(rule: LinkRule, counter: str) -> None:
+    link = policy(rule)
     fates(link, 4000)
-    counters = link.counters()
-    counted = {"loss": counters.lost, "duplicate": counters.duplicated, "corrupt": counters.corrupted}[what]
-    assert counted / 4000 == pytest.approx(0.3, abs=0.025)
+    assert getattr(link.counters(), counter) / 4000 == pytest.approx(0.3, abs=0.025)
 
 
 def test_probabilities_of_several_rules_combine() -> None:

@@ -31,6 +31,10 @@ class History(Protocol):
 class EngineHost(Protocol):
     """Where nodes get their execution engine from."""
 
+    def prepare(self, roles: Sequence[RoleSpec]) -> None:
+        """Begin starting what these roles will open, side by side."""
+        ...
+
     def open(self, spec: RoleSpec) -> Engine | None:
         """The engine of a role that starts; None for a role that is not a node."""
         ...
@@ -113,6 +117,8 @@ class SimRuntime:
 
     async def boot(self) -> None:
         """Start every role, in the plan's order."""
+        if self._engines is not None:
+            self._engines.prepare(self.plan.roles)
         for name in self._machines:
             await self.start(name)
 

@@ -203,8 +203,12 @@ def test_a_paused_node_stands_still_and_then_catches_up_in_order() -> None:
         loop = virtual_loop()
         node = loop.node("frozen")
         seen: list[tuple[int, str]] = []
+
+        def note(word: str) -> None:
+            seen.append((loop.now_ns // 10**9, word))
+
         for delay, word in ((1, "first"), (2, "second"), (9, "last")):
-            loop.call_later(delay, lambda word=word: seen.append((loop.now_ns // 10**9, word)), context=node.context)
+            loop.call_later(delay, note, word, context=node.context)
         loop.pause(node)
         await asyncio.sleep(5)
         assert seen == []
