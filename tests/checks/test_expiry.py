@@ -130,3 +130,40 @@ def test_a_series_that_paid_out_more_than_it_took_in_is_found() -> None:
 
 def test_a_negative_clearing_balance_of_a_settled_series_is_found() -> None:
     assert violated(settled().blocks(10).block().state(corrupt={"series.1.clearing": -1}).judge("S6"))
+
+
+def test_the_boundary_counts_what_happened_to_series_that_got_there() -> None:
+    """Two trades, two finalizations and four settlements; a trade counts once its series has reached expiry."""
+    assert settled().judge("S3").guarded == 8
+    run = market(expires_in=20).trade("alice", "maker", 9, 100).block().price(94).block().liquidate("alice")
+    assert run.blocks(17).judge("S3").guarded == 0
+    assert run.block().judge("S3").guarded == 2
+
+
+def test_settlement_is_demanded_from_the_recovery_bound_on() -> None:
+    """Expired at second 20; the bound is 10: one block earlier nothing is demanded yet."""
+    run = market(expires_in=20).trade("alice", "maker", 5, 100).blocks(29, price=97)
+    assert run.judge("S6").verdict is Verdict.UNKNOWN
+    assert violated(run.block().judge("S6"))
+
+
+@pytest.mark.parametrize("did", ["trade", "finalize"])
+def test_the_worst_breach_of_the_boundary_is_the_farthest_from_it(did: str) -> None:
+    run = market(expires_in=20).trade("alice", "maker", 5, 100).blocks(7, price=97)
+    if did == "finalize":
+        run.block().finalize(3).blocks(4).finalize(2).blocks(2).finalize(1)
+        assert [case["series"] for case in run.judge("S3").evidence] == [3, 3, 1]
+    else:
+        run.blocks(14).trade("alice", "maker", 1, 97).blocks(7).trade("alice", "maker", 2, 97)
+        run.list_series(0, expires_in=1).block().trade("alice", "maker", 3, 97, series=4)
+        assert [case["series"] for case in run.judge("S3").evidence] == [1, 1, 4]
+        assert run.judge("S3").evidence[1]["block"] == 29
+
+
+def test_the_worst_wrong_amount_is_shown() -> None:
+    run = expired().finalize(1).finalize(3)
+    run.settle("alice", cashDelta=-15 * 10**18 + 1).settle("maker", cashDelta=15 * 10**18 - 9)
+    run.settle("bob", 3, cashDelta=6 * 10**18 + 2)
+    assert [case["account"] for case in run.judge("S2").evidence] == [
+        address("alice"), address("maker"), address("bob")]
+    assert run.judge("S2").guarded == 3

@@ -133,3 +133,41 @@ def test_a_node_that_falls_behind_again_is_found() -> None:
 def test_without_a_heal_or_with_too_short_an_end_progress_is_unknown() -> None:
     assert chain().judge("H5").verdict is Verdict.UNKNOWN
     assert chain().phase("heal").blocks(3).judge("H5").verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("label", ["safe", "finalized"])
+def test_announcing_the_same_head_again_is_no_fall(label: str) -> None:
+    run = chain().wait(1).head("replica-1", label, 5).wait(1).head("replica-1", label, 5)
+    assert run.judge("H3").verdict is Verdict.HOLDS
+
+
+def test_the_worst_fall_is_shown_between_the_first_and_the_last() -> None:
+    run = chain().wait(1)
+    for number in (5, 4, 9, 2, 8, 7):
+        run.head("replica-1", "finalized", number).wait(1)
+    result = run.judge("H3")
+    assert [(case["from_block"], case["block"]) for case in result.evidence] == [(5, 4), (9, 2), (8, 7)]
+    assert result.summary.startswith("3 × ")
+
+
+def test_a_reset_keeps_what_lies_at_or_below_it() -> None:
+    """Taking back to 4 does not take back a wrong 4."""
+    run = chain().wait(1).head("replica-1", "safe", 4, fork=1).wait(1).head("replica-1", "safe", 4, reset=True)
+    assert run.judge("H2").verdict is Verdict.VIOLATED
+
+
+def test_a_node_behind_at_heal_must_pass_what_others_had_committed() -> None:
+    """Catching up to where the others were is not progress of its own yet."""
+    run = Run(followers=False).blocks(3).head("replica-0", "committed", 3).blocks(2).phase("heal").blocks(1)
+    run.head("replica-0", "committed", 5).blocks(11)
+    result = run.judge("H5")
+    assert result.verdict is Verdict.VIOLATED
+    assert result.evidence[0]["must_pass"] == 5
+
+
+def test_progress_is_counted_from_the_heal_on() -> None:
+    """What a node committed before heal does not count, and the bound itself is still in time."""
+    run = Run(followers=False).blocks(5).head("replica-0", "committed", 5).phase("heal").blocks(10)
+    run.head("replica-0", "committed", 15)
+    assert run.judge("H5").verdict is Verdict.HOLDS
+    assert "10.0 s after heal" in run.judge("H5").summary

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.checks.results import JudgeBounds, Verdict
+from harness.checks.subject import Subject
 from tests.checks.builder import Run, address
 from tests.checks.stories import market
 
@@ -171,3 +172,30 @@ def test_after_the_heal_phase_no_fault_excuses() -> None:
 
 def test_the_bound_is_the_scenarios() -> None:
     assert sick(4).judge("LL1", JudgeBounds(liquidate_blocks=4)).verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize(("bound", "counted"), [(0, 5), (1, 4), (5, 0)])
+def test_the_recovery_bound_after_a_fault_is_inclusive(bound: int, counted: int) -> None:
+    """Fault healed at the run's second 1; blocks up to second 1 + bound are excused, 2 to 6 is all there are."""
+    run = leveraged().fault("inject").fault("heal").blocks(5, price=94)
+    exposure = Subject(run.history(), JudgeBounds(recover_s=bound)).replay.exposures[0]
+    assert (exposure.permitted, exposure.demanded) == (5, counted)
+
+
+def test_a_fault_injected_after_the_heal_phase_still_excuses_while_it_lasts() -> None:
+    """A liveness phase with faults of its own is the scenario's choice."""
+    run = leveraged().phase("heal").wait(60).fault("inject").blocks(6, price=94)
+    assert run.judge("LL1").verdict is Verdict.HOLDS
+
+
+def test_a_fault_healed_before_the_heal_phase_excuses_only_until_its_own_end() -> None:
+    run = leveraged().fault("inject").fault("heal").blocks(10).blocks(5, price=94).phase("heal")
+    assert run.judge("LL1").verdict is Verdict.VIOLATED
+
+
+def test_an_exposure_tells_how_deep_and_how_long_it_was() -> None:
+    run = leveraged().block().price(94).block().price(92).block().price(93).block().price(100)
+    exposure = Subject(run.history(), JudgeBounds()).replay.exposures[0]
+    assert (exposure.first_block, exposure.last_block, exposure.permitted, exposure.ended) == (2, 4, 3, True)
+    mm, equity = 9 * 92 * 625 * 10**14, (100 - 72) * 10**18 - 45 * 10**16
+    assert exposure.deficit == mm - equity
