@@ -24,7 +24,8 @@ lint: setup          ## what CI checks besides tests
 	$(BIN)/pyright
 
 bench: setup         ## the numbers to reach, against bare Anvil in the same run
-	$(BIN)/python -m bench
+	@for file in tests/bench/bench_*.py; do echo "== $$file"; \
+	  $(BIN)/python -m tests.bench.$$(basename $$file .py) || exit $$?; done
 
 clean:               ## remove the environment and the runs; the downloaded tools stay in the user's cache
 	rm -rf $(VENV) runs
