@@ -25,6 +25,11 @@ BACKLOG_NS_MAX = 5_000_000_000
 
 DISTRIBUTIONS = ("uniform", "normal", "pareto", "exponential")
 
+_LANES = {what: 64 * lane for lane, what in enumerate(("loss", "corrupt", "reorder", "duplicate", "delay", "copy"))}
+"""One wide draw per message and fault serves all that can happen to it; each takes its own bits."""
+
+_UNIT_MASK = (1 << 53) - 1
+
 _NORMAL = statistics.NormalDist()
 
 
@@ -60,6 +65,7 @@ class LinkPolicy:
         self._cut = False
         self._rate_bps: int | None = None
         self._last_draws: dict[tuple[str, str, str], float] = {}
+        self._wide_draws: dict[str, int] = {}  # fault id → the wide draw for the message being offered
         self._sequence = {"message": 0, "probe": 0}
         self._busy_until_ns = 0     # when the serialising queue is free again
         self._last_arrival_ns = 0   # of any message so far: the first-in-first-out floor
@@ -148,6 +154,7 @@ class LinkPolicy:
         self, kind: str, number: int, size_bytes: int, now_ns: int, base_ns: int, base_arrival_ns: int
     ) -> Fate:
         probe = kind == "probe"
+        self._wide_draws.clear()
         if self._any("loss", kind, number):
             self._lost += 1
             return Fate((), lost=True)
@@ -217,14 +224,19 @@ class LinkPolicy:
         return round(total_ms * 1e6)
 
     def _draw(self, fault_id: str, rule: LinkRule, kind: str, number: int, what: str) -> float:
-        key = ("link", self.src, self.dst, kind, number, fault_id, what)
+        wide = self._wide_draws.get(fault_id)
+        if wide is None:
+            wide = self._random.bits("link", self.src, self.dst, kind, number, fault_id, width=64 * len(_LANES))
+            self._wide_draws[fault_id] = wide
+        value = ((wide >> _LANES[what]) & _UNIT_MASK) * 2.0**-53
         if rule.correlation > 0.0:
             last = self._last_draws.get((fault_id, what, kind))
-            if last is not None and self._random.unit(*key, "repeat") < rule.correlation:
-                return last
-            self._last_draws[fault_id, what, kind] = value = self._random.unit(*key)
-            return value
-        return self._random.unit(*key)
+            if last is not None:
+                repeats = self._random.unit("link", self.src, self.dst, kind, number, fault_id, what, "repeats")
+                if repeats < rule.correlation:
+                    return last
+            self._last_draws[fault_id, what, kind] = value
+        return value
 
 
 def jitter_factor(distribution: str, unit: float) -> float:
