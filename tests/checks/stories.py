@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tests.checks.builder import Run
+from harness.model.params import FAST, VenueParams
+from tests.checks.builder import Run, address
 
 
-def market(*, expires_in: int = 60, insurance: int = 50) -> Run:
+def market(*, expires_in: int = 60, insurance: int = 50, params: VenueParams = FAST) -> Run:
     """One block: ETH at 100, a future (1), a call (2) and a put (3) at 100, and funded accounts."""
-    run = Run().block().price(100)
+    run = Run(params).block().price(100)
     for kind, strike in ((0, 0), (1, 100), (2, 100)):
         run.list_series(kind, expires_in=expires_in, strike=strike)
     run.insure(insurance)
@@ -41,13 +42,7 @@ def full() -> Run:
     run.block()
     for series in (1, 2, 3):
         for account in ("maker", "writer", "keeper", "bob"):
-            if series in run.venue.book.account(_address(account)).positions:
+            if series in run.venue.book.account(address(account)).positions:
                 run.settle(account, series)
     run.state()
     return run.blocks(14).state().phase("end")
-
-
-def _address(name: str) -> str:
-    from tests.checks.builder import address
-
-    return address(name)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.checks.results import JudgeBounds, Verdict
 from harness.checks.subject import Subject
+from harness.model.params import FAST
 from tests.checks.builder import Run, address
 from tests.checks.stories import market
 
@@ -199,3 +202,16 @@ def test_an_exposure_tells_how_deep_and_how_long_it_was() -> None:
     assert (exposure.first_block, exposure.last_block, exposure.permitted, exposure.ended) == (2, 4, 3, True)
     mm, equity = 9 * 92 * 625 * 10**14, (100 - 72) * 10**18 - 45 * 10**16
     assert exposure.deficit == mm - equity
+
+
+def test_a_price_of_exactly_the_oldest_age_still_liquidates() -> None:
+    run = leveraged().block().price(94).blocks(20).liquidate("alice")
+    assert run.judge("LS1").verdict is Verdict.HOLDS
+
+
+def test_a_price_of_the_very_second_of_the_restart_is_new_enough() -> None:
+    """With an age limit longer than the grace, the first price after the restart may still be the newest."""
+    patient = replace(FAST, max_price_age_s=300)
+    run = market(expires_in=500, params=patient).trade("alice", "maker", 9, 100).block(dt=9).price(94)
+    result = run.blocks(30).liquidate("alice").judge("LS2", JudgeBounds(venue=patient))
+    assert (result.verdict, result.guarded) == (Verdict.HOLDS, 1)

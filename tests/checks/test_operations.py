@@ -66,3 +66,10 @@ def test_an_origin_that_falls_or_jumps_is_found(first: int, second: int, verdict
 
 def test_time_that_falls_is_found() -> None:
     assert Run().block().block(timestamp=5).judge("B2").verdict is Verdict.VIOLATED
+
+
+def test_blocks_of_one_second_and_blocks_without_origin_are_in_shape() -> None:
+    """Half-second blocks share a timestamp; the first blocks may have no origin yet."""
+    run = Run().block(origin=None).block(dt=0, origin=4).block(dt=0, origin=4).block(origin=None)
+    result = run.judge("B2")
+    assert (result.verdict, result.guarded) == (Verdict.HOLDS, 3)
