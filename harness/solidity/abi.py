@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from eth_abi import decode, encode  # type: ignore[attr-defined]  # re-exported without __all__
+from eth_abi import encode  # type: ignore[attr-defined]  # re-exported without __all__
 from eth_abi.exceptions import DecodingError, EncodingError
 from eth_hash.auto import keccak
 
 from harness.solidity.artifacts import AbiEntry
+from harness.solidity.words import decoder
 
 _PANICS: Final = {
     0x01: "assertion failed", 0x11: "arithmetic overflow", 0x12: "division by zero", 0x21: "unknown enum value",
@@ -91,7 +92,7 @@ class Interface:
         for function in self.functions.values():
             if data[:4] == function.selector:
                 try:
-                    return function.name, tuple(decode(function.inputs, data[4:]))
+                    return function.name, decoder(function.inputs)(data[4:])
                 except (DecodingError, OverflowError):
                     return None
         return None
@@ -104,7 +105,7 @@ class Interface:
         """
         function = self._function(name)
         try:
-            return tuple(decode(function.outputs, data))
+            return decoder(function.outputs)(data)
         except (DecodingError, OverflowError) as error:
             said = f"{len(data)} bytes are not a result of {name}: {error}; is the contract there?"
             raise ValueError(said) from error
@@ -119,9 +120,9 @@ class Interface:
         event = self.events.get(bytes.fromhex(topics[0][2:]))
         if event is None:
             return None
-        plain = [item.type for item in event.parameters if not item.indexed]
+        plain = tuple(item.type for item in event.parameters if not item.indexed)
         try:
-            values = iter(decode(plain, data))
+            values = iter(decoder(plain)(data))
             indexed = iter(topics[1:])
             arguments = {
                 item.name: _topic(item.type, next(indexed)) if item.indexed else next(values)
@@ -148,13 +149,13 @@ def decode_error(data: bytes, errors: dict[bytes, ErrorType]) -> str:
     selector, body = data[:4], data[4:]
     try:
         if selector == _STRING_ERROR:
-            return f"Error({decode(['string'], body)[0]!r})"[:_ERROR_TEXT_MAX]
+            return f"Error({decoder(('string',))(body)[0]!r})"[:_ERROR_TEXT_MAX]
         if selector == _PANIC:
-            code = decode(["uint256"], body)[0]
+            code = decoder(("uint256",))(body)[0]
             return f"Panic({code:#04x}: {_PANICS.get(code, 'unknown code')})"
         known = errors.get(selector)
         if known is not None:
-            values = decode([item.type for item in known.parameters], body)
+            values = decoder(tuple(item.type for item in known.parameters))(body)
             inside = ",".join(
                 f"{item.name}={text_of(item.type, item.name, value)}"
                 for item, value in zip(known.parameters, values, strict=True)
@@ -221,7 +222,7 @@ def _topic(type_: str, topic: str) -> Any:
     word = bytes.fromhex(topic[2:])
     if type_ in ("string", "bytes") or type_.endswith(("]", ")")):
         return word
-    return decode([type_], word)[0]
+    return decoder((type_,))(word)[0]
 
 
 _STRING_ERROR: Final = keccak(b"Error(string)")[:4]

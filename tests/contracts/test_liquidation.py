@@ -88,6 +88,8 @@ def test_waterfall_goes_through_insurance_to_bad_debt(long: Venue) -> None:
     }
     state = long.state()
     assert (long.of(ALICE).cash, state.totals.insurance, state.conservation_gap()) == (-101 * W, 0, 0)
+    # Nothing is left to take over: equity is below a margin of 0, which is no ground for a liquidation.
+    assert long.liquidate(KEEPER, ALICE).error == f"NotLiquidatable(equity={-101 * W},maintenanceMargin=0)"
 
 
 def test_all_positions_move_in_ascending_order_options_at_intrinsic_value(long: Venue) -> None:
