@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from harness.faults.outcome import FaultOutcome
 from harness.plan import Plan
 from harness.ports import Clock, FaultControl, Json, Recorder
+from harness.roles.context import RoleFactory
+from harness.roles.registry import make_role
 from harness.runtimes.supervisor import Supervisor
 from harness.scenario.narration import Narrator
 
@@ -23,6 +26,17 @@ class Recorded:
     faults: Sequence[FaultOutcome]
     history_sha256: str
     stats: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What is under test. Another than ours is how one sees a check fail, and how a user brings their own venue."""
+
+    contracts: Path | None = None          # another folder of the venue's Solidity sources
+    make_role: RoleFactory = make_role     # another cast of roles
+
+
+OURS = Variant()
 
 
 class Bootable(FaultControl, Protocol):

@@ -7,13 +7,13 @@ from typing import IO
 from harness.anvil import AnvilEngine
 from harness.history.recorder import HistoryWriter
 from harness.plan import Plan
-from harness.roles.registry import make_role
+from harness.roles.context import RoleFactory
 from harness.runtimes.random import KeyedRandom
 from harness.runtimes.sim.affinity import on_one_core
 from harness.runtimes.sim.engines import SimEngines
 from harness.runtimes.sim.loop import run_virtual, virtual_loop
 from harness.runtimes.sim.runtime import SimRuntime
-from harness.scenario.conduct import Conductor, Recorded, WatchedHistory
+from harness.scenario.conduct import OURS, Conductor, Recorded, Variant, WatchedHistory
 from harness.scenario.folder import RunFolder
 from harness.scenario.narration import Narrator
 from harness.scenario.stage import SIM_GENESIS_TIMESTAMP, Stage, set_stage, versions
@@ -21,18 +21,24 @@ from harness.scenario.stage import SIM_GENESIS_TIMESTAMP, Stage, set_stage, vers
 RUNNER = "run"
 
 
-def run_sim(plan: Plan, folder: RunFolder, narrator: Narrator, *, shared: bool = True) -> Recorded:
+def run_sim(
+    plan: Plan, folder: RunFolder, narrator: Narrator, *, variant: Variant = OURS, shared: bool = True
+) -> Recorded:
     """Run a plan to its end in virtual time and leave its history in the folder.
 
     Args:
         shared: execute each distinct block once for all nodes; False gives each node its own Anvil.
     """
-    stage = set_stage(plan, genesis_timestamp=SIM_GENESIS_TIMESTAMP)
+    stage = set_stage(plan, genesis_timestamp=SIM_GENESIS_TIMESTAMP, contracts=variant.contracts)
     with on_one_core(), folder.history.open("wb") as stream:
-        return run_virtual(_run(plan, stage, stream, narrator, shared=shared), KeyedRandom(plan.seed))
+        return run_virtual(
+            _run(plan, stage, stream, narrator, variant.make_role, shared=shared), KeyedRandom(plan.seed)
+        )
 
 
-async def _run(plan: Plan, stage: Stage, stream: IO[bytes], narrator: Narrator, *, shared: bool) -> Recorded:
+async def _run(
+    plan: Plan, stage: Stage, stream: IO[bytes], narrator: Narrator, make_role: RoleFactory, *, shared: bool
+) -> Recorded:
     loop = virtual_loop()
     writer = HistoryWriter(stream, now_ns=lambda: loop.now_ns)
     history = WatchedHistory(writer.write)

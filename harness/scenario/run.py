@@ -18,9 +18,9 @@ from harness.report.html import report_html
 from harness.report.junit import junit_xml
 from harness.report.result import build_result, result_bytes
 from harness.report.story import tell
+from harness.scenario.conduct import OURS, Recorded, Variant
 from harness.scenario.folder import RunFolder
 from harness.scenario.narration import Narrator, Silence
-from harness.scenario.on_local import run_local
 from harness.scenario.on_sim import run_sim
 from harness.scenario.plan_file import plan_bytes
 from harness.scenario.stage import versions
@@ -39,12 +39,19 @@ class RunResult:
 
 
 def run_plan(
-    plan: Plan, *, runtime: RuntimeName = "sim", out_dir: Path, narrate: Narrator | None = None, report: bool = True
+    plan: Plan,
+    *,
+    runtime: RuntimeName = "sim",
+    out_dir: Path,
+    narrate: Narrator | None = None,
+    report: bool = True,
+    variant: Variant = OURS,
 ) -> RunResult:
     """Run a plan and judge it. Blocks until everything the run started has ended.
 
     Args:
         out_dir: where run folders live; a new one is made in it and `latest` points there.
+        variant: other contracts or roles than ours.
         report: also write `report.html`, which takes longer than judging.
 
     Raises:
@@ -59,8 +66,8 @@ def run_plan(
         f"{(plan.storm_ns + plan.liveness_ns) / 1e9:.0f} s; "
         + ", ".join(f"{name} {value}" for name, value in versions().items())
     )
-    runner = run_sim if runtime == "sim" else run_local
-    recorded = runner(plan, folder, narrator)
+    runner = run_sim if runtime == "sim" else _run_local
+    recorded = runner(plan, folder, narrator, variant=variant)
     wall_s = time.monotonic() - began
     narrator.milestone("judging")
     stats = {
@@ -69,6 +76,13 @@ def run_plan(
         "virtual_per_wall": round((plan.storm_ns + plan.liveness_ns) / 1e9 / wall_s, 2),
     }
     return judge(plan, folder, runtime, recorded.faults, recorded.history_sha256, stats, report=report)
+
+
+def _run_local(plan: Plan, folder: RunFolder, narrator: Narrator, *, variant: Variant) -> Recorded:
+    # Imported when asked for: the simulator has no use for HTTP servers, and they cost half a second to load.
+    from harness.scenario.on_local import run_local
+
+    return run_local(plan, folder, narrator, variant=variant)
 
 
 def judge(

@@ -6,12 +6,14 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 from harness.anvil import ChainKind, ChainSpec
 from harness.plan import L1_CHAIN_ID, L1_GAS_LIMIT, L2_CHAIN_ID, Plan
 from harness.roles.keeper import DEPOSIT_NATIVE as KEEPER_NATIVE
 from harness.roles.maker import DEPOSIT_NATIVE as MAKER_NATIVE
 from harness.solidity.accounts import account
+from harness.solidity.compile import compile_contracts
 from harness.solidity.genesis import GenesisSpec, build_genesis
 from harness.toolchain import ACCEPTED_ANVIL
 
@@ -40,8 +42,10 @@ class Stage:
         return self.l2 if kind in ("sequencer", "replica") else None
 
 
-def set_stage(plan: Plan, *, genesis_timestamp: int) -> Stage:
+def set_stage(plan: Plan, *, genesis_timestamp: int, contracts: Path | None = None) -> Stage:
     """Compile and deploy (from caches where they know the plan's venue) and name every account.
+
+    `contracts` is another folder of the venue's sources, for a version that is not ours.
 
     Raises what `build_genesis` raises: a tool is missing, or the contracts do not compile or deploy.
     """
@@ -56,7 +60,8 @@ def set_stage(plan: Plan, *, genesis_timestamp: int) -> Stage:
             l1_balances={accounts[role.name]: BATCHER_WEI for role in plan.of_kind("batcher", "sequencer")},
             l1_chain_id=L1_CHAIN_ID,
             l2_chain_id=L2_CHAIN_ID,
-        )
+        ),
+        artifacts=compile_contracts(contracts),
     )
     deployment = {
         name: address for name, address in asdict(genesis.deployment).items() if isinstance(address, str)

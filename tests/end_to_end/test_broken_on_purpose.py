@@ -1,0 +1,118 @@
+"""A check nobody has seen fail is not a check: each small patch below must turn a whole run red."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.consensus.messages import Certificate
+from harness.ports import Json
+from harness.roles.context import Role, RoleContext
+from harness.roles.node import Node
+from harness.roles.registry import make_role
+from harness.roles.replica import Replica
+from harness.roles.wire import inputs_from_json
+from harness.rollup.blocks import InvalidBlock
+from harness.runtimes.sim.network import Fabric
+from harness.scenario.conduct import Variant
+from harness.solidity.compile import contracts_root
+
+from .conftest import SCENARIOS, Run, verdict_of
+
+pytestmark = [pytest.mark.node, pytest.mark.scenario]
+
+
+def patched(tmp_path: Path, file: str, old: str, new: str) -> Variant:
+    """Our contracts with one change; the text to change must occur exactly once."""
+    root = tmp_path / "contracts"
+    shutil.copytree(contracts_root(), root)
+    source = (root / file).read_text()
+    assert source.count(old) == 1, f"{old!r} occurs {source.count(old)} times in {file}"
+    (root / file).write_text(source.replace(old, new))
+    return Variant(contracts=root)
+
+
+def test_a_weaker_margin_comparison_is_caught(run: Run, tmp_path: Path) -> None:
+    """M1: a venue that opens positions on maintenance margin lets traders in that the spec keeps out."""
+    variant = patched(
+        tmp_path,
+        "exchange/ClearingHouse.sol",
+        "if (after_.equity >= int256(after_.initialMargin)) return;",
+        "if (after_.equity >= int256(after_.maintenanceMargin)) return;",
+    )
+    result = run("black-thursday", variant=variant)
+    assert result.exit_code == 1
+    assert verdict_of(result, "M1") == "violated"
+
+
+def test_truncating_a_shorts_settlement_is_caught(run: Run, tmp_path: Path) -> None:
+    """S2: Solidity's division truncates toward zero, which pays a short one wei that nobody paid in."""
+    variant = patched(
+        tmp_path,
+        "exchange/Margin.sol",
+        "return FixedPoint.mulDivFloor(size, price, WAD) - notional;",
+        "return size * price / int256(WAD) - notional;",
+    )
+    result = run("calm", variant=variant)
+    assert result.exit_code == 1
+    assert verdict_of(result, "S2") == "violated"
+
+
+def test_a_missing_staleness_guard_is_caught(run: Run, tmp_path: Path) -> None:
+    """O1: with the reporters cut off, a venue that trades on goes on at a price from before the storm."""
+    variant = patched(
+        tmp_path,
+        "exchange/PriceFeed.sol",
+        "if (age > maxPriceAge) revert StalePrice(asset, age, maxPriceAge);",
+        "",
+    )
+    cut_off = tmp_path / "reporters-cut-off.yaml"
+    fault = "faults: [{at: 8s, for: 36s, partition: {from: 'reporter-*', to: 'sequencer-*'}}]\n"
+    cut_off.write_text((SCENARIOS / "calm.yaml").read_text().replace("name: calm", "name: reporters-cut-off") + fault)
+    result = run(cut_off, variant=variant)
+    assert result.exit_code == 1
+    assert verdict_of(result, "O1") == "violated"
+
+
+class Reordering(Node):
+    """A node that executes every block's transactions backward and does not look at the hash."""
+
+    async def adopt(self, items: Sequence[Json], certificate: Certificate | None) -> bool:
+        for item in items:
+            inputs = inputs_from_json(item["inputs"])
+            committed = self.chain.heads.committed
+            if inputs.number == committed.number + 1:
+                backward = replace(inputs, parent=committed.hash, transactions=inputs.transactions[::-1])
+                try:
+                    block = await self.chain.execute(backward)
+                except InvalidBlock:  # two of one sender: that order cannot be executed at all
+                    return False
+                self.committed(block.hash, None)
+        return True
+
+
+def make_reordering_replica(context: RoleContext) -> Role:
+    if context.name != "replica-1":
+        return make_role(context)
+    replica = Replica(context)
+    replica.node = Reordering(context)
+    return replica
+
+
+def test_a_replica_with_another_block_order_is_caught(run: Run) -> None:
+    """H2: order is part of a block, and a replica that has another one must never pass for a healthy node."""
+    result = run("calm", variant=Variant(make_role=make_reordering_replica))
+    assert result.exit_code == 1
+    assert verdict_of(result, "H2") == "violated"
+
+
+def test_a_partition_that_does_not_cut_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A storm that did not happen proves nothing: the fault says so, and the run cannot hold."""
+    monkeypatch.setattr(Fabric, "set_rules", lambda *_: None)
+    result = run("split-brain")
+    assert [fault["bit"] for fault in result.result["faults"]] == [False]
+    assert result.exit_code != 0
