@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
-import logging
 import sys
 import threading
 import weakref
@@ -24,8 +23,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Gene
 from typing import Any, TypeVar, TypeVarTuple
 
 from harness.ports import Random
-from harness.runtimes.sim.fences import FencedLoop, outside_world
+from harness.runtimes.sim.fences import outside_world
+from harness.runtimes.sim.handles import SimHandle, SimTimer
 from harness.runtimes.sim.node import CURRENT_NODE, NodeState, SimNode
+from harness.runtimes.sim.plain_loop import PlainLoop
 from harness.runtimes.sim.tasks import SimFuture, SimTask, await_stack
 
 T = TypeVar("T")
@@ -40,8 +41,6 @@ TASKS_TOLD_MAX = 50
 CLOSE_ATTEMPTS_MAX = 16
 GENERATORS_BEFORE_SWEEP = 64
 
-ExceptionHandler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
-
 
 class Deadlock(RuntimeError):
     """Every task waits for something that nothing left in the simulation can bring."""
@@ -51,66 +50,12 @@ class Livelock(RuntimeError):
     """Callbacks keep scheduling each other without time passing."""
 
 
-class SimHandle(asyncio.Handle):
-    __slots__ = ("node",)
-
-    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...], context: contextvars.Context) -> None:
-        # Not calling the base class saves a third of the cost of a callback; these are its fields.
-        self._callback = callback
-        self._args = args
-        self._context = context
-        self._cancelled = False
-        self.node = context.get(CURRENT_NODE)
-
-    def cancel(self) -> None:
-        self._cancelled = True
-        self._callback = _nothing
-        self._args = ()
-
-    def __repr__(self) -> str:
-        return f"<SimHandle {self._callback!r}>"
-
-
-class SimTimer(asyncio.TimerHandle):
-    __slots__ = ("loop", "node", "when_ns")
-
-    def __init__(
-        self,
-        when_ns: int,
-        callback: Callable[..., object],
-        args: tuple[Any, ...],
-        loop: VirtualLoop,
-        context: contextvars.Context,
-    ) -> None:
-        self.when_ns = when_ns
-        self.loop = loop
-        self._callback = callback
-        self._args = args
-        self._context = context
-        self._cancelled = False
-        self._scheduled = True
-        self.node = context.get(CURRENT_NODE)
-
-    def when(self) -> float:
-        return self.when_ns / 1e9
-
-    def cancel(self) -> None:
-        if not self._cancelled:
-            self._cancelled = True
-            self._callback = _nothing
-            self._args = ()
-            if self._scheduled:
-                self.loop.count_cancelled_timer()
-
-    def __repr__(self) -> str:
-        return f"<SimTimer at {self.when_ns} ns {self._callback!r}>"
-
-
-class VirtualLoop(FencedLoop):
+class VirtualLoop(PlainLoop):
     """See the module. One thread; made by `new_loop`, mostly through `run_virtual`."""
 
     def __init__(self, random: Random, *, heartbeat: Callable[[int], None] | None = None) -> None:
         """`heartbeat(now_ns)` is called every few thousand rounds, for a watchdog of wall time to see us alive."""
+        super().__init__()
         self.now_ns = 0
         self._random = random
         self._heartbeat = heartbeat
@@ -125,8 +70,6 @@ class VirtualLoop(FencedLoop):
         self._stopping = False
         self._closed = False
         self._thread_id: int | None = None
-        self._exception_handler: ExceptionHandler | None = None
-        self._task_factory: Callable[..., asyncio.Future[Any]] | None = None
         self._fallen: deque[Any] = deque()
         """Coroutines and generators of crashed nodes, kept so that nobody closes them before the run is over."""
         self._generators: list[tuple[weakref.ref[AsyncGenerator[Any, Any]], SimNode | None]] = []
@@ -179,14 +122,14 @@ class VirtualLoop(FencedLoop):
     ) -> asyncio.TimerHandle:
         """Like `call_at`, on the integer clock; a time in the past means now."""
         timer = SimTimer(
-            max(when_ns, self.now_ns), callback, args, self,
+            max(when_ns, self.now_ns), callback, args, self._count_cancelled_timer,
             contextvars.copy_context() if context is None else context,
         )  # fmt: skip
         self._timer_number += 1
         heapq.heappush(self._timers, (timer.when_ns, self._timer_number, timer))
         return timer
 
-    def count_cancelled_timer(self) -> None:
+    def _count_cancelled_timer(self) -> None:
         """A timer still in the heap will not fire; when most of the heap is such, sweep it."""
         self._cancelled_timers += 1
         if self._cancelled_timers > CANCELLED_TIMERS_MIN and 2 * self._cancelled_timers > len(self._timers):
@@ -393,7 +336,7 @@ class VirtualLoop(FencedLoop):
         for node in list(self._nodes):
             self.crash(node)
 
-    # -- async generators, executors
+    # -- async generators
 
     def _generator_began(self, generator: AsyncGenerator[Any, Any]) -> None:
         if len(self._generators) >= self._generators_sweep_at:
@@ -420,54 +363,7 @@ class VirtualLoop(FencedLoop):
                 await generator.aclose()
         self._generators.clear()
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        return
-
-    def run_in_executor(
-        self, executor: Any, func: Callable[[*Ts], T], *args: *Ts
-    ) -> asyncio.Future[T]:
-        """Run it now, in this thread: a pool would let the machine decide when it ends."""
-        future: asyncio.Future[T] = self.create_future()
-        try:
-            future.set_result(func(*args))
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            future.set_exception(error)
-        return future
-
-    def set_default_executor(self, executor: Any) -> None:
-        outside_world("loop.set_default_executor()")
-
-    # -- errors
-
-    def set_exception_handler(self, handler: ExceptionHandler | None) -> None:
-        self._exception_handler = handler
-
-    def get_exception_handler(self) -> ExceptionHandler | None:
-        return self._exception_handler
-
-    def default_exception_handler(self, context: dict[str, Any]) -> None:
-        logging.getLogger(__name__).error("%s", context.get("message"), exc_info=context.get("exception"))
-
-    def call_exception_handler(self, context: dict[str, Any]) -> None:
-        if self._exception_handler is None:
-            self.default_exception_handler(context)
-        else:
-            self._exception_handler(self, context)
-
-    def set_task_factory(self, factory: Callable[..., asyncio.Future[Any]] | None) -> None:
-        if factory is not None:
-            outside_world("loop.set_task_factory()")
-
-    def get_task_factory(self) -> None:
-        return None
-
-    def get_debug(self) -> bool:
-        return False
-
-    def set_debug(self, enabled: bool) -> None:
-        return
+    # -- reports
 
     def _deadlock_report(self) -> str:
         frozen = [node.name for node in self._nodes if node.state is NodeState.PAUSED]
@@ -507,10 +403,6 @@ def virtual_loop() -> VirtualLoop:
     if not isinstance(loop, VirtualLoop):
         raise RuntimeError(f"this belongs to the simulation, but the running loop is a {type(loop).__name__}")
     return loop
-
-
-def _nothing(*_: object) -> None:
-    """What a cancelled handle calls."""
 
 
 def _unwind(fallen: Any) -> None:
