@@ -23,7 +23,11 @@ class NodeContradiction(Exception):
 
 
 class Node:
-    """The process, its connection and where its head is. Must be the only one to write to the process."""
+    """The process, its connection and where its head is. Must be the only one to write to the process.
+
+    Its pool is empty between calls: a block is only accepted if all that was sent was mined, and whatever else ends
+    a call either drops the pool or has the node replaced.
+    """
 
     def __init__(self, spec: ChainSpec, *, name: str, process: AnvilProcess, timeout_s: float) -> None:
         self._spec = spec
@@ -32,7 +36,6 @@ class Node:
         self._client = IpcClient(process.socket_path, timeout_s=timeout_s)
         self._genesis: Genesis | None = None
         self._chain: list[Hash] = []     # the node's own canonical chain, by number
-        self._is_pool_clean = True       # false whenever a transaction may have stayed behind
         self._is_fee_zero = True         # base fee 0 stays 0 until another is set
 
     @property
@@ -57,7 +60,7 @@ class Node:
     def start(self) -> None:
         """Spawn the process; its state is empty until `wait_until_ready`."""
         self.forget()
-        self._is_pool_clean = self._is_fee_zero = True
+        self._is_fee_zero = True
         self._process.start()
 
     def wait_until_ready(self) -> Genesis:
@@ -124,7 +127,6 @@ class Node:
         if isinstance(head, RpcError) or head["hash"] != ancestor:
             raise NodeContradiction(f"a rollback by {depth} led to {head}, not to {ancestor}")
         del self._chain[-depth:]
-        self._is_pool_clean = True
         return True
 
     def mine(self, inputs: BlockInputs, *, system_nonce: int) -> ExecutedBlock:
@@ -176,8 +178,6 @@ class Node:
     def _send_and_mine(self, inputs: BlockInputs, system_nonce: int) -> list[str]:
         """Send everything and mine, in as few arrays as keep their order; the transactions' hashes in that order."""
         calls: list[Call] = []
-        if not self._is_pool_clean:
-            calls.append(("anvil_dropAllTransactions", []))
         if not (self._is_fee_zero and inputs.base_fee == 0):
             # Never restored by a rollback, so once fees are in play every block sets its own (anvil.md, rule 9).
             calls.append(("anvil_setNextBlockBaseFeePerGas", [hex(inputs.base_fee)]))
@@ -189,7 +189,6 @@ class Node:
         calls.extend(("eth_sendRawTransaction", [f"0x{raw.hex()}"]) for raw in inputs.transactions)
         calls.append(("evm_mine", [{"timestamp": inputs.timestamp, "blocks": 1}]))
 
-        self._is_pool_clean = False
         answers: list[Any] = []
         is_refused = False
         for start in range(0, len(calls), BATCH_MAX):
@@ -218,14 +217,12 @@ class Node:
         got = {field: block[field] for field in wanted}
         if got != wanted:
             raise NodeContradiction(f"block {inputs.number} was to have {wanted} and has {got}")
-        self._is_pool_clean = True  # all that was sent was mined, and nobody else sends
 
     def _back_to_parent(self, inputs: BlockInputs) -> list[str] | None:
         """Undo a wrongly mined block, if there is one, and empty the pool; the transactions it had."""
         block = self._client.call("eth_getBlockByNumber", hex(inputs.number), False)
         if block is None:
             self._client.call("anvil_dropAllTransactions")
-            self._is_pool_clean = True
             return None
         self._chain.append(Hash(block["hash"]))
         if not self.roll_back(1, inputs.parent):

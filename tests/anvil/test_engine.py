@@ -91,8 +91,8 @@ def test_a_nonce_out_of_turn_is_refused(
     with pytest.raises(InvalidBlock) as caught:
         engine.execute(block_on(engine, None, *raws))
     assert caught.value.missing == missing
-    left = [raw for index, raw in enumerate(raws) if index not in missing]
-    assert len(engine.execute(block_on(engine, None, *left)).receipts) == len(left)
+    for nonce in range(3):  # none of the refused ones is left in the pool to ride along
+        assert len(engine.execute(block_on(engine, None, alice.sign(NOBODY, nonce=nonce))).receipts) == 1
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x00", b"\xde\xad\xbe\xef", b"\x7e\xc0", b"\x03\xc0", b"\x02\xff\xff"])
@@ -128,6 +128,17 @@ def test_more_transactions_than_one_array_takes_keep_their_order(engine: AnvilEn
         engine.execute(block_on(engine, None, *last_bad))
     assert caught.value.missing == (35,)
     assert len(engine.execute(block_on(engine, None, *last_bad[:-1])).receipts) == 35
+
+
+def test_a_refusal_in_the_first_of_several_arrays_leaves_nothing_in_the_pool(engine: AnvilEngine) -> None:
+    alice, bob = signer(0), signer(1)
+    raws = [alice.sign(NOBODY, value=1) for _ in range(40)]
+    raws[3] = bob.sign(NOBODY, value=1_000 * ETHER)
+    with pytest.raises(InvalidBlock) as caught:
+        engine.execute(block_on(engine, None, *raws))
+    assert 3 in caught.value.missing
+    assert len(engine.execute(block_on(engine, None, bob.sign(NOBODY, nonce=0))).receipts) == 1
+    assert engine.restarts == 0
 
 
 @pytest.mark.parametrize(

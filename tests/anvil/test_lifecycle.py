@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from harness.anvil import AnvilEngine, ChainSpec, InlineEngine, ThreadedEngine
+from harness.anvil.process import STOP_TIMEOUT_S
 from harness.anvil.rpc import ConnectionLost, IpcClient
 from harness.ports import EngineFailure, Refused
 from harness.toolchain import ToolError
@@ -56,9 +57,11 @@ def test_close_ends_a_paused_node(make_engine: MakeEngine) -> None:
     pid = engine.process.pid
     assert pid is not None
     assert engine.genesis.number == 0
-    os.kill(pid, signal.SIGSTOP)
+    _pause(pid)
+    started = time.monotonic()
     engine.close()
     assert not _is_running(pid)
+    assert time.monotonic() - started < STOP_TIMEOUT_S, "it was woken and asked, not left to be killed"
 
 
 def test_a_given_folder_is_kept_with_its_log_only(make_engine: MakeEngine, tmp_path: Path) -> None:
@@ -105,7 +108,7 @@ def test_a_killed_node_is_rebuilt_with_equal_hashes(make_engine: MakeEngine, at_
     if at_once:
         os.kill(pid, signal.SIGKILL)
     else:  # paused, it cannot answer; killed a moment later, the call under way ends in EOF
-        os.kill(pid, signal.SIGSTOP)
+        _pause(pid)
         killer = subprocess.Popen([sys.executable, "-c", f"import os,time; time.sleep(0.2); os.kill({pid}, 9)"])
         assert killer.pid
     after = engine.execute(block_on(engine, None, alice.sign(NOBODY, value=1)))
@@ -118,10 +121,10 @@ def test_a_killed_node_is_rebuilt_with_equal_hashes(make_engine: MakeEngine, at_
 
 
 def test_a_hung_node_is_replaced_after_the_timeout(make_engine: MakeEngine) -> None:
-    engine = make_engine(timeout_s=0.5)
+    engine = make_engine(timeout_s=2)
     first = engine.execute(block_on(engine, None, signer(0).sign(NOBODY, value=1)))
     assert engine.process.pid is not None
-    os.kill(engine.process.pid, signal.SIGSTOP)
+    _pause(engine.process.pid)
     assert int(engine.read("eth_getBalance", NOBODY, at=first.hash), 16) == 1
     assert engine.restarts == 1
 
@@ -251,8 +254,18 @@ def wait_for(condition: Callable[[], bool], *, within_s: float = 5.0) -> bool:
     return True
 
 
+def _pause(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+    assert wait_for(lambda: _state(pid) in ("T", "t")), "a stop signal takes effect a little later"
+
+
 def _is_running(pid: int) -> bool:
+    return _state(pid) not in (None, "Z")
+
+
+def _state(pid: int) -> str | None:
+    """The kernel's letter for a process; None if there is none."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return None
