@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -333,3 +333,26 @@ def test_cleanup_survives_repeated_cancellation_and_is_bounded() -> None:
         return seen
 
     assert run_virtual(main(), KeyedRandom(1)) == ["done"]
+
+
+def test_sixty_faults_on_top_of_each_other_all_heal() -> None:
+    """However faults overlap on links and roles, nothing of them is left after the storm."""
+    random = KeyedRandom(4)
+    faults = []
+    for number in range(60):
+        fault = ALL_FAULTS[random.below(len(ALL_FAULTS), "kind", number)]
+        trigger, lasts = at(100 * random.unit("at", number)), round((0.2 + 20 * random.unit("lasts", number)) * S)
+        faults.append(replace(fault, id=f"f{number}", trigger=trigger, duration_ns=lasts))
+
+    async def look_afterwards(lab: Lab) -> None:
+        await lab.runtime.clock.sleep(135)
+        for role in NAMES:
+            answers = [await lab.runtime.probe(peer, role, timeout=1) for peer in NAMES if peer != role]
+            assert answers == [20.0] * 3
+            assert await lab.runtime.clock_offset(role) == 0.0
+
+    outcomes, lab = storm(*faults, until=120, during=look_afterwards)
+    assert [outcome.id for outcome in outcomes if not outcome.healed] == []
+    assert sum(outcome.bit for outcome in outcomes) > 30
+    assert links_are_clear(lab)
+    assert not lab.runtime.problems
