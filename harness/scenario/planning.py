@@ -108,7 +108,7 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
     if scenario.l1_base_fee is not None:
         base_fee = path_of(document, ("l1_base_fee",), scenario.l1_base_fee, units.gwei)
     products = _products(document, scenario)
-    _known_checks(document, scenario)
+    checks = _checks(document, scenario)
     storm_ns = _storm_ns(scenario, [knots for _, knots in markets] + [base_fee], products)
     liveness_ns = _liveness_ns(document, scenario, storm_ns, products)
     stop_ns = min(scenario.workload.stop or storm_ns, storm_ns)
@@ -136,19 +136,29 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
         faults=plan_faults(document, scenario, roles, storm_ns=storm_ns, random=random),
         storm_ns=storm_ns,
         liveness_ns=liveness_ns,
-        checks=tuple(scenario.checks),
+        checks=checks,
         bounds=Bounds(
             recover_s=scenario.within.recover / units.NS_PER_SECOND, liquidate_blocks=scenario.within.liquidate
         ),
     )
 
 
-def _known_checks(document: Document, scenario: schema.Scenario) -> None:
-    for number, name in enumerate(scenario.checks):
+def _checks(document: Document, scenario: schema.Scenario) -> tuple[str, ...]:
+    """Ids of the checks to run; `-LS2` takes one out of `all`, where a storm never meets what it guards."""
+    wanted: dict[str, None] = {}
+    for number, word in enumerate(scenario.checks):
         try:
-            select([name], CHECKS)
+            ids = [check.id for check in select([word.removeprefix("-")], CHECKS)]
         except UnknownCheck as problem:
             raise document.error(("checks", number), str(problem)) from None
+        for id in ids:
+            if not word.startswith("-"):
+                wanted[id] = None
+            elif wanted.pop(id, "absent") == "absent":
+                raise document.error(("checks", number), f"takes out {id}, which is not among the checks before it")
+    if not wanted:
+        raise document.error(("checks",), "no check is left")
+    return ("all",) if len(wanted) == len(CHECKS) else tuple(wanted)
 
 
 def _products(document: Document, scenario: schema.Scenario) -> tuple[Product, ...]:

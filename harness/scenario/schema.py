@@ -170,7 +170,7 @@ class Workload(Words):
     rate: Rate = 4_000
     leverage: Annotated[list[Milli], Field(min_length=2, max_length=2)] = [2_000, 10_000]
     deposit: Annotated[list[Native], Field(min_length=2, max_length=2)] = [5_000_000_000, 20_000_000_000]
-    buyers: Probability = 0.5
+    buyers: Probability = Field(default=0.5, description="share of traders that expect the price to rise")
     start: Duration = 1_000_000_000
     stop: PositiveDuration | None = Field(default=None, description="no operation after this; default: the storm's end")
 

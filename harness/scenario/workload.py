@@ -15,9 +15,10 @@ OPERATIONS_MAX = 200_000
 OPEN_BEFORE_EXPIRY_NS = 3 * NS_PER_SECOND   # a trader does not open what is about to settle
 LEVERAGE_SHARE_MAX = 950                    # thousandths of 1/IM: leaves room for the fee and a moving mark
 OPTION_LEVERAGE_DIVISOR = 10                # an option's premium or margin is a far larger share of its notional
+WITH_VIEW_PERCENT = 90                      # a trader has a view of the market and mostly trades by it
 # What a trader that holds something does next, by weight; one that holds nothing opens.
 _NEXT: tuple[tuple[TradeAction, int], ...] = (
-    ("open", 42), ("deposit", 16), ("reduce", 18), ("close", 14), ("withdraw", 10),
+    ("open", 64), ("deposit", 12), ("reduce", 10), ("close", 6), ("withdraw", 8),
 )  # fmt: skip
 
 
@@ -61,6 +62,7 @@ class _Trader:
         self._random = random
         self._held: dict[str, int] = {}   # product id → leverage in thousandths
         self._leverage_max = min(workload.leverage[1], 10_000 * LEVERAGE_SHARE_MAX // im_bps)
+        self._view = 1 if random.unit("view", name) < workload.buyers else -1
         low, high = workload.deposit
         self._deposit = low + self._below(high - low + 1, "deposit")
 
@@ -76,22 +78,31 @@ class _Trader:
         live = {product.id: product for product, _ in self._products if product.expires_s * NS_PER_SECOND > at_ns}
         self._held = {product: leverage for product, leverage in self._held.items() if product in live}
         action = self._weighted(_NEXT, "action") if self._held else "open"
-        if action == "open" and self._held and self._room() < self._workload.leverage[0]:
-            action = "reduce"   # more would be refused; a trader that was liquidated meanwhile finds nothing to reduce
+        full = action == "open" and bool(self._held) and self._room() < self._workload.leverage[0]
         match action:
+            case "open" if full:
+                # More would be refused, so it trims a little; one that was liquidated meanwhile finds nothing to trim.
+                self._reduce(at_ns, 20 + self._below(130, "trim"))
             case "open":
                 self._open(at_ns)
             case "deposit":
                 self._add(at_ns, "deposit", amount=self._deposit * (100 + self._below(400, "top-up")) // 1_000)
             case "withdraw":
                 self._add(at_ns, "withdraw", amount=self._deposit * (10 + self._below(90, "withdrawal")) // 1_000)
-            case "reduce" | "close":
-                product = sorted(self._held)[self._below(len(self._held), "held")]
-                fraction = 100 + self._below(800, "fraction") if action == "reduce" else 1_000
-                self._held[product] = self._held[product] * (1_000 - fraction) // 1_000
-                if action == "close":
-                    del self._held[product]
-                self._add(at_ns, action, product=product, fraction=fraction)
+            case "reduce":
+                self._reduce(at_ns, 50 + self._below(450, "fraction"))
+            case "close":
+                self._reduce(at_ns, 1_000)
+
+    def _reduce(self, at_ns: int, fraction: int) -> None:
+        """Give up `fraction` thousandths of one held product; all of them close it."""
+        product = sorted(self._held)[self._below(len(self._held), "held")]
+        if fraction == 1_000:
+            del self._held[product]
+            self._add(at_ns, "close", product=product, fraction=fraction)
+        else:
+            self._held[product] = self._held[product] * (1_000 - fraction) // 1_000
+            self._add(at_ns, "reduce", product=product, fraction=fraction)
 
     def _room(self) -> int:
         """Leverage still free, in thousandths, if everything so far succeeded."""
@@ -108,7 +119,9 @@ class _Trader:
         if product.kind != "future":
             leverage = max(1, leverage // OPTION_LEVERAGE_DIVISOR)
         leverage = min(leverage, self._room())
-        side = 1 if self._random.unit("side", self.name, len(self.operations)) < self._workload.buyers else -1
+        # A put gains where the others lose: who expects a fall buys puts and sells the rest.
+        with_view = self._below(100, "side") < WITH_VIEW_PERCENT
+        side = self._view * (1 if with_view else -1) * (-1 if product.kind == "put" else 1)
         self._held[product.id] = self._held.get(product.id, 0) + leverage
         self._add(at_ns, "open", product=product.id, side=side, leverage=leverage)
 

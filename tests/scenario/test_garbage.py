@@ -23,6 +23,8 @@ APPENDED = [
     ("network: {region: atlantis}\n", "network.region", 'unknown region "atlantis"'),
     ("network: {regions: {kepeer-0: tokyo}}\n", "network.regions.kepeer-0", "did you mean keeper-0"),
     ("network: {oracles: 2}\n", "venue.min_sources", "needs 3 reporters"),
+    ("checks: [C1, -LS2]\n", "checks[1]", "takes out LS2"),
+    ("checks: [C1, -C1]\n", "checks", "no check is left"),
     ("checks: [all, Z9]\n", "checks[1]", "no check is called 'Z9'"),
     ("storm: -5s\n", "storm", "negative duration"),
     ("storm: 5\n", "storm", "needs a unit"),

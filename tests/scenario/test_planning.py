@@ -137,12 +137,13 @@ def test_opens_stay_inside_the_leverage_asked_for_and_what_margin_allows(write: 
     assert all(0 < op.leverage_milli <= 9_500 and op.side in (-1, 1) for op in opens)
 
 
-def test_buyers_and_sellers_follow_their_share(write: Write, minimal: str) -> None:
+def test_traders_mostly_trade_by_the_view_their_share_gives_them(write: Write, minimal: str) -> None:
+    """Where everybody expects a rise nine in ten opens buy the future; where nobody does, nine in ten sell it."""
     text = minimal.replace("rate: 2/s", "rate: 40/s")
-    for share, expected in (("1.0", {1}), ("0", {-1}), ("50%", {1, -1})):
+    for share, view in (("1.0", 1), ("0", -1)):
         plan = plan_from_file(write(text.replace("leverage:", f"buyers: {share}, leverage:")))
-        sides = {op.side for _, script in plan.operations for op in script if op.action == "open"}
-        assert sides == expected
+        sides = [op.side for _, script in plan.operations for op in script if op.action == "open"]
+        assert 0.75 < sides.count(view) / len(sides) < 1.0
 
 
 def test_the_storm_ends_after_everything_that_is_timed(write: Write, minimal: str) -> None:
@@ -174,6 +175,13 @@ def test_faults_keep_their_words_directions_and_times(write: Write, minimal: str
     assert (skew.offset_ms, skew.drift_ppm) == (-3_000.0, 200.0)
     assert lag.links == (LinkSelector(("l1-0", "l1-1"), ("replica-0",), both=False),)
     assert [fault.id for fault in (latency, kill, partition, skew, lag)] == ["f1", "f2", "f3", "f4", "f5"]
+
+
+def test_a_check_can_be_taken_out_of_all(write: Write, minimal: str) -> None:
+    assert plan_from_file(write(minimal)).checks == ("all",)
+    some = plan_from_file(write(minimal + "checks: [all, -LS2]\n")).checks
+    assert "C1" in some
+    assert "LS2" not in some
 
 
 def test_regions_set_the_latency_between_roles(write: Write, minimal: str) -> None:
