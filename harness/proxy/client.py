@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -64,7 +63,7 @@ class ProxyClient:
             async with self._session.request(method, f"http://proxy{path}", data=orjson.dumps(value)) as reply:
                 answer = orjson.loads(await reply.read())
                 status = reply.status
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise ProxyFailure(f"the fault proxy did not answer {method} {path}: {type(error).__name__}: {error}; "
                                "is its process alive?") from error
         if status != 200:

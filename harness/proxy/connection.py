@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import time
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 ONE_WAY = b"POST /send "
 PROBE = b"\r\nX-Kind: ping\r\n"     # measured like any message, but counted apart by the link's policy
 EARLY_WRITES_MAX = 64             # reads taken from a source before its target has answered the connection
-TIMER_STEP_S = 0.001              # of uvloop: what is due within half a step is due
+TIMER_SLACK_NS = 100_000          # what is due this soon is due: uvloop's timers have steps of a millisecond
 WRITE_BUFFER_BYTES = 1 << 20      # per socket; above it the other side is no longer read
 PENDING_BYTES_MAX = 8 << 20       # per pipe, held back by delay or rate; above it the source is no longer read
 MESSAGE_BYTES_MAX = 32 << 20      # a faulted message is held whole; a longer one tears its connection
@@ -195,7 +196,7 @@ class Pipe:
     """One direction of a connection, under the rules of one directed link."""
 
     __slots__ = (
-        "_bytes_pending", "_collected", "_connection", "_course", "_fate", "_framer", "_full", "_offered_at", "_order",
+        "_bytes_pending", "_collected", "_connection", "_course", "_fate", "_framer", "_full", "_offered_ns", "_order",
         "_replies", "_reply", "_sink", "_source", "_timer", "link", "pending",
     )
 
@@ -207,10 +208,10 @@ class Pipe:
         self._course = Course.STREAM
         self._fate = Fate((0,))
         self._reply = Reply.DELIVER
-        self._offered_at = 0.0
+        self._offered_ns = 0
         self._collected: list[bytes] = []
-        self.pending: list[tuple[float, int, bytes, Reply | None]] = []
-        """A heap of (due, order, bytes, reply owed): what the link holds back."""
+        self.pending: list[tuple[int, int, bytes, Reply | None]] = []
+        """A heap of (due in monotonic ns, order, bytes, reply owed): what the link holds back."""
         self._bytes_pending = 0
         self._order = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -242,7 +243,8 @@ class Pipe:
         if self._replies and reply is Reply.SWALLOW:
             self._course = Course.DROP
             return
-        self._fate = fate = self.link.offer(size, probe=reply is Reply.PROBE)
+        fate, self._offered_ns = self.link.offer(size, probe=reply is Reply.PROBE)
+        self._fate = fate
         if fate.deliveries == (0,) and not self.pending:
             self._course = Course.STREAM
             if not self._replies:
@@ -254,15 +256,13 @@ class Pipe:
             self._connection.tear()
         else:
             self._course = Course.COLLECT
-            self._offered_at = self._connection.loop.time()
 
     def _stream(self, data: bytes) -> None:
         if self._framer.opaque:
             # No messages to judge: a stream is delayed as it comes, and only a cut stops it.
-            fate = self.link.offer(len(data), probe=False)
+            fate, now_ns = self.link.offer(len(data))
             if not fate.cut:
-                after_s = fate.deliveries[0] / 1e9 if fate.deliveries else 0.0
-                self._push(data, self._connection.loop.time() + after_s, None)
+                self._push(data, now_ns + (fate.deliveries[0] if fate.deliveries else 0), None)
                 return
         elif not self.link.policy.cut:
             self._sink.write(data)
@@ -276,10 +276,10 @@ class Pipe:
             if self._replies and copy:
                 return  # a reply has one reader: its second copy has nowhere to go
             reply = None if self._replies else Reply.SWALLOW if copy else self._reply
-            self._push(message, self._offered_at + after_ns / 1e9, reply)
+            self._push(message, self._offered_ns + after_ns, reply)
 
-    def _push(self, data: bytes, due: float, reply: Reply | None) -> None:
-        if not self.pending and due <= self._connection.loop.time() + TIMER_STEP_S / 2:
+    def _push(self, data: bytes, due: int, reply: Reply | None) -> None:
+        if not self.pending and due <= time.monotonic_ns():
             self._pass(data, reply)
             return
         self._order += 1
@@ -299,12 +299,15 @@ class Pipe:
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._connection.loop.call_at(self.pending[0][0], self._release) if self.pending else None
+            self._timer = None
+        if self.pending:
+            wait_s = max(0.0, (self.pending[0][0] - time.monotonic_ns()) / 1e9)
+            self._timer = self._connection.loop.call_later(wait_s, self._release)
 
     def _release(self) -> None:
         self._timer = None
-        now = self._connection.loop.time() + TIMER_STEP_S / 2
-        while self.pending and self.pending[0][0] <= now:
+        now_ns = time.monotonic_ns() + TIMER_SLACK_NS
+        while self.pending and self.pending[0][0] <= now_ns:
             _, _, data, reply = heapq.heappop(self.pending)
             self._bytes_pending -= len(data)
             self._pass(data, reply)

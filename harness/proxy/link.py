@@ -29,9 +29,10 @@ class Link:
         self.policy = LinkPolicy(src, dst, random, base_delay_ms=delay_ms, base_jitter_ms=jitter_ms)
         self.connections: dict[Connection, None] = {}
 
-    def offer(self, size: int, *, probe: bool) -> Fate:
-        """The fate of a message that is offered to the link now."""
-        return self.policy.offer(size, time.monotonic_ns(), probe=probe)
+    def offer(self, size: int, *, probe: bool = False) -> tuple[Fate, int]:
+        """The fate of a message that is offered to the link now, and when now is (monotonic ns)."""
+        now_ns = time.monotonic_ns()
+        return self.policy.offer(size, now_ns, probe=probe), now_ns
 
     def set_rules(self, rules: Mapping[str, LinkRule]) -> None:
         """Replace the fault rules; every open connection feels it at once. Raises ValueError for a senseless rule."""

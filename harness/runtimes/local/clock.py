@@ -39,9 +39,9 @@ class LocalClock:
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
 
-    def skew(self, *, offset_ms: float, drift_ppm: float = 0.0) -> None:
-        """Replace the skew from this moment on; 0 and 0 heal it."""
-        self._skewed_at_ns = self._epoch.elapsed_ns()
+    def skew(self, *, offset_ms: float, drift_ppm: float = 0.0, since_ns: int | None = None) -> None:
+        """Replace the skew from this moment on, or as of a moment of monotonic time; 0 and 0 heal it."""
+        self._skewed_at_ns = self._epoch.elapsed_ns() if since_ns is None else since_ns
         self._offset_ns = round(offset_ms * 1_000_000)
         self._drift_ppm = drift_ppm
 

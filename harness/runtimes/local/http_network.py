@@ -19,7 +19,7 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
-from harness.ports import Handler, Json, Refused, Unreachable
+from harness.ports import Handler, Json, PortError, Refused, Unreachable
 from harness.runtimes.local import wire
 from harness.runtimes.local.outbox import Outbox
 
@@ -47,7 +47,7 @@ class HttpNetwork:
         self._server: web.Server | None = None
         self._listener: asyncio.Server | None = None
         self.lost_incoming = 0
-        """Messages that came before `serve`, damaged, or while the inbox was full."""
+        """Messages that came before `serve` or while the inbox was full."""
 
     @property
     def name(self) -> str:
@@ -87,7 +87,16 @@ class HttpNetwork:
             await self._session.close()
 
     def serve(self, handler: Handler) -> None:
+        if self._handler is not None:
+            raise RuntimeError(f"{self._name} already serves; `serve` is called once")
         self._handler = handler
+
+    def stats(self) -> dict[str, int]:
+        """Messages this role lost by itself, without any fault of a link."""
+        return {
+            "lost_incoming": self.lost_incoming,
+            "dropped_outgoing": sum(outbox.dropped for outbox in self._outboxes.values()),
+        }
 
     # ------------------------------------------------------------------ out
 
@@ -103,20 +112,18 @@ class HttpNetwork:
             raise Unreachable(f"{self._name}: the network is not open")
         body = wire.encode(kind, payload)
         host, port = self._address(to)
-        headers = {wire.KIND: kind, wire.CHECKSUM: wire.checksum(body)}
+        headers = {wire.KIND: kind}
         try:
             async with (
                 asyncio.timeout(timeout),
                 self._session.post(f"http://{host}:{port}{wire.REQUEST}", data=body, headers=headers) as reply,
             ):
                 answer = await reply.read()
-                status, checksum = reply.status, reply.headers.get(wire.CHECKSUM)
+                status = reply.status
         except TimeoutError as error:
             raise Unreachable(f"{to} did not answer {kind!r} within {timeout:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise Unreachable(f"{to} could not be asked {kind!r}: {type(error).__name__}: {error}") from error
-        if checksum != wire.checksum(answer):
-            raise Unreachable(f"the answer of {to} to {kind!r} arrived damaged")
         if status == wire.REFUSED:
             raise Refused(orjson.loads(answer))
         return orjson.loads(answer)
@@ -132,8 +139,6 @@ class HttpNetwork:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
         sender, kind = request.headers.get(wire.SENDER, ""), request.headers.get(wire.KIND, "")
-        if request.headers.get(wire.CHECKSUM) != wire.checksum(body):
-            return self._lose(request)
         if request.path == wire.SEND:
             self._accept(sender, kind, body)
             return web.Response(status=wire.ACCEPTED)
@@ -145,8 +150,10 @@ class HttpNetwork:
             return _reply(wire.ANSWERED, await self._handler(sender, kind, orjson.loads(body)))
         except Refused as refusal:
             return _reply(wire.REFUSED, refusal.args[0] if refusal.args else "refused")
+        except PortError:
+            return self._lose(request)  # the world failed the handler; its caller sees a broken-off connection
         except Exception:
-            self._report("handler", f"{kind!r} from {sender}: {traceback.format_exc()}")
+            self._report(f"handling {kind!r} from {sender}", traceback.format_exc())
             return self._lose(request)
 
     def _lose(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -172,15 +179,14 @@ class HttpNetwork:
     async def _handle(self, handling: Coroutine[Any, Any, Json] | Any, sender: str, kind: str) -> None:
         try:
             await handling
-        except Refused:
+        except PortError:
             pass  # nobody waits for the refusal of a one-way message
         except Exception:
-            self._report("handler", f"{kind!r} from {sender}: {traceback.format_exc()}")
+            self._report(f"handling {kind!r} from {sender}", traceback.format_exc())
 
 
 def _reply(status: int, value: Json) -> web.Response:
-    body = orjson.dumps(value)
-    return web.Response(body=body, status=status, headers={wire.CHECKSUM: wire.checksum(body)})
+    return web.Response(body=orjson.dumps(value), status=status)
 
 
 def _bounded_request(

@@ -1,15 +1,14 @@
-"""How one message between roles looks as HTTP/1.1: paths, headers, the checksum, and the two reply codes."""
+"""How one message between roles looks as HTTP/1.1: paths, headers and the two reply codes."""
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import orjson
 
 BODY_BYTES_MAX = 16 << 20
 SEND, REQUEST = "/send", "/request"
-SENDER, KIND, CHECKSUM = "X-Sender", "X-Kind", "X-Checksum"
+SENDER, KIND = "X-Sender", "X-Kind"
 ANSWERED, ACCEPTED, REFUSED = 200, 204, 422
 PING = "ping"
 
@@ -29,15 +28,10 @@ def encode(kind: str, payload: Any) -> bytes:
     return body
 
 
-def checksum(body: bytes) -> str:
-    """The receiver drops a body that does not match it, as a network card drops a damaged frame."""
-    return f"{zlib.crc32(body):08x}"
-
-
 def one_way_request(sender: str, kind: str, body: bytes) -> bytes:
     """The bytes of a whole `POST /send`."""
     head = (
         f"POST {SEND} HTTP/1.1\r\nHost: harness\r\n{SENDER}: {sender}\r\n{KIND}: {kind}\r\n"
-        f"{CHECKSUM}: {checksum(body)}\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
     )
     return head.encode("ascii") + body

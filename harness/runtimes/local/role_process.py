@@ -1,0 +1,173 @@
+"""One role as a process: its ports over the real world, the role itself, and the runtime's commands to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import uvloop
+
+from harness.anvil.adapters import ThreadedEngine
+from harness.history.recorder import HistoryWriter
+from harness.ports import PortError
+from harness.roles.context import RoleContext
+from harness.runtimes.local import wire
+from harness.runtimes.local.clock import Epoch, LocalClock
+from harness.runtimes.local.http_network import HOST, HttpNetwork
+from harness.runtimes.local.sqlite_store import SqliteStore
+from harness.runtimes.local.world import World
+from harness.runtimes.random import KeyedRandom
+
+ROLE_FAILED = 70           # exit code (EX_SOFTWARE): the role raised
+STOP_TIMEOUT_S = 2.0
+
+
+def run_role(world: World, name: str, ports: Mapping[str, int], control: socket.socket) -> int:
+    """Be the role until told to stop; the exit code. `ports` are the proxy's, one for each peer."""
+    return uvloop.run(RoleProcess(world, name, ports).run(control))
+
+
+class RoleProcess:
+    def __init__(self, world: World, name: str, ports: Mapping[str, int]) -> None:
+        self._world = world
+        self._name = name
+        self._spec = world.plan.role(name)
+        peers = {peer: (HOST, port) for peer, port in ports.items()}
+        self._network = HttpNetwork(name, peers, report=self._report)
+        self._clock: LocalClock | None = None
+        self._engine: ThreadedEngine | None = None
+        self._role: asyncio.Task[None] | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._history: HistoryWriter | None = None
+        self._stopping = asyncio.Event()
+        self._errands: set[asyncio.Task[None]] = set()
+        self._exit_code = 0
+
+    async def run(self, control: socket.socket) -> int:
+        reader, self._writer = await asyncio.open_unix_connection(sock=control)
+        # The node boots on its own thread's watch while the rest is opened.
+        if self._world.engines is not None:
+            self._engine = self._world.engines(self._spec, self._world.node_home_of(self._name))
+        try:
+            port = await self._network.open()
+            genesis = None if self._engine is None else await self._engine.ready()
+            self._tell({"event": "ready", "port": port, "genesis": genesis})
+            commands = asyncio.get_running_loop().create_task(self._obey(reader))
+            await self._stopping.wait()
+            commands.cancel()
+        finally:
+            await self._end()
+        return self._exit_code
+
+    async def _obey(self, reader: asyncio.StreamReader) -> None:
+        """Take commands until the runtime's end closes; each is carried out beside the others."""
+        while line := await reader.readline():
+            errand = asyncio.get_running_loop().create_task(self._carry_out(orjson.loads(line)))
+            self._errands.add(errand)
+            errand.add_done_callback(self._errands.discard)
+        self._stopping.set()
+
+    async def _carry_out(self, command: dict[str, Any]) -> None:
+        answer: dict[str, Any] = {"id": command["id"]}
+        try:
+            answer["value"] = await self._do(command)
+        except Exception as error:
+            answer["error"] = f"{command['do']} failed: {type(error).__name__}: {error}"
+        self._tell(answer)
+
+    async def _do(self, command: dict[str, Any]) -> Any:
+        match command["do"]:
+            case "go":
+                self._go(Epoch(command["monotonic_ns"], self._world.genesis_timestamp * 10**9), command["skew"])
+            case "skew":
+                assert self._clock is not None, "a skew comes after `go`"
+                self._clock.skew(**command["skew"])
+            case "clock":
+                return 0.0 if self._clock is None else self._clock.error_ms()
+            case "probe":
+                return await self._probe(command["to"], command["within_s"])
+            case "stats":
+                return self._network.stats()
+            case "stop":
+                self._stopping.set()
+            case other:
+                raise ValueError(f"no command is called {other!r}")
+        return None
+
+    def _go(self, epoch: Epoch, skew: dict[str, Any]) -> None:
+        """The run has started: make the role's ports and let it work."""
+        world = self._world
+        self._clock = LocalClock(epoch)
+        self._clock.skew(**skew)
+        # Unbuffered: what a role recorded before SIGKILL is evidence.
+        stream = world.history_of(self._name).open("ab", buffering=0)
+        self._history = HistoryWriter(stream, now_ns=epoch.elapsed_ns)
+        context = RoleContext(
+            name=self._name,
+            spec=self._spec,
+            plan=world.plan,
+            clock=self._clock,
+            network=self._network,
+            engine=self._engine,
+            store=SqliteStore(world.store_of(self._name)),
+            random=KeyedRandom(world.plan.seed),
+            record=self._history.recorder(self._name),
+            deployment=world.deployment,
+            accounts=world.accounts,
+            genesis_timestamp=world.genesis_timestamp,
+            key=world.keys.get(self._name),
+        )
+        self._role = asyncio.get_running_loop().create_task(self._work(context))
+
+    async def _work(self, context: RoleContext) -> None:
+        """Run the role; when it returns its work is done, and the process stays to answer."""
+        try:
+            await self._world.factory(context).run()
+        except Exception:
+            self._exit_code = ROLE_FAILED
+            self._report("run", traceback.format_exc())
+            self._stopping.set()
+
+    async def _probe(self, to: str, timeout: float) -> float | None:
+        sent = time.monotonic_ns()
+        try:
+            await self._network.request(to, wire.PING, None, timeout=timeout)
+        except PortError:
+            return None
+        return (time.monotonic_ns() - sent) / 1e6
+
+    def _report(self, what: str, detail: str) -> None:
+        """Something no port can express: it goes to the log in full, and to the runtime, which ends the run."""
+        print(f"{what}: {detail}", flush=True)
+        if self._history is not None:
+            self._history.write(self._name, "problem", {"what": what, "detail": _last_line(detail), "fatal": True})
+        self._tell({"event": "problem", "what": what, "detail": _last_line(detail)})
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(orjson.dumps(message) + b"\n")
+
+    async def _end(self) -> None:
+        """Bounded: the runtime kills what takes longer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                if self._role is not None:
+                    self._role.cancel()
+                    await asyncio.wait([self._role])
+                if self._engine is not None:
+                    await asyncio.get_running_loop().run_in_executor(None, self._engine.close)
+                await self._network.close()
+                if self._writer is not None:
+                    self._writer.close()
+                    await self._writer.wait_closed()
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:500] if lines else ""

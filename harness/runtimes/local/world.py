@@ -1,0 +1,66 @@
+"""What every role of a local run is born with; pickled once for the zygote, inherited by each fork."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.anvil.adapters import ThreadedEngine
+from harness.anvil.engine import AnvilEngine
+from harness.anvil.spec import ChainSpec
+from harness.plan import Plan, RoleSpec
+from harness.proxy.process import ProxyConfig
+from harness.roles.context import RoleFactory
+
+EngineFactory = Callable[[RoleSpec, Path], ThreadedEngine | None]
+"""`make(spec, home)` starts the role's execution node in that folder; None for a role that is not a node.
+
+Like the role factory it must be picklable: a module's function, or a frozen dataclass with `__call__`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AnvilEngines:
+    """An Anvil of its own for every node of either chain."""
+
+    l1: ChainSpec
+    l2: ChainSpec
+
+    def __call__(self, spec: RoleSpec, home: Path) -> ThreadedEngine | None:
+        match spec.kind:
+            case "l1-builder" | "l1-follower":
+                chain = self.l1
+            case "sequencer" | "replica":
+                chain = self.l2
+            case _:
+                return None
+        return ThreadedEngine(lambda: AnvilEngine(chain, name=spec.name, home=home))
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Equal for all roles of a run, and for every incarnation of a role."""
+
+    plan: Plan
+    factory: RoleFactory
+    engines: EngineFactory | None
+    genesis_timestamp: int
+    deployment: Mapping[str, str]
+    accounts: Mapping[str, str]
+    keys: Mapping[str, bytes]
+    temporary: Path   # sockets, stores, nodes; gone with the run
+    logs: Path        # one log per process and one history per role; they survive whatever happens to the run
+    proxy: ProxyConfig
+
+    def store_of(self, role: str) -> Path:
+        return self.temporary / f"{role}.sqlite"
+
+    def node_home_of(self, role: str) -> Path:
+        return self.temporary / role
+
+    def log_of(self, role: str) -> Path:
+        return self.logs / f"{role}.log"
+
+    def history_of(self, role: str) -> Path:
+        return self.logs / f"{role}.history.jsonl"

@@ -1,0 +1,147 @@
+"""The runtime's side of the zygote: starts it, has it fork and signal, and hears who has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from harness.runtimes.local.world import World
+from harness.runtimes.local.zygote import send_command
+
+READY_TIMEOUT_S = 30.0
+COMMAND_TIMEOUT_S = 10.0
+END_TIMEOUT_S = 5.0
+
+
+class ZygoteFailure(Exception):
+    """The process that forks all others could not be started, or is gone."""
+
+
+class ZygoteClient:
+    """Lives on the runtime's loop. Whatever the runtime's end, the zygote's follows from the closed socket."""
+
+    def __init__(self, *, on_exit: Callable[[str, int, int], None], on_lost: Callable[[], None]) -> None:
+        """`on_exit(name, pid, code)` is called when a forked process has ended, `on_lost()` when the zygote has."""
+        self._on_exit = on_exit
+        self._on_lost = on_lost
+        self._ids = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._unread = b""
+
+    def start(self, world: World, *, log: Path) -> None:
+        """Spawn it and return at once. Its imports take a second: start it before anything else."""
+        file = world.temporary / "world"
+        with file.open("wb") as stream:
+            pickle.dump(sys.path, stream)
+            pickle.dump(world, stream)
+        ours, theirs = socket.socketpair()
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        with theirs, log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "harness.runtimes.local.zygote", str(theirs.fileno()), str(file)],
+                stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=environment,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # Ctrl-C at the terminal is for the runtime, which then ends the others
+            )
+        ours.setblocking(False)
+        self._socket = ours
+        asyncio.get_running_loop().add_reader(ours, self._read)
+
+    async def ready(self) -> None:
+        """Raises `ZygoteFailure` if it did not get there."""
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                await self._ready
+        except TimeoutError as error:
+            raise ZygoteFailure(f"the zygote was not ready within {READY_TIMEOUT_S:g} s") from error
+
+    async def spawn(self, name: str, given: socket.socket, **fields: Any) -> int:
+        """Fork a process that is given a socket; returns its process id. Our copy of the socket stays open."""
+        answer = await self._command({"do": "spawn", "name": name, **fields}, given.fileno())
+        return int(answer["pid"])
+
+    async def signal(self, name: str, number: int) -> None:
+        """Signal a forked process and all it has started; nothing if it has ended."""
+        await self._command({"do": "signal", "name": name, "number": number})
+
+    async def _command(self, command: dict[str, Any], descriptor: int | None = None) -> dict[str, Any]:
+        if self._socket is None or (self._ready.done() and self._ready.exception() is not None):
+            raise ZygoteFailure("the zygote is gone")
+        number = next(self._ids)
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = future
+        try:
+            send_command(self._socket, {"id": number, **command}, descriptor)
+            async with asyncio.timeout(COMMAND_TIMEOUT_S):
+                return await future
+        except (TimeoutError, OSError) as error:
+            raise ZygoteFailure(f"the zygote did not {command['do']} {command['name']}: {error}") from error
+        finally:
+            self._waiting.pop(number, None)
+
+    def _read(self) -> None:
+        assert self._socket is not None
+        try:
+            data = self._socket.recv(1 << 16)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._lost()
+            return
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        for line in lines:
+            self._hear(orjson.loads(line))
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        if "exited" in event:
+            self._on_exit(event["exited"], event["pid"], event["code"])
+        elif "ready" in event:
+            if not self._ready.done():
+                self._ready.set_result(None)
+        elif (future := self._waiting.get(event["id"])) is not None and not future.done():
+            future.set_result(event)
+
+    def _lost(self) -> None:
+        self._disconnect()
+        failure = ZygoteFailure("the zygote ended by itself")
+        waiting: list[asyncio.Future[Any]] = [self._ready, *self._waiting.values()]
+        for future in waiting:
+            if not future.done():
+                future.set_exception(failure)
+        self._on_lost()
+
+    def _disconnect(self) -> None:
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+
+    async def end(self) -> None:
+        """Close the socket, upon which the zygote kills what is left; and see it gone. Bounded."""
+        self._disconnect()
+        if not self._ready.done():
+            self._ready.cancel()
+        process = self._process
+        if process is None:
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(None, process.wait, END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()  # its children follow by their parent-death signal
+            await loop.run_in_executor(None, process.wait)
