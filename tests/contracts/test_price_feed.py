@@ -101,15 +101,22 @@ def test_integral_equals_the_sum_by_hand(venue: Venue) -> None:
         venue.ask("price_feed", "cumulativeAt", ETH, T0 - 1)
 
 
-def test_old_instants_leave_the_ring_but_not_those_a_series_settles_by(venue: Venue) -> None:
-    """Reporters racing through more rounds than are kept must not make a series unsettleable (S6)."""
+@pytest.mark.parametrize("first", [0, 5])
+def test_old_instants_leave_the_ring_but_not_those_a_series_settles_by(venue: Venue, first: int) -> None:
+    """Reporters racing through more rounds than are kept must not make a series unsettleable (S6).
+
+    Also where the window opens at the very first observation, whose integral is 0.
+    """
     venue.list_series("future", expires=20)   # window T0+5 … T0+20
     kept = venue.ask("price_feed", "OBSERVATIONS")[0]
-    for second in range(kept + 25):
+    last = kept + 24
+    for second in range(first, last + 1):
         venue.now = T0 + second
         venue.observe(100 + second)
-    with pytest.raises(AssertionError, match=f"ObservationDropped\\(asset=ETH,timestamp={T0 + 6},oldest={T0 + 25}"):
+    oldest = last - kept + 1
+    with pytest.raises(AssertionError, match=f"ObservationDropped\\(asset=ETH,timestamp={T0 + 6},oldest={T0 + oldest}"):
         venue.ask("price_feed", "cumulativeAt", ETH, T0 + 6)
-    assert venue.ask("price_feed", "cumulativeAt", ETH, T0 + 5)[0] == sum(100 + s for s in range(5))
-    assert venue.ask("price_feed", "cumulativeAt", ETH, T0 + 25)[0] == sum(100 + s for s in range(25))
+    for instant in (5, oldest):
+        expected = sum(100 + second for second in range(first, instant))
+        assert venue.ask("price_feed", "cumulativeAt", ETH, T0 + instant)[0] == expected
     assert venue.finalize(1).one("SeriesFinalized")["price"] == sum(100 + s for s in range(5, 20)) // 15

@@ -157,6 +157,21 @@ def test_reducing_and_flipping_round_each_part_on_its_own(venue: Venue) -> None:
     assert venue.state().conservation_gap() == 0
 
 
+def test_released_entry_cost_is_ceiled(venue: Venue) -> None:
+    """N = 5 for 3 wei at 1.4: closing 1 releases ce(5/3) = 2 and brings fl(1.4) = 1, never the other way round."""
+    venue.list_series("future", expires=60)
+    price = 14 * W // 10
+    venue.observe(price)
+    for trader in (ALICE, MAKER):
+        venue.deposit(trader, 10)
+    venue.trade(ALICE, 1, 3, price)
+    cash = venue.of(ALICE).cash
+    venue.trade(ALICE, 1, -1, price)
+    held = venue.of(ALICE)
+    assert (held.positions[0].notional, held.cash) == (3, cash - 1 + (1 - 2))
+    assert venue.state().conservation_gap() == 0
+
+
 def test_options_pay_their_payoff_and_put_call_parity_holds(market: Venue) -> None:
     """S2, S8: long call minus long put is the price minus the strike; shorts pay the same."""
     market.deposit(ALICE, 10_000)
