@@ -145,3 +145,35 @@ def test_a_state_of_a_block_that_was_dropped_is_not_judged() -> None:
     run.lines.append({**next(line for line in run.lines if line["kind"] == "state"), "t": run.t,
                       "hash": "0x" + "ab" * 32})
     assert run.judge("A6").verdict is Verdict.HOLDS
+
+
+def test_books_with_every_kind_of_balance_at_once_hold() -> None:
+    """Insurance, fees, dust and a half-settled series' clearing all count, each with its own sign."""
+    run = market(expires_in=20).trade("alice", "maker", 0, 0, size_wad=10**18 // 3, price_wad=100 * 10**18 + 1)
+    run.trade("bob", "writer", 2, 100).trade("bob", "writer", 2, 5, series=3).state().blocks(20, price=97).block()
+    run.finalize(1).finalize(3).settle("alice").settle("bob").settle("writer", 3).state()
+    book = run.venue.book
+    assert min(book.insurance, book.fees, book.dust) > 0
+    assert all((book.series[1].clearing, book.series[3].clearing, book.series[1].settled_size))
+    for id_ in ("C1", "C2", "C3", "A1", "A3", "A6", "M3"):
+        assert run.judge(id_).verdict is Verdict.HOLDS, id_
+
+
+@pytest.mark.parametrize("side", ["model", "storage"])
+def test_a_series_only_one_of_the_two_knows_is_found(side: str) -> None:
+    run = traded().state()
+    run.close()
+    state = next(line for line in run.lines if line["kind"] == "state")
+    if side == "model":
+        del state["series"]["1"]
+    else:
+        state["series"]["7"] = dict(state["series"]["1"])
+    result = run.judge("A6")
+    assert result.verdict is Verdict.VIOLATED
+    assert result.evidence[0]["what"].endswith(".exists")
+
+
+def test_the_worst_gap_of_several_is_shown() -> None:
+    run = traded().state(corrupt={"totals.fees": -3}).block().state(corrupt={"totals.fees": 9})
+    result = run.block().state(corrupt={"totals.fees": 1}).judge("C1")
+    assert [case["gap_wad"] for case in result.evidence] == [3, -9, -1]

@@ -411,3 +411,19 @@ def test_a_round_trip_at_one_price_never_gains(size: int, price: int, parts: int
     m.trade("a", "b", -piece * parts, price, series=series)
     assert m.venue.book.account("a").positions == {}
     assert m.cash("a") + m.cash("b") <= 2 * 10**24
+
+
+def test_the_penalty_is_ceiled_once_and_the_keepers_half_floored() -> None:
+    """Three wei-odd lots: 2.5 % of the exact notional, rounded up as a whole; the keeper gets the smaller half."""
+    m = Market()
+    for account, whole in (("alice", 10), ("maker", 10_000), ("keeper", 10_000)):
+        m.deposit(account, whole * 10**6)
+    size, price = W + 1, 95 * W + 7
+    m.trade("maker", "alice", -size, 100 * W)
+    m.next()
+    m.price(price)
+    m.next()
+    said = m.liquidate("alice", "keeper")
+    penalty = shadow.up(Fraction(size, W) * Fraction(price, W) / 40)
+    assert said["toKeeper"] + said["toInsurance"] == penalty
+    assert said["toKeeper"] == penalty // 2
