@@ -235,3 +235,15 @@ def test_profiles_differ_in_times_only() -> None:
     assert (FAST.im_bps, FAST.penalty_bps) == (MAINNET_LIKE.im_bps, MAINNET_LIKE.penalty_bps)
     assert (MAINNET_LIKE.max_price_age_s, MAINNET_LIKE.settlement_window_s) == (300, 1800)
     assert BPS == 10_000
+
+
+@pytest.mark.parametrize(
+    ("margin", "liquidatable"),
+    [
+        (Margin(6, 20, 7), True), (Margin(7, 20, 7), False), (Margin(8, 20, 7), False), (Margin(-1, 0, 0), False),
+        (Margin(0, 2, 1), True),
+    ],
+)
+def test_liquidatable_is_strictly_below_a_positive_maintenance_margin(margin: Margin, liquidatable: bool) -> None:
+    """An account without requirement is never liquidated, whatever it owes."""
+    assert margin.is_liquidatable is liquidatable
