@@ -7,8 +7,9 @@ from harness.ports import Engine
 from harness.roles.context import RoleContext
 from harness.roles.mempool import Mempool
 from harness.roles.wire import inputs_from_json, inputs_to_json
-from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, L1Origin
-from harness.rollup.heads import Head, Heads, Label
+from harness.rollup.blocks import ZERO_HASH, BlockInputs, ExecutedBlock, Hash, L1Origin
+from harness.rollup.chain import BlockTree, TreeBlock
+from harness.rollup.heads import Heads, Label
 from harness.solidity.wallet import decode_transaction
 
 JOURNAL = "journal"
@@ -29,14 +30,15 @@ class Chain:
         self.genesis_hash = context.engine.genesis_hash
         self.heads = Heads.genesis(0, self.genesis_hash)
         self.pool = Mempool(chain_id=L2_CHAIN_ID, gas_limit=context.plan.profile.l2_gas_limit)
-        self._blocks: dict[Hash, ExecutedBlock] = {}
-        self._committed: list[Hash] = [self.genesis_hash]
-        """Hash of the committed block at each height."""
+        root = BlockInputs(L2_CHAIN_ID, 0, ZERO_HASH, context.genesis_timestamp, 0, ())
+        self._tree = BlockTree(TreeBlock(self.genesis_hash, root))
 
     # -- holding blocks
 
     def get(self, name: Hash) -> ExecutedBlock | None:
-        return self._blocks.get(name)
+        """A block this node executed; None for genesis and for what it does not hold."""
+        held = self._tree.get(name)
+        return None if held is None else held.executed
 
     async def execute(self, inputs: BlockInputs) -> ExecutedBlock:
         """Execute a block on its parent and journal it (not flushed: a vote or a commit does that).
@@ -44,13 +46,13 @@ class Chain:
         Raises what `Engine.execute` raises.
         """
         block = await self.engine.execute(inputs)
-        if block.hash not in self._blocks:
-            self._blocks[block.hash] = block
+        if block.hash not in self._tree:
+            self._tree.add(block)
             self.context.store.put(JOURNAL, f"{block.number:012d}:{block.hash}", inputs_to_json(inputs))
         return block
 
     def timestamp_of(self, name: Hash) -> int:
-        block = self._blocks.get(name)
+        block = self.get(name)
         return self.context.genesis_timestamp if block is None else block.inputs.timestamp
 
     def anchor(self, l1_genesis: Hash) -> L1Origin:
@@ -59,27 +61,23 @@ class Chain:
 
     def origin_of(self, name: Hash, *, l1_genesis: Hash) -> L1Origin:
         """The L1 origin of a held block, or of genesis."""
-        block = self._blocks.get(name)
+        block = self.get(name)
         if block is None or block.inputs.origin is None:
             return self.anchor(l1_genesis)
         return block.inputs.origin
 
     def uncommitted(self, tip: Hash) -> list[ExecutedBlock]:
-        """The held blocks above the committed head up to `tip`, oldest first; stops at the first one not held."""
-        path: list[ExecutedBlock] = []
-        block = self._blocks.get(tip)
-        while block is not None and block.number > self.heads.committed.number:
-            path.append(block)
-            block = self._blocks.get(block.inputs.parent)
-        path.reverse()
-        return path
-
-    def committed_hash(self, height: int) -> Hash | None:
-        return self._committed[height] if 0 <= height < len(self._committed) else None
+        """The blocks above the committed height up to `tip`, oldest first; none where `tip` is not held."""
+        if tip not in self._tree:
+            return []
+        above = self._tree.chain(tip, above=self.heads.committed.number)
+        return [held.executed for held in above if held.executed is not None]
 
     def committed_range(self, start: int, end: int) -> list[ExecutedBlock]:
         """Committed blocks of heights start … end, both included, as far as held."""
-        return [self._blocks[name] for name in self._committed[max(start, 1) : end + 1]]
+        end = min(end, self.heads.committed.number)
+        found = (self._tree.at(number, head=self.heads.committed.hash) for number in range(max(start, 1), end + 1))
+        return [held.executed for held in found if held is not None and held.executed is not None]
 
     # -- labels
 
@@ -92,17 +90,16 @@ class Chain:
         path = self.uncommitted(tip)
         if not path:
             return []
-        if path[0].inputs.parent != self.heads.committed.hash:
+        committed, unsafe = self.heads.committed, self.heads.unsafe
+        if path[0].inputs.parent != committed.hash:
             raise Divergence(
                 f"block {path[-1].number} ({tip}) is certified but its ancestor {path[0].number} has parent "
-                f"{path[0].inputs.parent}, while this node committed {self.heads.committed.hash}"
+                f"{path[0].inputs.parent}, while this node committed {committed.hash}"
             )
-        unsafe = self.heads.unsafe
-        if unsafe.number > self.heads.committed.number and not self._is_on(unsafe.hash, path):
+        if not (self._tree.is_ancestor(unsafe.hash, tip) or self._tree.is_ancestor(tip, unsafe.hash)):
             # The unsafe head was on a fork that lost: it falls to the committed block before it can rise again.
-            self._set(Label.UNSAFE, self.heads.reset(Label.UNSAFE, *_pair(self.heads.committed)), is_reset=True)
+            self._set(Label.UNSAFE, self.heads.fall_to(committed.number, committed.hash), is_reset=True)
         for block in path:
-            self._committed.append(block.hash)
             self.advance(Label.COMMITTED, block.hash)
             self.pool.commit(decode_transaction(raw) for raw in block.inputs.transactions)
         self.context.store.put(HEADS, "heads", self.heads.to_json())
@@ -110,36 +107,22 @@ class Chain:
 
     def advance(self, label: Label, name: Hash) -> None:
         """Move one label up to a held block; a head record is written for each label that changed."""
-        self._set(label, self.heads.advance(label, self._blocks[name].number, name), is_reset=False)
+        self._set(label, self.heads.advance(label, self._tree.block(name).number, name), is_reset=False)
 
     def notarized(self, name: Hash) -> None:
         """The set notarized a held block: it is the unsafe head now, even where that changes branch."""
-        block = self._blocks[name]
+        block = self._tree.block(name)
         unsafe, committed = self.heads.unsafe, self.heads.committed
         if block.number <= committed.number or name == unsafe.hash:
             return
-        extends = block.number > unsafe.number and self._descends(block, unsafe.hash)
-        if not extends:
-            self._set(Label.UNSAFE, self.heads.reset(Label.UNSAFE, *_pair(committed)), is_reset=True)
+        if not self._tree.is_ancestor(unsafe.hash, name):
+            self._set(Label.UNSAFE, self.heads.fall_to(committed.number, committed.hash), is_reset=True)
         self.advance(Label.UNSAFE, name)
-
-    def _descends(self, block: ExecutedBlock, ancestor: Hash) -> bool:
-        at: ExecutedBlock | None = block
-        while at is not None:
-            if at.inputs.parent == ancestor:
-                return True
-            at = self._blocks.get(at.inputs.parent)
-        return False
-
-    def _is_on(self, name: Hash, path: list[ExecutedBlock]) -> bool:
-        """Whether a block is on a path to the new committed head or descends from its tip."""
-        if any(block.hash == name for block in path):
-            return True
-        block = self._blocks.get(name)
-        return block is not None and self._descends(block, path[-1].hash)
 
     def _set(self, label: Label, heads: Heads, *, is_reset: bool) -> None:
         before, self.heads = self.heads, heads
+        if heads.unsafe != before.unsafe:
+            self._tree.set_head(heads.unsafe.hash)
         for each in Label:
             head = heads.at(each)
             if head != before.at(each):
@@ -161,16 +144,15 @@ class Chain:
         pending: list[ExecutedBlock] = []
         first = f"{self.heads.committed.number + 1:012d}"
         for inputs in [row for key, row in rows.items() if key >= first]:
-            if inputs.parent == self.heads.committed.hash or inputs.parent in self._blocks:
+            if inputs.parent in self._tree:
                 for block in await self.engine.replay([inputs]):
-                    self._blocks[block.hash] = block
+                    self._tree.add(block)
                     pending.append(block)
         return pending
 
     async def _recover_committed(self, wanted: Heads, rows: dict[str, BlockInputs]) -> None:
         chain: list[BlockInputs] = []
-        at = wanted.committed.hash
-        number = wanted.committed.number
+        at, number = wanted.committed.hash, wanted.committed.number
         while number > 0 and (inputs := rows.get(f"{number:012d}:{at}")) is not None:
             chain.append(inputs)
             at, number = inputs.parent, number - 1
@@ -180,19 +162,14 @@ class Chain:
             )
             return
         chain.reverse()
+        names = [self.genesis_hash]
         for block in await self.engine.replay(chain):
-            self._blocks[block.hash] = block
-            self._committed.append(block.hash)
+            self._tree.add(block)
+            names.append(block.hash)
             self.pool.commit(decode_transaction(raw) for raw in block.inputs.transactions)
         # What is behind the labels is committed and durable; they come back as they were, the unsafe one lower.
-        top = len(self._committed) - 1
-        committed = (min(wanted.committed.number, top), self._committed[min(wanted.committed.number, top)])
-        heads = Heads.genesis(0, self.genesis_hash).advance(Label.COMMITTED, *committed)
-        for label in (Label.SAFE, Label.FINALIZED):
-            number = min(wanted.at(label).number, top)
-            heads = heads.advance(label, number, self._committed[number])
+        heads = self.heads
+        for label in (Label.COMMITTED, Label.SAFE, Label.FINALIZED):
+            number = min(wanted.at(label).number, len(names) - 1)
+            heads = heads.advance(label, number, names[number])
         self._set(Label.UNSAFE, heads, is_reset=True)
-
-
-def _pair(head: Head) -> tuple[int, Hash]:
-    return head.number, head.hash
