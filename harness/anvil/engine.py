@@ -88,6 +88,11 @@ class AnvilEngine:
         """How often a dead node was replaced."""
         return self._restarts
 
+    @property
+    def overtakes(self) -> int:
+        """How many blocks needed their transactions sent one by one to come out in order; a measure of overload."""
+        return self._node.overtakes
+
     def execute(self, inputs: BlockInputs) -> ExecutedBlock:
         """As `ports.Engine.execute`."""
         journal = self._journal()

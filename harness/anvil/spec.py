@@ -32,7 +32,7 @@ class ChainSpec:
     def __post_init__(self) -> None:
         # Numbers above u64 abort the process (anvil.md §6), so none is ever handed over.
         bounds = {"chain_id": (self.chain_id, 1), "genesis_timestamp": (self.genesis_timestamp, 0),
-                  "gas_limit": (self.gas_limit, 21_000), "history": (self.history, 1)}
+                  "gas_limit": (self.gas_limit, 21_000), "history": (self.history, 2)}
         for field, (value, least) in bounds.items():
             if not least <= value <= U64_MAX:
                 raise ValueError(f"ChainSpec.{field} is {value}; it must be from {least} to 2**64 - 1")

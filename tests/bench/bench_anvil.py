@@ -77,6 +77,7 @@ def adapter_ms(spec: ChainSpec, blocks: list[tuple[bytes, ...]]) -> tuple[float,
             spent.append(_seconds(lambda inputs=inputs: engine.execute(inputs)))  # type: ignore[misc]  # bound now
         cpu = (_own_cpu_s() - before) / len(blocks)
         reboot = _seconds(engine.restart)
+        assert engine.overtakes == 0, "arrays were out of order: these figures are of the slow way"
         replay = _seconds(lambda: engine.read("eth_getBalance", STORE, at=engine.head)) / len(blocks)
         return statistics.median(spent) * 1e3, cpu * 1e3, replay * 1e3, reboot
 
@@ -92,8 +93,8 @@ def bare_ms(spec: ChainSpec, blocks: list[tuple[bytes, ...]]) -> float:
         for raws in blocks:
             timestamp += 1
             calls: list[Call] = [("eth_sendRawTransaction", [f"0x{raw.hex()}"]) for raw in raws]
-            calls.append(("evm_mine", [{"timestamp": timestamp, "blocks": 1}]))
             arrays = [calls[start : start + BATCH_MAX] for start in range(0, len(calls), BATCH_MAX)]
+            arrays.append([("evm_mine", [{"timestamp": timestamp, "blocks": 1}])])  # in one array it may overtake
             spent.append(_seconds(lambda arrays=arrays: [client.batch(array) for array in arrays]))  # type: ignore[misc]  # bound now
         return statistics.median(spent) * 1e3
     finally:
