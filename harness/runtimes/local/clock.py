@@ -7,16 +7,22 @@ import time
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Epoch:
     """The run's common start, shared by all its processes: CLOCK_MONOTONIC is one clock for the whole machine."""
 
-    monotonic_ns: int   # CLOCK_MONOTONIC at the start
-    wall_ns: int        # what every unskewed role's wall clock says at the start
+    wall_ns: int                      # what every unskewed role's wall clock says at the start
+    monotonic_ns: int | None = None   # CLOCK_MONOTONIC at the start; None until `begin`, and set once
+
+    def begin(self) -> int:
+        """The run starts now; returns CLOCK_MONOTONIC's reading."""
+        assert self.monotonic_ns is None, "a run begins once"
+        self.monotonic_ns = time.monotonic_ns()
+        return self.monotonic_ns
 
     def elapsed_ns(self) -> int:
         """Nanoseconds since the start; 0 before it."""
-        return max(0, time.monotonic_ns() - self.monotonic_ns)
+        return 0 if self.monotonic_ns is None else max(0, time.monotonic_ns() - self.monotonic_ns)
 
 
 class LocalClock:

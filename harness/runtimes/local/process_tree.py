@@ -19,7 +19,7 @@ def signal_tree(pid: int, number: int) -> int:
         if number != signal.SIGCONT:
             os.kill(pid, signal.SIGSTOP)
     pinned: list[int] = []
-    for descendant in _descendants(pid):
+    for descendant in descendants(pid):
         with contextlib.suppress(ProcessLookupError):
             pinned.append(os.pidfd_open(descendant))
     for descriptor in pinned:
@@ -33,7 +33,8 @@ def signal_tree(pid: int, number: int) -> int:
     return 1 + len(pinned)
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
+    """Every process that `pid` and its descendants have started and that is still there."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

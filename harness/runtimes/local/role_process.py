@@ -7,7 +7,7 @@ import contextlib
 import socket
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -26,6 +26,8 @@ from harness.runtimes.random import KeyedRandom
 
 ROLE_FAILED = 70           # exit code (EX_SOFTWARE): the role raised
 STOP_TIMEOUT_S = 2.0
+WATCHED_KINDS = ("notice", "problem")   # the runner sees these live and whole
+WATCHED_OF_BLOCK = ("chain", "number")  # and of blocks, which are large, this
 
 
 def run_role(world: World, name: str, ports: Mapping[str, int], control: socket.socket) -> int:
@@ -84,7 +86,7 @@ class RoleProcess:
     async def _do(self, command: dict[str, Any]) -> Any:
         match command["do"]:
             case "go":
-                self._go(Epoch(command["monotonic_ns"], self._world.genesis_timestamp * 10**9), command["skew"])
+                self._go(Epoch(self._world.genesis_timestamp * 10**9, command["monotonic_ns"]), command["skew"])
             case "skew":
                 assert self._clock is not None, "a skew comes after `go`"
                 self._clock.skew(**command["skew"])
@@ -117,7 +119,7 @@ class RoleProcess:
             engine=self._engine,
             store=SqliteStore(world.store_of(self._name)),
             random=KeyedRandom(world.plan.seed),
-            record=self._history.recorder(self._name),
+            record=_WatchedRecorder(self._history, self._name, self._tell),
             deployment=world.deployment,
             accounts=world.accounts,
             genesis_timestamp=world.genesis_timestamp,
@@ -166,6 +168,22 @@ class RoleProcess:
                 if self._writer is not None:
                     self._writer.close()
                     await self._writer.wait_closed()
+
+
+class _WatchedRecorder:
+    """The `Recorder` port: everything goes to the role's own file, and what drives the run to the runner at once."""
+
+    def __init__(self, history: HistoryWriter, name: str, tell: Callable[[dict[str, Any]], None]) -> None:
+        self._history = history
+        self._name = name
+        self._tell = tell
+
+    def record(self, kind: str, **fields: Any) -> None:
+        self._history.write(self._name, kind, fields)
+        if kind == "block":
+            self._tell({"event": "record", "kind": kind, "fields": {key: fields.get(key) for key in WATCHED_OF_BLOCK}})
+        elif kind in WATCHED_KINDS:
+            self._tell({"event": "record", "kind": kind, "fields": fields})
 
 
 def _last_line(text: str) -> str:

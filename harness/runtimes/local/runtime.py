@@ -8,13 +8,12 @@ import shutil
 import signal
 import socket
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
 
-from harness.history.recorder import HistoryWriter, NodeRecorder
+from harness.history.recorder import HistoryWriter
 from harness.plan import Plan
 from harness.ports import LinkCounters, LinkRule
 from harness.proxy.client import ProxyClient
@@ -113,7 +112,11 @@ class LocalRuntime:
         self._proxy: ProxyClient | None = None
         self._proxy_pid: int | None = None
         self._ports: dict[str, dict[str, int]] = {}
-        self._epoch: Epoch | None = None
+        self._epoch = Epoch(genesis_timestamp * 10**9)
+        self.clock = LocalClock(self._epoch)
+        """The run's own clock, never skewed; stands at 0 until all roles are up."""
+        self.watcher: Callable[[str, str, dict[str, Any]], None] | None = None
+        """Sees (node, kind, fields) of the roles' notices, problems and blocks (of these only chain and number)."""
         self._history_stream: IO[bytes] | None = None
         self._history: HistoryWriter | None = None
         self._ending = False
@@ -144,9 +147,7 @@ class LocalRuntime:
             await self._zygote.ready()
             await self._start_proxy()
             await asyncio.gather(*[self._spawn(member) for member in self._members.values()])
-            self._epoch = Epoch(time.monotonic_ns(), self._world.genesis_timestamp * 10**9)
-            self._history_stream = self._world.history_of(RUNNER).open("ab", buffering=0)
-            self._history = HistoryWriter(self._history_stream, now_ns=self._epoch.elapsed_ns)
+            self._epoch.begin()
             await asyncio.gather(*[self._go(member) for member in self._members.values()])
         except (ZygoteFailure, ChannelClosed, TimeoutError) as error:
             raise BootFailure(f"the network did not come up: {error}{self._log_tail('zygote')}") from error
@@ -171,8 +172,7 @@ class LocalRuntime:
                 await self._proxy.close()
             if self._zygote is not None:
                 await self._zygote.end()
-            if self._history_stream is not None:
-                self._history_stream.close()
+            self._close_history()
             shutil.rmtree(self._temporary, ignore_errors=True)  # the zygote has; unless it was killed
 
     async def _stop(self, member: _Member) -> None:
@@ -186,22 +186,26 @@ class LocalRuntime:
                 return
         await self._zygote.signal(member.name, signal.SIGKILL)
 
-    def recorder(self, node: str = RUNNER) -> NodeRecorder:
-        """Records for the runner itself; after `boot` and before `shutdown`."""
-        assert self._history is not None, "the history begins with the boot"
-        return self._history.recorder(node)
+    def write(self, node: str, kind: str, fields: dict[str, Any]) -> None:
+        """Add a record of the runner's own to the history; at any time before `write_history`."""
+        if self._history is None:
+            path = self._world.history_of(RUNNER)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._history_stream = path.open("ab", buffering=0)
+            self._history = HistoryWriter(self._history_stream, now_ns=self._epoch.elapsed_ns)
+        self._history.write(node, kind, fields)
 
-    @property
-    def clock(self) -> LocalClock:
-        """The run's own clock, never skewed; after `boot`."""
-        assert self._epoch is not None, "time begins with the boot"
-        return LocalClock(self._epoch)
+    def _close_history(self) -> None:
+        if self._history_stream is not None:
+            self._history_stream.close()
+        self._history = self._history_stream = None
 
     def write_history(self, into: Path) -> str:
         """Merge what everyone recorded into one file, in order of time, and remove the parts; returns its SHA-256.
 
         After `shutdown`.
         """
+        self._close_history()
         parts = [self._world.history_of(name) for name in (RUNNER, *self._members)]
         digest = merge_histories(parts, into)
         for part in parts:
@@ -265,7 +269,6 @@ class LocalRuntime:
     async def skew(self, role: str, *, offset_ms: float, drift_ppm: float = 0.0) -> None:
         """A role that is paused takes the skew when it is resumed, one that is dead when it is started."""
         member = self._member(role)
-        assert self._epoch is not None, "a skew comes after the boot"
         member.skew = {"offset_ms": offset_ms, "drift_ppm": drift_ppm, "since_ns": self._epoch.elapsed_ns()}
         if member.pid is not None and member.channel is not None:
             with contextlib.suppress(TimeoutError if member.is_paused else ChannelClosed, ChannelClosed):
@@ -332,7 +335,6 @@ class LocalRuntime:
 
     async def _go(self, member: _Member) -> None:
         assert member.channel is not None
-        assert self._epoch is not None
         await member.channel.ask(
             "go", timeout=ASK_TIMEOUT_S, monotonic_ns=self._epoch.monotonic_ns, skew=member.skew
         )
@@ -345,9 +347,12 @@ class LocalRuntime:
         if event["event"] == "ready":
             if member.ready is not None and not member.ready.done():
                 member.ready.set_result(event["port"])
+        elif event["event"] == "record":
+            if self.watcher is not None:
+                self.watcher(member.name, event["kind"], event["fields"])
         else:
             # The role has written the record itself.
-            self._fail(Problem(member.name, event["what"], event["detail"]), record=False)
+            self._fail(Problem(member.name, event["what"], event["detail"]), is_recorded=True)
 
     def _exited(self, name: str, pid: int, code: int) -> None:
         """A process has ended; unless someone meant it to, the run has failed."""
@@ -378,12 +383,14 @@ class LocalRuntime:
         if not self._ending:
             self._fail(Problem("zygote", "exit", f"the process all others come from is gone{self._log_tail('zygote')}"))
 
-    def _fail(self, problem: Problem, *, record: bool = True) -> None:
+    def _fail(self, problem: Problem, *, is_recorded: bool = False) -> None:
         self.problems.append(problem)
         self.failed.set()
-        if record and self._history is not None and not self._ending:
-            fields = {"what": problem.what, "detail": problem.detail, "fatal": True}
-            self._history.write(problem.role, "problem", fields)
+        fields = {"what": problem.what, "detail": problem.detail, "fatal": True}
+        if not is_recorded:
+            self.write(problem.role, "problem", fields)
+        if self.watcher is not None:
+            self.watcher(problem.role, "problem", fields)
 
     def _log_tail(self, name: str) -> str:
         """The last lines of a process's log, as the end of a message."""

@@ -62,7 +62,7 @@ class LocalUnderTest:
                     store.close()
 
     def clock(self) -> Clock:
-        return LocalClock(Epoch(time.monotonic_ns(), GENESIS * 10**9))
+        return LocalClock(Epoch(GENESIS * 10**9, time.monotonic_ns()))
 
     def random(self, seed: int) -> Random:
         return KeyedRandom(seed)

@@ -30,7 +30,7 @@ import orjson
 
 from harness.proxy.process import run_proxy
 from harness.runtimes.local.mortality import die_with_parent
-from harness.runtimes.local.process_tree import signal_tree
+from harness.runtimes.local.process_tree import descendants, signal_tree
 from harness.runtimes.local.role_process import run_role
 from harness.runtimes.local.world import World
 
@@ -154,8 +154,10 @@ class Zygote:
         self._runtime.sendall(orjson.dumps(event) + b"\n")
 
     def _end(self) -> None:
-        for pid in self._children.values():
-            signal_tree(pid, signal.SIGKILL)
+        # What lost its parent has become our child, so our descendants are all that is left of the run.
+        for pid in descendants(os.getpid()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         deadline = time.monotonic() + END_TIMEOUT_S
         while time.monotonic() < deadline:
             try:
