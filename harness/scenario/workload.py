@@ -16,6 +16,7 @@ OPEN_BEFORE_EXPIRY_NS = 3 * NS_PER_SECOND   # a trader does not open what is abo
 LEVERAGE_SHARE_MAX = 950                    # thousandths of 1/IM: leaves room for the fee and a moving mark
 OPTION_LEVERAGE_DIVISOR = 10                # an option's premium or margin is a far larger share of its notional
 WITH_VIEW_PERCENT = 90                      # a trader has a view of the market and mostly trades by it
+PATIENT_EVERY = 3                           # one trader in three, beginning with those that expect a rise
 # What a trader that holds something does next, by weight; one that holds nothing opens.
 _NEXT: tuple[tuple[TradeAction, int], ...] = (
     ("open", 64), ("deposit", 12), ("reduce", 10), ("close", 6), ("withdraw", 8),
@@ -39,13 +40,23 @@ def trader_operations(
     slots = max(0, stop_ns - first_ns) * workload.rate // (1_000 * NS_PER_SECOND)
     if slots > OPERATIONS_MAX:
         raise TooMuchWork(f"{slots} operations until the storm ends; at most {OPERATIONS_MAX}: lower the rate")
-    traders = [_Trader(f"trader-{i}", workload, products, im_bps, random) for i in range(workload.traders)]
+    names = [f"trader-{index}" for index in range(workload.traders)]
+    order = sorted(names, key=lambda name: random.bits("view", name))
+    # By quota and not by chance, so that every seed has somebody to liquidate whichever way the price goes.
+    rising = set(order[: round(workload.buyers * len(order))])
+    patient = set(order[::PATIENT_EVERY])
+    traders = [
+        _Trader(name, workload, products, im_bps, random, view=1 if name in rising else -1, patient=name in patient)
+        for name in names
+    ]
     for trader in traders:
         trader.start()
     for slot in range(slots):
         jitter = random.below(1_000, "slot-jitter", slot)
         at_ns = first_ns + (slot * 1_000 + jitter) * NS_PER_SECOND // workload.rate
-        traders[random.below(len(traders), "slot-trader", slot)].act(at_ns)
+        # Everybody once first, so that all of them hold something early; then whoever is drawn.
+        turn = slot if slot < len(traders) else random.below(len(traders), "slot-trader", slot)
+        traders[turn].act(at_ns)
     return tuple((trader.name, tuple(trader.operations)) for trader in traders)
 
 
@@ -53,8 +64,9 @@ class _Trader:
     """One trader's script. `held` is what it would hold if everything succeeded; the run decides what really does."""
 
     def __init__(
-        self, name: str, workload: schema.Workload, products: Sequence[tuple[Product, int]], im_bps: int, random: Random
-    ) -> None:
+        self, name: str, workload: schema.Workload, products: Sequence[tuple[Product, int]], im_bps: int,
+        random: Random, *, view: int, patient: bool,
+    ) -> None:  # fmt: skip
         self.name = name
         self.operations: list[PlannedOperation] = []
         self._workload = workload
@@ -62,7 +74,8 @@ class _Trader:
         self._random = random
         self._held: dict[str, int] = {}   # product id → leverage in thousandths
         self._leverage_max = min(workload.leverage[1], 10_000 * LEVERAGE_SHARE_MAX // im_bps)
-        self._view = 1 if random.unit("view", name) < workload.buyers else -1
+        self._view = view          # +1 expects a rise
+        self._patient = patient    # holds what it has, whatever the price does
         low, high = workload.deposit
         self._deposit = low + self._below(high - low + 1, "deposit")
 
@@ -77,12 +90,14 @@ class _Trader:
         """Plan the next operation; nothing if there is nothing left to trade."""
         live = {product.id: product for product, _ in self._products if product.expires_s * NS_PER_SECOND > at_ns}
         self._held = {product: leverage for product, leverage in self._held.items() if product in live}
-        action = self._weighted(_NEXT, "action") if self._held else "open"
+        action = self._weighted(_NEXT, "action") if self._held and not self._patient else "open"
         full = action == "open" and bool(self._held) and self._room() < self._workload.leverage[0]
         match action:
+            case "open" if full and self._below(2, "trim"):
+                self._reduce(at_ns, 10 + self._below(40, "fraction"))
             case "open" if full:
-                # More would be refused, so it trims a little; one that was liquidated meanwhile finds nothing to trim.
-                self._reduce(at_ns, 20 + self._below(130, "trim"))
+                # Close to its limit it still adds a little now and then, and is refused where the mark has moved.
+                self._open(at_ns, leverage=100 + self._below(200, "leverage"))
             case "open":
                 self._open(at_ns)
             case "deposit":
@@ -108,17 +123,18 @@ class _Trader:
         """Leverage still free, in thousandths, if everything so far succeeded."""
         return self._leverage_max - sum(self._held.values())
 
-    def _open(self, at_ns: int) -> None:
+    def _open(self, at_ns: int, *, leverage: int | None = None) -> None:
         horizon = at_ns + OPEN_BEFORE_EXPIRY_NS
         choices = [(p, weight) for p, weight in self._products if p.expires_s * NS_PER_SECOND > horizon and weight > 0]
         if not choices:
             return
         product = self._weighted(choices, "product")
-        low = min(self._workload.leverage[0], self._leverage_max)
-        leverage = low + self._below(self._leverage_max - low + 1, "leverage")
+        if leverage is None:
+            low = min(self._workload.leverage[0], self._leverage_max)
+            leverage = low + self._below(self._leverage_max - low + 1, "leverage")
+            leverage = min(leverage, max(low, self._room()))
         if product.kind != "future":
             leverage = max(1, leverage // OPTION_LEVERAGE_DIVISOR)
-        leverage = min(leverage, self._room())
         # A put gains where the others lose: who expects a fall buys puts and sells the rest.
         with_view = self._below(100, "side") < WITH_VIEW_PERCENT
         side = self._view * (1 if with_view else -1) * (-1 if product.kind == "put" else 1)
