@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,7 +31,7 @@ def test_messages_come_out_whole_and_apart_however_the_bytes_are_cut(
     found: list[bytes] = []
     ended = True
     edges = sorted({0, len(stream), *[cut for cut in cuts if cut < len(stream)]})
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         for piece in framer.feed(stream[start:end]):
             assert (piece.head is not None) == ended
             if piece.head is not None:

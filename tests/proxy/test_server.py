@@ -22,7 +22,7 @@ class Target:
     """An HTTP server that answers every request with its body and remembers what came."""
 
     bodies: list[bytes] = field(default_factory=list)
-    answering: asyncio.Event = field(default_factory=asyncio.Event)
+    heads: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -30,10 +30,10 @@ class Target:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
+                self.heads.put_nowait(head)
                 length = int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
                 body = await reader.readexactly(length)
                 self.bodies.append(body)
-                await self.answering.wait()
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length + body)
 
 
@@ -47,7 +47,6 @@ class Setup:
 @contextlib.asynccontextmanager
 async def _proxied() -> AsyncIterator[Setup]:
     target, proxy = Target(), ProxyServer(seed=1)
-    target.answering.set()
     listener = await asyncio.start_server(target.serve, "127.0.0.1", 0)
     await proxy.open([("a", "b")])
     proxy.set_target("b", listener.sockets[0].getsockname()[:2])
@@ -149,8 +148,8 @@ def test_a_message_that_a_cut_tears_resets_its_connection_at_the_heal_and_not_be
         async with _client(setup.port) as client:
             assert await client.ask(b"1") == b"1"
             client.writer.write(b"POST /request HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf")
-            while setup.proxy.counters("a", "b").messages < 2:
-                await asyncio.sleep(0)
+            await setup.target.heads.get()
+            await setup.target.heads.get()
             setup.proxy.set_rules("a", "b", CUT)
             client.writer.write(b"thwart")
             assert await client.answer(within_s=0.1) is None

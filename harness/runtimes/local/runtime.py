@@ -292,6 +292,10 @@ class LocalRuntime:
             raise ChannelClosed(f"{role} is not running")
         return dict(await channel.ask("stats", timeout=ASK_TIMEOUT_S))
 
+    def ports(self) -> dict[str, dict[str, int]]:
+        """Where each role reaches each of its peers through the proxy on 127.0.0.1: src → dst → port."""
+        return {src: dict(peers) for src, peers in self._ports.items()}
+
     def pids(self) -> dict[str, int]:
         """The running processes, the proxy among them; for measuring."""
         found = {name: member.pid for name, member in self._members.items() if member.pid is not None}
