@@ -17,6 +17,7 @@ LEVERAGE_SHARE_MAX = 950                    # thousandths of 1/IM: leaves room f
 OPTION_LEVERAGE_DIVISOR = 10                # an option's premium or margin is a far larger share of its notional
 WITH_VIEW_PERCENT = 90                      # a trader has a view of the market and mostly trades by it
 PATIENT_EVERY = 3                           # one trader in three, beginning with those that expect a rise
+FRESH_CAPITAL_NS = 20 * NS_PER_SECOND       # how often a patient trader pays in anew and sizes up from there
 # What a trader that holds something does next, by weight; one that holds nothing opens.
 _NEXT: tuple[tuple[TradeAction, int], ...] = (
     ("open", 64), ("deposit", 12), ("reduce", 10), ("close", 6), ("withdraw", 8),
@@ -75,7 +76,8 @@ class _Trader:
         self._held: dict[str, int] = {}   # product id → leverage in thousandths
         self._leverage_max = min(workload.leverage[1], 10_000 * LEVERAGE_SHARE_MAX // im_bps)
         self._view = view          # +1 expects a rise
-        self._patient = patient    # holds what it has, whatever the price does
+        self._patient = patient    # holds what it has, whatever the price does, and comes back when it lost it
+        self._fresh_ns = workload.start + FRESH_CAPITAL_NS
         low, high = workload.deposit
         self._deposit = low + self._below(high - low + 1, "deposit")
 
@@ -90,6 +92,11 @@ class _Trader:
         """Plan the next operation; nothing if there is nothing left to trade."""
         live = {product.id: product for product, _ in self._products if product.expires_s * NS_PER_SECOND > at_ns}
         self._held = {product: leverage for product, leverage in self._held.items() if product in live}
+        if self._patient and at_ns >= self._fresh_ns:
+            self._fresh_ns = at_ns + FRESH_CAPITAL_NS
+            self._held = {}
+            self._add(at_ns, "deposit", amount=self._deposit * (500 + self._below(500, "fresh")) // 1_000)
+            return
         action = self._weighted(_NEXT, "action") if self._held and not self._patient else "open"
         full = action == "open" and bool(self._held) and self._room() < self._workload.leverage[0]
         match action:
