@@ -57,6 +57,7 @@ class Conductor:
     record: Recorder
     narrator: Narrator
     has_failed: Callable[[], bool]
+    on_booted: Callable[[], object] = lambda: None
     supervisor: Supervisor = field(init=False)
     _leader: str | None = field(init=False, default=None)
     _block: int = field(init=False, default=0)
@@ -71,6 +72,7 @@ class Conductor:
         try:
             self._phase("boot")
             await self.runtime.boot()
+            self.on_booted()
             self._phase("storm")
             await self._storm()
             self._phase("heal")

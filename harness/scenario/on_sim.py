@@ -16,7 +16,7 @@ from harness.runtimes.sim.runtime import SimRuntime
 from harness.scenario.conduct import OURS, Conductor, Recorded, Variant, WatchedHistory
 from harness.scenario.folder import RunFolder
 from harness.scenario.narration import Narrator
-from harness.scenario.stage import SIM_GENESIS_TIMESTAMP, Stage, set_stage, versions
+from harness.scenario.stage import SIM_GENESIS_TIMESTAMP, Stage, run_record, set_stage
 
 RUNNER = "run"
 
@@ -42,19 +42,7 @@ async def _run(
     loop = virtual_loop()
     writer = HistoryWriter(stream, now_ns=lambda: loop.now_ns)
     history = WatchedHistory(writer.write)
-    history.write(
-        RUNNER,
-        "run",
-        {
-            "scenario": plan.scenario,
-            "seed": plan.seed,
-            "runtime": "sim",
-            "versions": versions(),
-            "genesis_timestamp": stage.genesis_timestamp,
-            "deployment": dict(stage.deployment),
-            "accounts": dict(stage.accounts),
-        },
-    )
+    history.write(RUNNER, "run", run_record(plan, stage, runtime="sim"))
     engines = SimEngines(
         lambda chain, name: AnvilEngine(stage.l1 if chain == "l1" else stage.l2, name=name), shared=shared
     )

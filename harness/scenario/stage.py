@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from harness.anvil import ChainKind, ChainSpec
 from harness.plan import L1_CHAIN_ID, L1_GAS_LIMIT, L2_CHAIN_ID, Plan
@@ -95,4 +96,17 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "anvil": ACCEPTED_ANVIL,
         "platform": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def run_record(plan: Plan, stage: Stage, *, runtime: str) -> dict[str, Any]:
+    """The fields of the history's first record."""
+    return {
+        "scenario": plan.scenario,
+        "seed": plan.seed,
+        "runtime": runtime,
+        "versions": versions(),
+        "genesis_timestamp": stage.genesis_timestamp,
+        "deployment": dict(stage.deployment),
+        "accounts": dict(stage.accounts),
     }

@@ -1,0 +1,61 @@
+"""A run on this machine for real: a process per role, a fault proxy per link, wall time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import uvloop
+
+from harness.plan import Plan
+from harness.runtimes.local.runtime import RUNNER, LocalRuntime
+from harness.runtimes.local.world import AnvilEngines
+from harness.scenario.conduct import OURS, Conductor, Recorded, Variant, WatchedHistory
+from harness.scenario.folder import RunFolder
+from harness.scenario.narration import Narrator
+from harness.scenario.stage import Stage, run_record, set_stage
+
+
+def run_local(plan: Plan, folder: RunFolder, narrator: Narrator, *, variant: Variant = OURS) -> Recorded:
+    """Run a plan to its end in real time and leave its history in the folder. Takes as long as the plan says."""
+    stage = set_stage(plan, genesis_timestamp=int(time.time()), contracts=variant.contracts)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(plan, stage, folder, narrator, variant))
+
+
+async def _run(plan: Plan, stage: Stage, folder: RunFolder, narrator: Narrator, variant: Variant) -> Recorded:
+    runtime = LocalRuntime(
+        plan,
+        variant.make_role,
+        logs=folder.nodes,
+        genesis_timestamp=stage.genesis_timestamp,
+        engines=AnvilEngines(stage.l1, stage.l2),
+        deployment=stage.deployment,
+        accounts=stage.accounts,
+    )
+    history = WatchedHistory(runtime.write)
+    history.write(RUNNER, "run", run_record(plan, stage, runtime="local"))
+    booted: dict[str, float] = {}
+    conductor = Conductor(
+        plan,
+        runtime,
+        runtime.clock,
+        history.recorder(RUNNER),
+        narrator,
+        has_failed=runtime.failed.is_set,
+        on_booted=_stopwatch(booted),
+    )
+    history.watcher = runtime.watcher = conductor.watch
+    try:
+        await conductor.run()
+    finally:
+        sha256 = runtime.write_history(folder.history)
+    return Recorded(conductor.supervisor.outcomes, sha256, dict(booted))
+
+
+def _stopwatch(into: dict[str, float]) -> Callable[[], Any]:
+    """What notes how long a boot took, from now until it is called."""
+    began = time.monotonic()
+    return lambda: into.update(boot_s=round(time.monotonic() - began, 3))
