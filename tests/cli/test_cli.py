@@ -177,11 +177,7 @@ GARBAGE = {
     "wrong type": ("version: 1", "version: [1]", "version"),
     "negative duration": ("storm: 60s", "storm: -60s", "storm"),
     "NaN price": ("0s: 200", "0s: .nan", "market.ETH.knots.0s"),
-    "missing CSV": (
-        "{knots: {0s: 200, 15s: 203, 35s: 186, 60s: 205}}",
-        "{csv: no.csv, column: close}",
-        "market.ETH.csv",
-    ),
+    "missing CSV": ("  ETH: {knots:", "  BTC: {csv: no.csv, column: close}\n  ETH: {knots:", "market.BTC.csv"),
     "unknown node": ("storm: 60s", "storm: 60s\nfaults: [{at: 1s, for: 1s, kill: sequencer-9}]", "faults[0].kill"),
     "contradiction": (
         "storm: 60s",
@@ -221,7 +217,7 @@ def test_validate_says_what_a_storm_would_do(capsysbinary: pytest.CaptureFixture
     assert main(["validate", "black-thursday", "--json"]) == 0
     document = json.loads(capsysbinary.readouterr().out)
     assert document["scenario"] == "black-thursday"
-    assert [fault["id"] for fault in document["faults"]] == ["f1", "f2", "f3", "f4", "f5"]
+    assert [fault["id"] for fault in document["faults"]] == ["f1", "f2", "f3", "f4", "f5", "f6"]
 
 
 def test_schema_is_json_schema_that_knows_every_top_level_key(capsysbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -142,7 +142,7 @@ def test_junit_counts_unknown_as_error_and_violated_as_failure(make_result: Make
     root = ElementTree.fromstring(junit_xml(make_result()))
     checks, faults, harness = root
     assert (checks.get("tests"), checks.get("failures"), checks.get("errors")) == ("5", "1", "1")
-    assert (faults.get("tests"), faults.get("errors")) == ("5", "1")
+    assert (faults.get("tests"), faults.get("errors")) == ("6", "1")
     assert (harness.get("tests"), harness.get("errors")) == ("1", "0")
 
 
@@ -175,7 +175,7 @@ def said(act: Callable[..., None], *arguments: Any, **named: Any) -> str:
 
 def test_closing_lines_are_verdict_evidence_and_replay(make_result: MakeResult, tmp_path: Path) -> None:
     lines = said(close, make_result(), tmp_path).splitlines()
-    assert lines[-3].startswith("VIOLATED  3 of 5 checks hold, 4 of 5 faults bit and healed, 12 liquidations")
+    assert lines[-3].startswith("VIOLATED  3 of 5 checks hold, 5 of 6 faults bit and healed, 12 liquidations")
     assert lines[-2] == f"report  {tmp_path / 'report.html'}"
     assert lines[-1].startswith("replay  harness replay ")
     assert any("S1 settlement price" in line for line in lines)
