@@ -118,13 +118,18 @@ class Conductor:
                 self.supervisor.notify(event)
             case "fault" if fields["phase"] in ("inject", "verify", "not-healed"):
                 words = {"inject": "begins", "verify": "healed", "not-healed": "NOT HEALED"}[str(fields["phase"])]
-                self._say(f"fault {fields['id']} {fields['fault']} on {fields['target']} {words}")
+                self._say(f"fault {fields['id']} {words}: {self._words_of(str(fields['id']), fields)}")
             case "problem":
                 self._say(f"{node}: {fields['what']}: {fields.get('detail', '')}")
             case "block" if fields["chain"] == "l1":
                 self.supervisor.notify(f"l1-block:{fields['number']}")
             case _:
                 pass
+
+    def _words_of(self, fault: str, fields: dict[str, Json]) -> str:
+        """A fault in the scenario file's words; its resolved links may be a hundred."""
+        written = next((planned.text for planned in self.plan.faults if planned.id == fault), "")
+        return written or f"{fields['fault']} on {fields['target']}"
 
     def _say(self, text: str) -> None:
         self.narrator.milestone(f"{self.clock.monotonic() / 1e9:7.2f} s  {text}")
