@@ -53,6 +53,10 @@ class HttpNetwork:
     def name(self) -> str:
         return self._name
 
+    def reach(self, peers: Mapping[str, tuple[str, int]]) -> None:
+        """Where the peers are, for a network that was opened before that was known."""
+        self._peers.update(peers)
+
     async def open(self) -> int:
         """Start listening; returns the port."""
         loop = asyncio.get_running_loop()

@@ -7,7 +7,7 @@ import contextlib
 import socket
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -30,18 +30,17 @@ WATCHED_KINDS = ("notice", "problem")   # the runner sees these live and whole
 WATCHED_OF_BLOCK = ("chain", "number")  # and of blocks, which are large, this
 
 
-def run_role(world: World, name: str, ports: Mapping[str, int], control: socket.socket) -> int:
-    """Be the role until told to stop; the exit code. `ports` are the proxy's, one for each peer."""
-    return uvloop.run(RoleProcess(world, name, ports).run(control))
+def run_role(world: World, name: str, control: socket.socket) -> int:
+    """Be the role until told to stop; the exit code."""
+    return uvloop.run(RoleProcess(world, name).run(control))
 
 
 class RoleProcess:
-    def __init__(self, world: World, name: str, ports: Mapping[str, int]) -> None:
+    def __init__(self, world: World, name: str) -> None:
         self._world = world
         self._name = name
         self._spec = world.plan.role(name)
-        peers = {peer: (HOST, port) for peer, port in ports.items()}
-        self._network = HttpNetwork(name, peers, report=self._report)
+        self._network = HttpNetwork(name, {}, report=self._report)
         self._clock: LocalClock | None = None
         self._engine: ThreadedEngine | None = None
         self._role: asyncio.Task[None] | None = None
@@ -86,6 +85,7 @@ class RoleProcess:
     async def _do(self, command: dict[str, Any]) -> Any:
         match command["do"]:
             case "go":
+                self._network.reach({peer: (HOST, port) for peer, port in command["ports"].items()})
                 self._go(Epoch(self._world.genesis_timestamp * 10**9, command["monotonic_ns"]), command["skew"])
             case "skew":
                 assert self._clock is not None, "a skew comes after `go`"

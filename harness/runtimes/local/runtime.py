@@ -25,7 +25,7 @@ from harness.runtimes.local.http_network import HOST
 from harness.runtimes.local.merging import merge_histories
 from harness.runtimes.local.world import EngineFactory, World
 from harness.runtimes.local.zygote import PROXY
-from harness.runtimes.local.zygote_client import ZygoteClient, ZygoteFailure
+from harness.runtimes.local.zygote_client import ZygoteClient, ZygoteFailure, ZygoteProcess
 from harness.runtimes.shielded import finish_despite_cancellation
 
 RUNNER = "run"
@@ -82,8 +82,10 @@ class LocalRuntime:
         accounts: Mapping[str, str] | None = None,
         keys: Mapping[str, bytes] | None = None,
         links: Sequence[tuple[str, str]] | None = None,
+        zygote: ZygoteProcess | None = None,
     ) -> None:
-        """`logs` gets one file per process. `links` are the directed links there are; None means between all roles.
+        """`logs` gets one file per process. `zygote` is one that was started earlier, to save its second of imports;
+        it is this runtime's from now on. `links` are the directed links there are; None means between all roles.
 
         `factory` and `engines` must be picklable by reference: functions of modules, or instances of module classes.
         """
@@ -108,6 +110,7 @@ class LocalRuntime:
             logs=logs.absolute(),
             proxy=ProxyConfig(seed=plan.seed, links=tuple(links), latencies=plan.latencies),
         )
+        self._zygote_process = zygote
         self._zygote: ZygoteClient | None = None
         self._proxy: ProxyClient | None = None
         self._proxy_pid: int | None = None
@@ -141,16 +144,17 @@ class LocalRuntime:
             BootFailure: something did not come up; the message has the last lines of its log.
         """
         self._world.logs.mkdir(parents=True, exist_ok=True)
-        self._zygote = ZygoteClient(on_exit=self._exited, on_lost=self._zygote_lost)
+        process = self._zygote_process = self._zygote_process or ZygoteProcess()
+        self._zygote = ZygoteClient(process, on_exit=self._exited, on_lost=self._zygote_lost)
         try:
-            self._zygote.start(self._world, log=self._world.log_of("zygote"))
+            self._zygote.enter(self._world)
             await self._zygote.ready()
-            await self._start_proxy()
-            await asyncio.gather(*[self._spawn(member) for member in self._members.values()])
+            await asyncio.gather(self._start_proxy(), *[self._spawn(member) for member in self._members.values()])
+            await asyncio.gather(*[self._connect(member) for member in self._members.values()])
             self._epoch.begin()
             await asyncio.gather(*[self._go(member) for member in self._members.values()])
         except (ZygoteFailure, ChannelClosed, TimeoutError) as error:
-            raise BootFailure(f"the network did not come up: {error}{self._log_tail('zygote')}") from error
+            raise BootFailure(f"the network did not come up: {error}") from error
 
     async def shutdown(self) -> None:
         """End every process: wake it, ask it, wait a bounded time, kill it. Idempotent; not stopped by cancellation."""
@@ -172,6 +176,8 @@ class LocalRuntime:
                 await self._proxy.close()
             if self._zygote is not None:
                 await self._zygote.end()
+            elif self._zygote_process is not None:
+                self._zygote_process.close()  # it was never used
             self._close_history()
             shutil.rmtree(self._temporary, ignore_errors=True)  # the zygote has; unless it was killed
 
@@ -250,6 +256,7 @@ class LocalRuntime:
             return
         try:
             await self._spawn(member)
+            await self._connect(member)
             await self._go(member)
         except (ZygoteFailure, ChannelClosed, TimeoutError) as error:
             raise BootFailure(f"{role} did not start: {error}{self._log_tail(role)}") from error
@@ -315,7 +322,7 @@ class LocalRuntime:
         self._ports = await self._proxy.ports()
 
     async def _spawn(self, member: _Member) -> None:
-        """Start a process for the role, and return when it and its node are up and the proxy knows its port."""
+        """Start a process for the role, and return when it and its node are up."""
         assert self._zygote is not None
         if member.channel is not None:
             await member.channel.close()
@@ -326,21 +333,29 @@ class LocalRuntime:
         member.channel = ControlChannel(member.name, on_event=lambda event: self._heard(member, event))
         ours, theirs = socket.socketpair()
         with theirs:
-            member.pid = await self._zygote.spawn(member.name, theirs, peers=self._ports.get(member.name, {}))
+            member.pid = await self._zygote.spawn(member.name, theirs)
         await member.channel.open(ours)
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
-                port = await ready
+                await ready
         except TimeoutError as error:
             raise BootFailure(
                 f"{member.name} was not ready within {READY_TIMEOUT_S:g} s{self._log_tail(member.name)}"
             ) from error
-        await self._booted_proxy().set_target(member.name, (HOST, port))
+
+    async def _connect(self, member: _Member) -> None:
+        """Tell the proxy where the role listens; from now on its peers reach it."""
+        assert member.ready is not None
+        await self._booted_proxy().set_target(member.name, (HOST, member.ready.result()))
 
     async def _go(self, member: _Member) -> None:
         assert member.channel is not None
         await member.channel.ask(
-            "go", timeout=ASK_TIMEOUT_S, monotonic_ns=self._epoch.monotonic_ns, skew=member.skew
+            "go",
+            timeout=ASK_TIMEOUT_S,
+            monotonic_ns=self._epoch.monotonic_ns,
+            skew=member.skew,
+            ports=self._ports.get(member.name, {}),
         )
 
     async def _signal(self, member: _Member, number: int) -> None:
@@ -385,7 +400,7 @@ class LocalRuntime:
             member.ended.set()
         self._proxy_pid = None
         if not self._ending:
-            self._fail(Problem("zygote", "exit", f"the process all others come from is gone{self._log_tail('zygote')}"))
+            self._fail(Problem("zygote", "exit", "the process that all others come from is gone, and they with it"))
 
     def _fail(self, problem: Problem, *, is_recorded: bool = False) -> None:
         self.problems.append(problem)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import importlib
 import os
 import pickle
 import select
@@ -46,6 +47,21 @@ def send_command(to: socket.socket, command: dict[str, Any], descriptor: int | N
     socket.send_fds(to, [_LENGTH.pack(len(body)) + body], [] if descriptor is None else [descriptor])
 
 
+def receive_command(runtime: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """The next command and its descriptors; None when the runtime is gone."""
+    prefix, descriptors, _, _ = socket.recv_fds(runtime, _LENGTH.size, 1)
+    if len(prefix) < _LENGTH.size:
+        return None
+    (left,) = _LENGTH.unpack(prefix)
+    body = b""
+    while len(body) < left:
+        part = runtime.recv(left - len(body))
+        if not part:
+            return None
+        body += part
+    return orjson.loads(body), descriptors
+
+
 class Zygote:
     def __init__(self, runtime: socket.socket, world: World) -> None:
         self._runtime = runtime
@@ -76,40 +92,32 @@ class Zygote:
 
     def _obey(self) -> bool:
         """Carry out one command; False if there will be no more."""
-        prefix, descriptors, _, _ = socket.recv_fds(self._runtime, _LENGTH.size, 1)
-        if len(prefix) < _LENGTH.size:
+        received = receive_command(self._runtime)
+        if received is None:
             return False
-        (left,) = _LENGTH.unpack(prefix)
-        body = b""
-        while len(body) < left:
-            part = self._runtime.recv(left - len(body))
-            if not part:
-                return False
-            body += part
-        command = orjson.loads(body)
+        command, descriptors = received
         answer: dict[str, Any] = {"id": command["id"]}
         match command["do"]:
             case "spawn":
-                answer["pid"] = self._spawn(command, descriptors[0])
+                answer["pid"] = self._spawn(command["name"], descriptors[0])
             case "signal":
                 pid = self._children.get(command["name"])
                 answer["signalled"] = 0 if pid is None else signal_tree(pid, command["number"])
         self._tell(answer)
         return True
 
-    def _spawn(self, command: dict[str, Any], descriptor: int) -> int:
-        name = command["name"]
+    def _spawn(self, name: str, descriptor: int) -> int:
         zygote = os.getpid()
         pid = os.fork()
         if pid == 0:
-            self._become(name, command, descriptor, zygote)
+            self._become(name, descriptor, zygote)
         os.close(descriptor)
         with contextlib.suppress(OSError):
             os.setpgid(pid, pid)  # in both, so that whoever comes first has done it
         self._children[name] = pid
         return pid
 
-    def _become(self, name: str, command: dict[str, Any], descriptor: int, zygote: int) -> NoReturn:
+    def _become(self, name: str, descriptor: int, zygote: int) -> NoReturn:
         """In the child: be the role, and never return."""
         code = 1
         try:
@@ -129,7 +137,7 @@ class Zygote:
                 run_proxy(self._world.proxy, given)
                 code = 0
             else:
-                code = run_role(self._world, name, command["peers"], given)
+                code = run_role(self._world, name, given)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -170,14 +178,19 @@ class Zygote:
 
 
 def main() -> None:
-    """`python -m harness.runtimes.local.zygote <fd of the runtime's socket> <file with the pickled world>`."""
+    """`python -m harness.runtimes.local.zygote <fd of the runtime's socket> [module to import …]`."""
     runtime = socket.socket(fileno=int(sys.argv[1]))
+    for module in sys.argv[2:]:
+        importlib.import_module(module)
+    received = receive_command(runtime)
+    if received is None:
+        return  # it was warmed up for a run that never came
+    with Path(received[0]["world"]).open("rb") as stream:
+        sys.path[:] = pickle.load(stream)
+        world = pickle.load(stream)
     if sys.platform == "linux":
         # An Anvil whose role was killed comes to us to be reaped, instead of staying a zombie.
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    with Path(sys.argv[2]).open("rb") as stream:
-        sys.path[:] = pickle.load(stream)
-        world = pickle.load(stream)
     gc.collect()
     gc.freeze()  # what is shared now is never written to by a collection in a child
     Zygote(runtime, world).serve()

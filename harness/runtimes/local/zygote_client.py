@@ -9,8 +9,8 @@ import pickle
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
+import tempfile
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -27,38 +27,71 @@ class ZygoteFailure(Exception):
     """The process that forks all others could not be started, or is gone."""
 
 
+class ZygoteProcess:
+    """The process itself, importing; it needs no event loop and no plan yet, so it can be started before both.
+
+    Whoever makes it ends it: hand it to one `LocalRuntime`, or `close` it.
+    """
+
+    def __init__(self, preload: Sequence[str] = ()) -> None:
+        """Spawn it and return at once. `preload` are more modules for it to import, those of the roles above all."""
+        ours, theirs = socket.socketpair()
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the process, until `close`
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "harness.runtimes.local.zygote", str(theirs.fileno()), *preload],
+                stdin=subprocess.DEVNULL, stdout=self._errors, stderr=self._errors, env=environment,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # Ctrl-C at the terminal is for the runtime, which then ends the others
+            )
+        ours.setblocking(False)
+        self.socket = ours
+
+    def last_words(self) -> str:
+        """The last line it wrote about itself, as the end of a message; empty if none."""
+        if self._errors.closed:
+            return ""
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return f"; its last line: {lines[-1][:300]}" if lines else ""
+
+    def close(self) -> None:
+        """Close the socket, upon which the zygote ends all that is left and itself; bounded, idempotent."""
+        self.socket.close()
+        try:
+            self._process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()  # its children follow by their parent-death signal
+            self._process.wait()
+        self._errors.close()
+
+
 class ZygoteClient:
     """Lives on the runtime's loop. Whatever the runtime's end, the zygote's follows from the closed socket."""
 
-    def __init__(self, *, on_exit: Callable[[str, int, int], None], on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self, process: ZygoteProcess, *, on_exit: Callable[[str, int, int], None], on_lost: Callable[[], None]
+    ) -> None:
         """`on_exit(name, pid, code)` is called when a forked process has ended, `on_lost()` when the zygote has."""
+        self._process = process
+        self._socket: socket.socket | None = process.socket
         self._on_exit = on_exit
         self._on_lost = on_lost
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket | None = None
         self._unread = b""
+        asyncio.get_running_loop().add_reader(process.socket, self._read)
 
-    def start(self, world: World, *, log: Path) -> None:
-        """Spawn it and return at once. Its imports take a second: start it before anything else."""
+    def enter(self, world: World) -> None:
+        """Give it the world its children are born into."""
         file = world.temporary / "world"
         with file.open("wb") as stream:
             pickle.dump(sys.path, stream)
             pickle.dump(world, stream)
-        ours, theirs = socket.socketpair()
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        with theirs, log.open("ab") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "harness.runtimes.local.zygote", str(theirs.fileno()), str(file)],
-                stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=environment,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C at the terminal is for the runtime, which then ends the others
-            )
-        ours.setblocking(False)
-        self._socket = ours
-        asyncio.get_running_loop().add_reader(ours, self._read)
+        assert self._socket is not None
+        send_command(self._socket, {"world": str(file)})
 
     async def ready(self) -> None:
         """Raises `ZygoteFailure` if it did not get there."""
@@ -68,9 +101,9 @@ class ZygoteClient:
         except TimeoutError as error:
             raise ZygoteFailure(f"the zygote was not ready within {READY_TIMEOUT_S:g} s") from error
 
-    async def spawn(self, name: str, given: socket.socket, **fields: Any) -> int:
+    async def spawn(self, name: str, given: socket.socket) -> int:
         """Fork a process that is given a socket; returns its process id. Our copy of the socket stays open."""
-        answer = await self._command({"do": "spawn", "name": name, **fields}, given.fileno())
+        answer = await self._command({"do": "spawn", "name": name}, given.fileno())
         return int(answer["pid"])
 
     async def signal(self, name: str, number: int) -> None:
@@ -118,7 +151,7 @@ class ZygoteClient:
 
     def _lost(self) -> None:
         self._disconnect()
-        failure = ZygoteFailure("the zygote ended by itself")
+        failure = ZygoteFailure(f"the zygote ended by itself{self._process.last_words()}")
         waiting: list[asyncio.Future[Any]] = [self._ready, *self._waiting.values()]
         for future in waiting:
             if not future.done():
@@ -132,16 +165,10 @@ class ZygoteClient:
             self._socket = None
 
     async def end(self) -> None:
-        """Close the socket, upon which the zygote kills what is left; and see it gone. Bounded."""
+        """See the zygote and all it has forked gone. Bounded."""
         self._disconnect()
         if not self._ready.done():
             self._ready.cancel()
-        process = self._process
-        if process is None:
-            return
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.run_in_executor(None, process.wait, END_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()  # its children follow by their parent-death signal
-            await loop.run_in_executor(None, process.wait)
+        elif not self._ready.cancelled():
+            self._ready.exception()  # told by `_lost`, perhaps to nobody
+        await asyncio.get_running_loop().run_in_executor(None, self._process.close)

@@ -78,17 +78,22 @@ def test_a_pause_stops_what_the_role_has_started_and_a_kill_ends_it(cast: Module
     def state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
+    async def wait_for_state(pid: int, wanted: str) -> None:
+        """The kernel can only be polled for it; the check's own deadline bounds this."""
+        while state(pid) != wanted:  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+
     async def check() -> None:
         async with (
             LocalRuntime(echo_plan(["a", "b"]), cast.actor, logs=tmp_path, genesis_timestamp=1) as runtime,
             _asking(runtime) as ask,
         ):
             child = await ask("b", "stubborn")
-            assert state(child) == "S"
+            await wait_for_state(child, "S")
             await runtime.pause("b")
-            assert state(child) == "T"
+            await wait_for_state(child, "T")
             await runtime.resume("b")
-            assert state(child) == "S"
+            await wait_for_state(child, "S")
             descriptor = os.pidfd_open(child)
             await runtime.kill("b")
             ended = asyncio.Event()
@@ -134,13 +139,22 @@ def test_histories_of_all_roles_become_one_in_order_of_time(cast: ModuleType, tm
     seen: list[str] = []
 
     async def check() -> None:
+        is_up = asyncio.Event()
+
+        def watch(node: str, kind: str, fields: dict[str, Any]) -> None:
+            seen.append(fields["event"])
+            if node == "b":
+                is_up.set()
+
         runtime = LocalRuntime(echo_plan(["a", "b", "c"]), cast.actor, logs=tmp_path / "nodes", genesis_timestamp=1)
-        runtime.watcher = lambda node, kind, fields: seen.append(fields["event"])
+        runtime.watcher = watch
         runtime.write("run", "run", {"runtime": "local"})
         async with runtime:
+            await is_up.wait()
             await runtime.kill("b")
+            is_up.clear()
             await runtime.start("b")
-            await runtime.probe("a", "b", timeout=5.0)
+            await is_up.wait()
             runtime.write("run", "phase", {"name": "end"})
         runtime.write_history(tmp_path / "history.jsonl")
 
