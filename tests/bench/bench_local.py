@@ -24,12 +24,14 @@ from harness.runtimes.local.http_network import HOST, HttpNetwork
 from harness.runtimes.local.process_tree import descendants
 from harness.runtimes.local.runtime import LocalRuntime
 from harness.runtimes.local.world import AnvilEngines
+from harness.runtimes.local.zygote_client import ZygoteProcess
 from harness.toolchain import anvil_binary
 
 NODES = 8
 CLIENTS = 17
 ROUNDS = 3
 REQUESTS = 500
+WARM_UP_S = 2.0
 BOOT_S_MAX = 3.0
 BOOT_RATIO_MAX = 4.0
 MEMORY_MB_MAX = 600.0
@@ -77,11 +79,12 @@ def _by_kind(pids: list[int]) -> dict[str, float]:
     return total
 
 
-async def _boot(logs: Path) -> tuple[float, dict[str, float], float]:
+async def _boot(logs: Path, zygote: ZygoteProcess | None = None) -> tuple[float, dict[str, float], float]:
     """Seconds to boot, MB by kind of process, and the median round trip in µs between two roles."""
     began = time.monotonic()
     async with LocalRuntime(
-        _plan(), echo_factory, logs=logs, genesis_timestamp=1_700_000_000, engines=AnvilEngines(CHAIN, CHAIN)
+        _plan(), echo_factory, logs=logs, genesis_timestamp=1_700_000_000, engines=AnvilEngines(CHAIN, CHAIN),
+        zygote=zygote,
     ) as runtime:
         took = time.monotonic() - began
         memory = _by_kind(descendants(os.getpid()))
@@ -98,7 +101,7 @@ async def _boot(logs: Path) -> tuple[float, dict[str, float], float]:
 
 
 def main() -> int:
-    bare, booted, memories, trips = [], [], [], []
+    bare, booted, warm, memories, trips = [], [], [], [], []
     with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:
         for round_number in range(ROUNDS):
             bare.append(_bare_anvils_s())
@@ -106,11 +109,16 @@ def main() -> int:
             booted.append(took)
             memories.append(memory)
             trips.append(trip)
+            zygote = ZygoteProcess()
+            time.sleep(WARM_UP_S)
+            warm.append(asyncio.run(_boot(Path(folder) / f"{round_number}-warm", zygote))[0])
     boot_s, bare_s = statistics.median(booted), statistics.median(bare)
     memory = max(memories, key=lambda each: sum(each.values()))
     total = sum(memory.values())
     print(f"local  boot of {NODES + CLIENTS} roles, {NODES} with an Anvil: {boot_s:.2f} s (bound {BOOT_S_MAX:g}); "
           f"{NODES} bare Anvils {bare_s:.2f} s, ratio {boot_s / bare_s:.1f} (bound {BOOT_RATIO_MAX:g})")
+    print(f"local  the same from a zygote that was started earlier: {statistics.median(warm):.2f} s, "
+          f"ratio {statistics.median(warm) / bare_s:.1f}")
     print(f"local  memory (PSS): {total:.0f} MB (bound {MEMORY_MB_MAX:.0f}): "
           + ", ".join(f"{kind} {size:.0f}" for kind, size in memory.items()))
     print(f"local  request between roles through the proxy, median: {statistics.median(trips):.0f} µs")
