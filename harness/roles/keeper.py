@@ -65,6 +65,8 @@ class Keeper:
             chain_id=L2_CHAIN_ID,
             gateways=context.spec.gateways,
         )
+        self._ask_liquidatable = encode_liquidatable(self.accounts)
+        self._ask_state = encode_state(self.accounts, self.assets)
         self._ages: dict[str, int] = {}
         """Duty → turns it has been open."""
         self._operations = 0
@@ -111,7 +113,7 @@ class Keeper:
 
     async def _liquidations(self) -> list[Duty]:
         deployment = self.context.deployment
-        view = await self.client.read(deployment["lens"], encode_liquidatable(self.accounts))
+        view = await self.client.read(deployment["lens"], self._ask_liquidatable)
         flags = decode_liquidatable(view.data)
         return [
             Duty(
@@ -136,7 +138,7 @@ class Keeper:
         if not expired:
             return []
         view = await self.client.read(
-            self.context.deployment["lens"], encode_state(self.accounts, self.assets)
+            self.context.deployment["lens"], self._ask_state
         )
         state = decode_state(view.data)
         observed = {asset.name: asset.timestamp for asset in state.assets}

@@ -26,6 +26,7 @@ class Observer:
         clients = context.plan.of_kind("admin", "maker", "keeper", "trader")
         self.accounts = [context.accounts[c.name] for c in clients if c.name in context.accounts]
         self.assets = [asset for asset, _ in context.plan.markets]
+        self._ask_state = encode_state(self.accounts, self.assets)
         self._queue: asyncio.Queue[tuple[ExecutedBlock, int | None]] = asyncio.Queue(QUEUE_MAX)
         self._noticed: dict[str, bool] = {}
 
@@ -54,8 +55,8 @@ class Observer:
             self._notice(block, state)
 
     async def _state(self, block: ExecutedBlock) -> VenueState:
-        data = encode_state(self.accounts, self.assets)
-        return decode_state(await self.chain.engine.call(self.context.deployment["lens"], data, at=block.hash))
+        lens = self.context.deployment["lens"]
+        return decode_state(await self.chain.engine.call(lens, self._ask_state, at=block.hash))
 
     def _record_state(self, block: ExecutedBlock, state: VenueState) -> None:
         totals = state.totals

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from harness.rollup.blocks import L1Origin, Log
@@ -126,6 +127,7 @@ def encode_submit(
     return _encode("price_feed", "submit", asset_word(asset), round_, timestamp, list(prices), list(signatures))
 
 
+@lru_cache(maxsize=64)
 def encode_latest(asset: str) -> bytes:
     return _encode("price_feed", "latest", asset_word(asset))
 

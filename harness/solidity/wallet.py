@@ -12,7 +12,6 @@ from typing import Final, cast
 
 import rlp
 from coincurve import PrivateKey, PublicKey
-from eth_abi import encode  # type: ignore[attr-defined]  # re-exported without __all__
 from eth_hash.auto import keccak
 
 from harness.solidity.accounts import (
@@ -64,6 +63,7 @@ _U64_MAX: Final = (1 << 64) - 1
 _HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 _KEYS_CACHED: Final = 4_096
 _DECODED_CACHED: Final = 16_384
+_RECOVERED_CACHED: Final = 4_096
 
 _QUOTE_TYPE: Final = keccak(
     b"Quote(address maker,uint256 seriesId,int256 price,int256 size,uint64 deadline,uint256 nonce)"
@@ -203,6 +203,7 @@ def sign_digest(key: bytes, digest: bytes) -> bytes:
     return signature[:64] + bytes([27 + signature[64]])
 
 
+@lru_cache(maxsize=_RECOVERED_CACHED)
 def recover(digest: bytes, signature: bytes) -> str:
     """The address whose key made this 65-byte signature (v 27 or 28).
 
@@ -222,10 +223,9 @@ def recover(digest: bytes, signature: bytes) -> str:
 
 def quote_digest(quote: Quote, *, chain_id: int, clearing_house: str) -> bytes:
     """The EIP-712 digest of a quote in the clearing house's domain."""
-    body = keccak(encode(
-        ["bytes32", "address", "uint256", "int256", "int256", "uint64", "uint256"],
-        [_QUOTE_TYPE, quote.maker, quote.series_id, quote.price, quote.size, quote.deadline, quote.nonce],
-    ))
+    body = keccak(_QUOTE_TYPE + _address(quote.maker).rjust(32, b"\x00") + b"".join(map(_word, (
+        quote.series_id, quote.price, quote.size, quote.deadline, quote.nonce,
+    ))))
     return keccak(b"\x19\x01" + _domain(chain_id, clearing_house) + body)
 
 
@@ -238,10 +238,10 @@ def observation_digest(
     *, chain_id: int, feed: str, asset: bytes, round_: int, timestamp: int, price: int
 ) -> bytes:
     """The EIP-191 digest a reporter signs: one price of one asset in one round. `asset` is its 32-byte name."""
-    inner = keccak(encode(
-        ["uint256", "address", "bytes32", "uint64", "uint64", "int256"],
-        [chain_id, feed, asset.ljust(32, b"\x00"), round_, timestamp, price],
-    ))
+    inner = keccak(
+        _word(chain_id) + _address(feed).rjust(32, b"\x00") + asset.ljust(32, b"\x00")
+        + b"".join(map(_word, (round_, timestamp, price)))
+    )
     return keccak(b"\x19Ethereum Signed Message:\n32" + inner)
 
 
@@ -256,15 +256,20 @@ def sign_observation(
 
 @lru_cache(maxsize=64)
 def _domain(chain_id: int, clearing_house: str) -> bytes:
-    return keccak(encode(
-        ["bytes32", "bytes32", "bytes32", "uint256", "address"],
-        [_DOMAIN_TYPE, _DOMAIN_NAME, _DOMAIN_VERSION, chain_id, clearing_house],
-    ))
+    return keccak(
+        _DOMAIN_TYPE + _DOMAIN_NAME + _DOMAIN_VERSION + _word(chain_id)
+        + _address(clearing_house).rjust(32, b"\x00")
+    )
 
 
 @lru_cache(maxsize=_KEYS_CACHED)
 def _private_key(key: bytes) -> PrivateKey:
     return PrivateKey(key)
+
+
+def _word(value: int) -> bytes:
+    """An ABI word: 32 bytes, two's complement below zero. What overflows raises OverflowError."""
+    return value.to_bytes(32, "big", signed=value < 0)
 
 
 def _int(value: int) -> bytes:
