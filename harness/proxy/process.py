@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from harness.proxy.control import control_application
 from harness.proxy.server import ProxyServer
 
 CLOSE_TIMEOUT_S = 1.0
+DESCRIPTORS_MAX = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,10 @@ class ProxyConfig:
 
 def run_proxy(config: ProxyConfig, control: socket.socket) -> None:
     """Serve until SIGTERM. `control` is a listening socket: what is asked of it before all links are open waits."""
+    # A socket per link and two per connection: the usual soft limit of 1024 is soon reached.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS_MAX if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS_MAX)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
     uvloop.run(_serve(config, control))
 
 
