@@ -17,6 +17,8 @@ FLOORS = {
     "harness": 0,
     "harness.consensus": 0,
     "harness.rollup": 0,
+    "harness.evm": 0,
+    "harness.venue": 0,
     "harness.model": 0,
     "harness.faults": 0,
     "harness.history": 0,
@@ -28,10 +30,6 @@ FLOORS = {
     "harness.anvil": 3,
     "harness.proxy": 3,
     "harness.solidity": 3,
-    # Pure functions over bytes and keys, which roles need too.
-    "harness.solidity.accounts": 1,
-    "harness.solidity.wallet": 1,
-    "harness.solidity.exchange": 3,
     "harness.toolchain": 3,
     "harness.scenario": 4,
     "harness.report": 4,
@@ -42,7 +40,6 @@ FLOORS = {
 }
 # Values that a lower floor may speak of although they stand higher, each with its reason.
 ALLOWED_UP = {
-    ("harness.roles", "harness.solidity.exchange"): "the venue's codec: bytes to values; it reads packaged interfaces",
     ("harness.faults", "harness.ports"): "LinkRule and LinkCounters are the vocabulary of link faults; values only",
 }
 # Modules that outgrew the limit, with a limit of their own, so that they do not go on growing unseen.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from harness.evm.accounts import account
 from harness.plan import L2_CHAIN_ID
 from harness.roles.client import ChainClient, Outcome
 from harness.roles.context import RoleContext
-from harness.solidity.accounts import account
-from harness.solidity.exchange import encode_fund_insurance, encode_list_series
+from harness.venue.exchange import encode_fund_insurance, encode_list_series
 
 KINDS = {"future": 0, "call": 1, "put": 2}
 ATTEMPTS_MAX = 5

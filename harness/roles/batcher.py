@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.consensus.messages import certificate_from_json
+from harness.evm.accounts import account
+from harness.evm.wallet import sign_transaction
 from harness.plan import L1_CHAIN_ID
 from harness.ports import Json, PortError, Refused
 from harness.roles.context import RoleContext
@@ -15,9 +17,7 @@ from harness.roles.validators import encode_certificate
 from harness.roles.wire import inputs_from_json
 from harness.rollup.batch import BatchError, build_channel
 from harness.rollup.heads import Heads, Label
-from harness.solidity.accounts import account
-from harness.solidity.exchange import encode_inbox_submit
-from harness.solidity.wallet import sign_transaction
+from harness.venue.exchange import encode_inbox_submit
 
 REQUEST_TIMEOUT_S = 1.0
 INTRINSIC_GAS = 21_000

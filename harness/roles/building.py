@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from harness.evm.wallet import decode_transaction
 from harness.plan import L2_CHAIN_ID
 from harness.roles.context import RoleContext
 from harness.roles.node import Node
 from harness.roles.recording import block_record
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, InvalidBlock
 from harness.rollup.origin import Stalled, Unknown, Wrong, judge, pick, seconds_too_early
-from harness.solidity.wallet import decode_transaction
 
 REBUILDS_MAX = 8
 """Times a block is rebuilt without the transactions its node refused, before the view is given up."""

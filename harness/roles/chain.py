@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.evm.wallet import decode_transaction
 from harness.plan import L2_CHAIN_ID
 from harness.ports import Engine
 from harness.roles.context import RoleContext
@@ -10,7 +11,6 @@ from harness.roles.wire import inputs_from_json, inputs_to_json
 from harness.rollup.blocks import ZERO_HASH, BlockInputs, ExecutedBlock, Hash, L1Origin
 from harness.rollup.chain import BlockTree, TreeBlock
 from harness.rollup.heads import Heads, Label
-from harness.solidity.wallet import decode_transaction
 
 JOURNAL = "journal"
 HEADS = "heads"

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.evm.accounts import Account
+from harness.evm.wallet import sign_transaction, transaction_hash
 from harness.ports import Clock, Json, Network, PortError, Recorder, Refused
 from harness.rollup.blocks import Hash
-from harness.solidity.accounts import Account
-from harness.solidity.wallet import sign_transaction, transaction_hash
 
 L2_GAS_LIMIT = 3_000_000
 SUBMIT_ATTEMPTS_MAX = 3

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from harness.evm.wallet import decode_transaction
 from harness.plan import L1_CHAIN_ID
 from harness.ports import Json
 from harness.roles.context import RoleContext
 from harness.roles.wire import WireError, inputs_from_json, parse_hash
 from harness.rollup.blocks import BlockInputs, Hash
 from harness.rollup.derivation import L1Block
-from harness.solidity.exchange import decode_call
-from harness.solidity.wallet import decode_transaction
+from harness.venue.exchange import decode_call
 
 L1_TIMEOUT_S = 1.0
 

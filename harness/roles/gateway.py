@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from harness.evm.wallet import decode_transaction
 from harness.ports import Json, Refused
 from harness.roles.chain import Chain
 from harness.roles.context import RoleContext
 from harness.roles.mempool import Rejected
 from harness.rollup.blocks import ExecutedBlock, Hash, Receipt
 from harness.rollup.heads import Label
-from harness.solidity.exchange import explain_revert
-from harness.solidity.wallet import decode_transaction
+from harness.venue.exchange import explain_revert
 
 WAIT_S_MAX = 30.0
 WAITERS_MAX = 5_000

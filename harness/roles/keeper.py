@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from harness.evm.accounts import account
 from harness.plan import L2_CHAIN_ID
 from harness.ports import PortError
 from harness.roles.admin import series_id
 from harness.roles.client import ChainClient
 from harness.roles.context import RoleContext
-from harness.solidity.accounts import account
-from harness.solidity.exchange import (
+from harness.venue.exchange import (
     VenueState,
     decode_liquidatable,
     decode_state,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.evm.wallet import decode_transaction
 from harness.plan import L1_CHAIN_ID, L1_GAS_LIMIT, Knot
 from harness.ports import Json, PortError, Refused
 from harness.roles.context import RoleContext
@@ -13,7 +14,6 @@ from harness.roles.mempool import Mempool, Rejected
 from harness.roles.recording import block_record
 from harness.roles.wire import inputs_from_json, inputs_to_json
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, InvalidBlock
-from harness.solidity.wallet import decode_transaction
 
 BLOCKS_PER_REPLY_MAX = 64
 JOURNAL = "l1_journal"

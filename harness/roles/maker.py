@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from math import isqrt
 
+from harness.evm.accounts import account
+from harness.evm.wallet import Quote, sign_quote
 from harness.plan import L2_CHAIN_ID, Product
 from harness.ports import Json, PortError, Refused
 from harness.roles.admin import series_id
 from harness.roles.client import ChainClient
 from harness.roles.context import RoleContext
 from harness.roles.market import WAD
-from harness.solidity.accounts import account
-from harness.solidity.exchange import decode_latest, encode_deposit, encode_latest
-from harness.solidity.wallet import Quote, sign_quote
+from harness.venue.exchange import decode_latest, encode_deposit, encode_latest
 
 HALF_SPREAD_BPS = 10
 BPS = 10_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from harness.solidity.wallet import DecodedTransaction as Transaction
-from harness.solidity.wallet import decode_transaction
+from harness.evm.wallet import DecodedTransaction as Transaction
+from harness.evm.wallet import decode_transaction
 
 POOL_TRANSACTIONS_MAX = 20_000
 SENDER_TRANSACTIONS_MAX = 256

@@ -11,7 +11,7 @@ from harness.roles.context import RoleContext
 from harness.roles.recording import block_record, jsonable
 from harness.roles.validators import ValidatorSet
 from harness.rollup.blocks import ExecutedBlock
-from harness.solidity.exchange import VenueState, decode_state, encode_state
+from harness.venue.exchange import VenueState, decode_state, encode_state
 
 QUEUE_MAX = 4_096
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.ports import Json
 from harness.rollup.blocks import ExecutedBlock, Log
-from harness.solidity.exchange import decode_log, explain_revert
+from harness.venue.exchange import decode_log, explain_revert
 
 
 def jsonable(value: Any) -> Json:

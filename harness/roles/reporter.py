@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from harness.evm.accounts import account
+from harness.evm.wallet import observation_digest, recover, sign_observation
 from harness.plan import L2_CHAIN_ID
 from harness.ports import Json, PortError, Refused
 from harness.roles.client import ChainClient
 from harness.roles.context import RoleContext
 from harness.roles.market import PricePath
-from harness.solidity.accounts import account
-from harness.solidity.exchange import decode_latest, encode_latest, encode_submit
-from harness.solidity.wallet import observation_digest, recover, sign_observation
+from harness.venue.exchange import decode_latest, encode_latest, encode_submit
 
 ROUND_S = 1
 GRACE_S = 0.2

@@ -36,6 +36,7 @@ from harness.consensus.messages import (
 )
 from harness.consensus.signing import sign
 from harness.consensus.simplex import Head, Simplex, Timing
+from harness.evm.accounts import account
 from harness.plan import L2_CHAIN_ID
 from harness.ports import Json, PortError, Refused
 from harness.roles.building import Builder
@@ -43,7 +44,6 @@ from harness.roles.context import RoleContext
 from harness.roles.node import SYNC_TIMEOUT_S, Node
 from harness.roles.wire import WireError, inputs_from_json, inputs_to_json, parse_hash
 from harness.rollup.blocks import BlockInputs, InvalidBlock
-from harness.solidity.accounts import account
 
 VOTES = "votes"
 CONSENSUS_CERTIFICATES = "consensus_certificates"
@@ -142,7 +142,11 @@ class Sequencer:
 
     def _spawn(self, coroutine: asyncio._CoroutineLike[None]) -> asyncio.Task[None]:
         assert self._tasks is not None, "effects are carried out while the role runs"
-        return self._tasks.create_task(coroutine)
+        try:
+            return self._tasks.create_task(coroutine)
+        except RuntimeError as error:  # another task of the group has failed, and with it this role
+            coroutine.close()  # type: ignore[union-attr]  # only coroutines come here
+            raise Unreachable(f"{self.context.name} is ending") from error
 
     # -- effects
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from harness.evm.accounts import account
 from harness.plan import L2_CHAIN_ID, PlannedOperation
 from harness.ports import PortError
 from harness.roles.admin import series_id
 from harness.roles.client import ChainClient, Outcome
 from harness.roles.context import RoleContext
 from harness.roles.maker import notional_size, quote_from_json
-from harness.solidity.accounts import account
-from harness.solidity.exchange import (
+from harness.venue.exchange import (
     AccountState,
     decode_state,
     encode_deposit,

@@ -10,9 +10,9 @@ import orjson
 from harness.consensus.messages import Certificate, VoteKind, certificate_from_json, to_json
 from harness.consensus.signing import is_signed_by, vote_digest
 from harness.consensus.tally import quorum_of
+from harness.evm.accounts import BATCHER, account
 from harness.plan import Plan
 from harness.rollup.blocks import Hash
-from harness.solidity.accounts import BATCHER, account
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.anvil import ChainKind, ChainSpec
+from harness.evm.accounts import account
 from harness.plan import L1_CHAIN_ID, L1_GAS_LIMIT, L2_CHAIN_ID, Plan
 from harness.roles.keeper import DEPOSIT_NATIVE as KEEPER_NATIVE
 from harness.roles.maker import DEPOSIT_NATIVE as MAKER_NATIVE
-from harness.solidity.accounts import account
 from harness.solidity.compile import compile_contracts
 from harness.solidity.genesis import GenesisSpec, build_genesis
 from harness.toolchain import ACCEPTED_ANVIL

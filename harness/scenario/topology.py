@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from harness.evm import accounts
 from harness.plan import RoleKind, RoleSpec
 from harness.ports import Random
 from harness.scenario import schema
 from harness.scenario.errors import did_you_mean
 from harness.scenario.regions import REGIONS
 from harness.scenario.selectors import Selectors, UnknownRole
-from harness.solidity import accounts
 
-# The same role has the same address in every run; the table is that of solidity/accounts.py.
+# The same role has the same address in every run; the table is that of evm/accounts.py.
 _ACCOUNT_FIRST: dict[RoleKind, int] = {
     "admin": accounts.OWNER, "batcher": accounts.BATCHER, "maker": accounts.MAKER, "keeper": accounts.KEEPERS.start,
     "reporter": accounts.REPORTERS.start, "sequencer": accounts.SEQUENCERS.start, "trader": accounts.TRADERS.start,

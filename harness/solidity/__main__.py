@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 
+from harness.solidity.abi_file import compact_abi
 from harness.solidity.artifacts import write_atomically
 from harness.solidity.compile import CompilationFailed, compile_contracts
-from harness.solidity.deployment import ABI_FILE, compact_abi
 from harness.toolchain import ToolError
+from harness.venue.deployment import ABI_FILE
 
 _USAGE = "usage: python -m harness.solidity compile | abi"
 

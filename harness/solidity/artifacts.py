@@ -6,12 +6,10 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 
-AbiEntry = dict[str, Any]
-"""One item of the Solidity ABI JSON."""
+from harness.evm.abi import AbiEntry
 
 
 @dataclass(frozen=True, slots=True)

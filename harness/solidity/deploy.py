@@ -11,11 +11,11 @@ from eth_abi import encode  # type: ignore[attr-defined]  # re-exported without 
 from eth_hash.auto import keccak
 
 from harness.anvil.rpc import BATCH_MAX, IpcClient, RpcError
+from harness.evm.abi import canonical_type
 from harness.plan import VenueParameters
-from harness.solidity.abi import canonical_type
 from harness.solidity.artifacts import Artifact, Artifacts
-from harness.solidity.deployment import CONTRACTS, L1_INFO, Deployment
-from harness.solidity.exchange import explain_revert
+from harness.venue.deployment import CONTRACTS, L1_INFO, Deployment
+from harness.venue.exchange import explain_revert
 
 DEPLOYER: Final = "0x00000000000000000000000000000000de9107e5"
 """Creates every contract and does nothing else, so that addresses depend on no user account. Nobody has its key."""

@@ -18,9 +18,9 @@ from harness.plan import VenueParameters
 from harness.solidity import deploy
 from harness.solidity.artifacts import Artifacts, write_atomically
 from harness.solidity.compile import compile_contracts
-from harness.solidity.deployment import CONTRACTS, L1_INFO, Deployment
-from harness.solidity.exchange import encode_approve, encode_fund_insurance, encode_mint
 from harness.toolchain import ACCEPTED_ANVIL, anvil_binary, cache_home
+from harness.venue.deployment import CONTRACTS, L1_INFO, Deployment
+from harness.venue.exchange import encode_approve, encode_fund_insurance, encode_mint
 
 FORMAT: Final = 1
 """Part of the cache key; raise it when the same inputs should give another file."""

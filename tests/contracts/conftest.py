@@ -13,10 +13,10 @@ from harness.anvil.rpc import IpcClient, RpcError
 from harness.anvil.spec import ChainSpec
 from harness.plan import VenueParameters
 from harness.rollup.blocks import Hash, L1Origin, Log
-from harness.solidity import exchange as ex
-from harness.solidity import wallet
-from harness.solidity.accounts import KEEPERS, MAKER, OWNER, REPORTERS, account
-from harness.solidity.deployment import DEPOSITOR, interfaces
+from harness.venue import exchange as ex
+from harness.evm import wallet
+from harness.evm.accounts import KEEPERS, MAKER, OWNER, REPORTERS, account
+from harness.venue.deployment import DEPOSITOR, interfaces
 from harness.solidity.genesis import GenesisSpec, build_genesis
 from harness.toolchain import ToolError, anvil_binary
 

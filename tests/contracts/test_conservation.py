@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from harness.solidity import exchange as ex
-from harness.solidity.accounts import KEEPERS, MAKER, account
+from harness.venue import exchange as ex
+from harness.evm.accounts import KEEPERS, MAKER, account
 from tests.contracts.conftest import EVERYONE, T0, TRADERS, USD, Outcome, Venue, W
 
 pytestmark = pytest.mark.node

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.solidity import exchange as ex
-from harness.solidity.accounts import KEEPERS, MAKER, account
+from harness.venue import exchange as ex
+from harness.evm.accounts import KEEPERS, MAKER, account
 from tests.contracts.conftest import PARAMS, T0, Venue, W
 
 pytestmark = pytest.mark.node

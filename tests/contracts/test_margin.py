@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.solidity import exchange as ex
+from harness.venue import exchange as ex
 from tests.contracts.conftest import START, T0, USD, Venue, W
 
 pytestmark = pytest.mark.node

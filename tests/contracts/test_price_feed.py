@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.solidity import exchange as ex
-from harness.solidity.accounts import OWNER, REPORTERS, account
+from harness.venue import exchange as ex
+from harness.evm.accounts import OWNER, REPORTERS, account
 from tests.contracts.conftest import T0, Venue, W
 
 pytestmark = pytest.mark.node

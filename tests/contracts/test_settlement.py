@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.solidity import exchange as ex
-from harness.solidity.accounts import MAKER, account
+from harness.venue import exchange as ex
+from harness.evm.accounts import MAKER, account
 from tests.contracts.conftest import PARAMS, T0, USD, Venue, W
 
 pytestmark = pytest.mark.node

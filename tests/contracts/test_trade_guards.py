@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.solidity import exchange as ex
-from harness.solidity.accounts import MAKER, OWNER, account
+from harness.venue import exchange as ex
+from harness.evm.accounts import MAKER, OWNER, account
 from tests.contracts.conftest import PARAMS, T0, Venue, W
 
 pytestmark = pytest.mark.node

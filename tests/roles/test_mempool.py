@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from harness.evm.accounts import account
+from harness.evm.wallet import decode_transaction, sign_transaction
 from harness.roles.mempool import SENDER_TRANSACTIONS_MAX, Mempool, Rejected
-from harness.solidity.accounts import account
-from harness.solidity.wallet import decode_transaction, sign_transaction
 
 TO = "0x" + "11" * 20
 

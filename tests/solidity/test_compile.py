@@ -10,10 +10,11 @@ import pytest
 from harness.solidity import artifacts as artifacts_module
 from harness.solidity import compile as compile_module
 from harness.solidity import solc
+from harness.solidity.abi_file import compact_abi
 from harness.solidity.compile import CompilationFailed, compile_contracts, contracts_root
-from harness.solidity.deployment import ABI_FILE, CONTRACTS, compact_abi
 from harness.toolchain import ToolError, node_binary, node_modules
 from harness.toolchain.commands import run
+from harness.venue.deployment import ABI_FILE, CONTRACTS
 
 SIMPLE = """// SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;

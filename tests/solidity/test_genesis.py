@@ -12,15 +12,15 @@ import pytest
 from harness.anvil.process import AnvilProcess
 from harness.anvil.rpc import IpcClient
 from harness.anvil.spec import ChainSpec
+from harness.evm.accounts import account
 from harness.plan import VenueParameters
-from harness.solidity import exchange as ex
 from harness.solidity import genesis as genesis_module
-from harness.solidity.accounts import account
 from harness.solidity.compile import compile_contracts
 from harness.solidity.deploy import DeploymentFailed
-from harness.solidity.deployment import L1_INFO
 from harness.solidity.genesis import GenesisSpec, build_genesis
 from harness.toolchain import ToolError, anvil_binary
+from harness.venue import exchange as ex
+from harness.venue.deployment import L1_INFO
 
 pytestmark = pytest.mark.node
 

@@ -8,11 +8,11 @@ from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.evm.abi import asset_name, asset_word
+from harness.evm.wallet import Quote
 from harness.rollup.blocks import Hash, L1Origin, Log
-from harness.solidity import exchange as ex
-from harness.solidity.abi import asset_name, asset_word
-from harness.solidity.deployment import CONTRACTS, Deployment, all_errors, interfaces
-from harness.solidity.wallet import Quote
+from harness.venue import exchange as ex
+from harness.venue.deployment import CONTRACTS, Deployment, all_errors, interfaces
 
 ALICE, BOB = "0x" + "a1" * 20, "0x" + "b0" * 20
 AT = {name: f"0x{index:040x}" for index, name in enumerate(CONTRACTS, start=1)}

@@ -10,8 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from harness.solidity.abi import ErrorType, Interface
-from harness.solidity.artifacts import AbiEntry, Artifacts
+from harness.evm.abi import AbiEntry, ErrorType, Interface
 
 L1_INFO: Final = "0x4200000000000000000000000000000000000015"
 """The predeploy that system transactions write, where the OP Stack has its own."""
@@ -70,15 +69,6 @@ class Deployment:
         return cls(**value)
 
 
-def compact_abi(artifacts: Artifacts) -> bytes:
-    """Content of `ABI_FILE`: functions, events and errors by contract; constructors and documentation left out."""
-    kept = {
-        name: [_compact(entry) for entry in artifacts[name].abi if entry["type"] in ("function", "event", "error")]
-        for name in CONTRACTS.values()
-    }
-    return orjson.dumps(kept, option=orjson.OPT_INDENT_2) + b"\n"
-
-
 @lru_cache(maxsize=1)
 def interfaces() -> dict[str, Interface]:
     """Codec by field of `Deployment`."""
@@ -90,15 +80,3 @@ def interfaces() -> dict[str, Interface]:
 def all_errors() -> dict[bytes, ErrorType]:
     """Every custom error of every contract by selector: a call may revert deep inside another contract."""
     return {selector: error for item in interfaces().values() for selector, error in item.errors.items()}
-
-
-def _compact(entry: AbiEntry) -> AbiEntry:
-    return {key: [_parameter(item) for item in value] if isinstance(value, list) else value
-            for key, value in entry.items()}
-
-
-def _parameter(item: AbiEntry) -> AbiEntry:
-    kept: AbiEntry = {key: item[key] for key in ("name", "type", "indexed") if key in item}
-    if "components" in item:
-        kept["components"] = [_parameter(member) for member in item["components"]]
-    return kept

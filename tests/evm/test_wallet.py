@@ -10,7 +10,7 @@ from eth_hash.auto import keccak
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.solidity import accounts, wallet
+from harness.evm import accounts, wallet
 
 TO = "0x" + "ab" * 20
 

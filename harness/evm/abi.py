@@ -10,8 +10,10 @@ from eth_abi import encode  # type: ignore[attr-defined]  # re-exported without 
 from eth_abi.exceptions import DecodingError, EncodingError
 from eth_hash.auto import keccak
 
-from harness.solidity.artifacts import AbiEntry
-from harness.solidity.words import decoder
+from harness.evm.words import decoder
+
+AbiEntry = dict[str, Any]
+"""One element of a contract's JSON ABI."""
 
 _PANICS: Final = {
     0x01: "assertion failed", 0x11: "arithmetic overflow", 0x12: "division by zero", 0x21: "unknown enum value",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from harness.solidity.abi import asset_name
+from harness.evm.abi import asset_name
 
 
 @dataclass(frozen=True, slots=True)

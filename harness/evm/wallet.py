@@ -14,7 +14,7 @@ import rlp
 from coincurve import PrivateKey, PublicKey
 from eth_hash.auto import keccak
 
-from harness.solidity.accounts import (
+from harness.evm.accounts import (
     BATCHER,
     KEEPERS,
     MAKER,

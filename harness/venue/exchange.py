@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from harness.evm.abi import asset_name, asset_word, decode_error, text_of
+from harness.evm.wallet import Quote
 from harness.rollup.blocks import L1Origin, Log
-from harness.solidity import venue_state
-from harness.solidity.abi import asset_name, asset_word, decode_error, text_of
-from harness.solidity.deployment import all_errors, interfaces
-from harness.solidity.venue_state import AccountState, AssetState, PositionState, SeriesState, Totals, VenueState
-from harness.solidity.wallet import Quote
+from harness.venue import state
+from harness.venue.deployment import all_errors, interfaces
+from harness.venue.state import AccountState, AssetState, PositionState, SeriesState, Totals, VenueState
 
 __all__ = [
     "KINDS", "AccountState", "AssetState", "Event", "Latest", "PositionState", "SeriesState", "Totals", "VenueState",
@@ -145,7 +145,7 @@ def encode_state(accounts: Sequence[str], assets: Sequence[str]) -> bytes:
 
 
 def decode_state(data: bytes) -> VenueState:
-    return venue_state.from_result(_decode("lens", "state", data))
+    return state.from_result(_decode("lens", "state", data))
 
 
 def encode_liquidatable(accounts: Sequence[str]) -> bytes:

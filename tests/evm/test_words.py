@@ -8,8 +8,8 @@ from eth_abi.exceptions import DecodingError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.solidity.deployment import interfaces
-from harness.solidity.words import decoder
+from harness.evm.words import decoder
+from harness.venue.deployment import interfaces
 
 STATE = interfaces()["lens"].functions["state"].outputs
 INT, UINT = st.integers(-(2**255), 2**255 - 1), st.integers(0, 2**256 - 1)
