@@ -77,7 +77,8 @@ class _Trader:
         self._leverage_max = min(workload.leverage[1], 10_000 * LEVERAGE_SHARE_MAX // im_bps)
         self._view = view          # +1 expects a rise
         self._patient = patient    # holds what it has, whatever the price does, and comes back when it lost it
-        self._fresh_ns = workload.start + FRESH_CAPITAL_NS
+        self._fresh_ns = workload.start + FRESH_CAPITAL_NS + random.below(FRESH_CAPITAL_NS // 2, "fresh-phase", name)
+        self._tried_withdrawal = False
         low, high = workload.deposit
         self._deposit = low + self._below(high - low + 1, "deposit")
 
@@ -98,6 +99,8 @@ class _Trader:
             self._add(at_ns, "deposit", amount=self._deposit * (500 + self._below(500, "fresh")) // 1_000)
             return
         action = self._weighted(_NEXT, "action") if self._held and not self._patient else "open"
+        if self._held and not self._patient and not self._tried_withdrawal:
+            action, self._tried_withdrawal = "withdraw", True   # early, while it can: so that every run has some
         full = action == "open" and bool(self._held) and self._room() < self._workload.leverage[0]
         match action:
             case "open" if full and self._below(2, "trim"):
