@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from harness.anvil.engine import AnvilEngine
+from harness.ports import EngineFailure
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash
 
 _T = TypeVar("_T")
@@ -92,4 +93,8 @@ class ThreadedEngine:
             self._worker.shutdown(wait=True)
 
     async def _on_worker(self, operation: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._worker, operation)
+        try:
+            running = asyncio.get_running_loop().run_in_executor(self._worker, operation)
+        except RuntimeError as error:  # the worker takes no more: `close` was called
+            raise EngineFailure("the engine was closed; its node is gone") from error
+        return await running

@@ -12,6 +12,7 @@ import uvloop
 from harness.plan import Plan
 from harness.runtimes.local.runtime import RUNNER, LocalRuntime
 from harness.runtimes.local.world import AnvilEngines
+from harness.runtimes.local.zygote_client import ZygoteProcess
 from harness.scenario.conduct import OURS, Conductor, Recorded, Variant, WatchedHistory
 from harness.scenario.folder import RunFolder
 from harness.scenario.narration import Narrator
@@ -20,12 +21,19 @@ from harness.scenario.stage import Stage, run_record, set_stage
 
 def run_local(plan: Plan, folder: RunFolder, narrator: Narrator, *, variant: Variant = OURS) -> Recorded:
     """Run a plan to its end in real time and leave its history in the folder. Takes as long as the plan says."""
-    stage = set_stage(plan, genesis_timestamp=int(time.time()), contracts=variant.contracts)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(plan, stage, folder, narrator, variant))
+    # It imports while the stage is set: half of a cold boot is Python reading modules.
+    zygote = ZygoteProcess(preload=("harness.roles.registry",))
+    try:
+        stage = set_stage(plan, genesis_timestamp=int(time.time()), contracts=variant.contracts)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_run(plan, stage, folder, narrator, variant, zygote))
+    finally:
+        zygote.close()
 
 
-async def _run(plan: Plan, stage: Stage, folder: RunFolder, narrator: Narrator, variant: Variant) -> Recorded:
+async def _run(
+    plan: Plan, stage: Stage, folder: RunFolder, narrator: Narrator, variant: Variant, zygote: ZygoteProcess
+) -> Recorded:
     runtime = LocalRuntime(
         plan,
         variant.make_role,
@@ -34,6 +42,7 @@ async def _run(plan: Plan, stage: Stage, folder: RunFolder, narrator: Narrator, 
         engines=AnvilEngines(stage.l1, stage.l2),
         deployment=stage.deployment,
         accounts=stage.accounts,
+        zygote=zygote,
     )
     history = WatchedHistory(runtime.write)
     history.write(RUNNER, "run", run_record(plan, stage, runtime="local"))
@@ -44,14 +53,18 @@ async def _run(plan: Plan, stage: Stage, folder: RunFolder, narrator: Narrator, 
         runtime.clock,
         history.recorder(RUNNER),
         narrator,
-        has_failed=runtime.failed.is_set,
+        has_failed=lambda: runtime.failed.is_set() or history.refusal is not None,
         on_booted=_stopwatch(booted),
     )
     history.watcher = runtime.watcher = conductor.watch
     try:
         await conductor.run()
     finally:
-        sha256 = runtime.write_history(folder.history)
+        with folder.writing(folder.history.name):
+            sha256 = runtime.write_history(folder.history)
+    if history.refusal is not None:
+        with folder.writing("nodes"):
+            raise history.refusal
     return Recorded(conductor.supervisor.outcomes, sha256, dict(booted))
 
 

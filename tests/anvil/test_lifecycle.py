@@ -269,3 +269,13 @@ def _state(pid: int) -> str | None:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return None
+
+
+def test_a_closed_engine_refuses_with_a_port_error(anvil: Path, tmp_path: Path) -> None:
+    """A role that is being stopped may still be answering a client; that must not look like a bug of the role."""
+    spec = ChainSpec(chain_id=901, genesis_timestamp=1, gas_limit=30_000_000, genesis_file=None)
+    engine = ThreadedEngine(lambda: AnvilEngine(spec, home=tmp_path, binary=anvil))
+    genesis = engine.genesis_hash
+    engine.close()
+    with pytest.raises(EngineFailure, match="was closed"):
+        asyncio.run(engine.call("0x" + "00" * 20, b"", at=genesis))
