@@ -5,15 +5,19 @@ consecutive canonical blocks. Which blocks count:
 
 - Judged at the end of each canonical block, at the newest accepted prices and that block's time.
 - A block in which `liquidate` was forbidden (stale price, grace after a restart, a position past its expiry) does not
-  count, and does not break the run either: forbidden time stops the clock, it does not reset it.
+  count, and does not break the run either: forbidden time stops the clock, it does not reset it. It is forbidden too
+  while every keeper of the run holds an asset without a fresh price, for then none could end margined.
 - A block first executed while a fault was on, or less than the recovery bound after its heal, does not count
   either: keepers may have been the ones cut off. After the `heal` phase plus the recovery bound every block counts,
   whatever a fault claims, because by then the run has promised a healthy network.
 - Healing (E ≥ MM) or liquidation ends the run. Becoming liquidatable again starts another.
+- A run of which no block counts was not judged, nor was one still open when the history ends before the bound: these
+  neither hold nor are violated.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.history.reader import History
@@ -32,6 +36,10 @@ class Exposure:
     demanded: int = 0            # of those, blocks that count against the bound
     deficit: int = 0             # the largest MM − E seen
     ended: bool = False          # liquidated or healed within the history
+
+    def is_judged(self, blocks_max: int) -> bool:
+        """Whether the promise of at most so many counted blocks was put to the test and is known kept or broken."""
+        return self.demanded > (0 if self.ended else blocks_max)
 
 
 class Excuses:
@@ -54,8 +62,10 @@ class Excuses:
 class ExposureTracker:
     """Shown the venue at the end of every canonical block, in order."""
 
-    def __init__(self, excuses: Excuses) -> None:
+    def __init__(self, excuses: Excuses, keepers: Sequence[str] = ()) -> None:
+        """`keepers` are the addresses the run gave that role; without any, whoever liquidates is taken to be able."""
         self.exposures: list[Exposure] = []
+        self._keepers = keepers
         self._open: dict[str, Exposure] = {}
         self._excuses = excuses
 
@@ -71,7 +81,7 @@ class ExposureTracker:
                         self.exposures.append(current)
                     current.last_block = block.number
                     current.deficit = max(current.deficit, margin.mm - margin.equity)
-                    if venue.book.guards(address).allow:
+                    if venue.book.guards(address).allow and self._has_able_keeper(venue, address):
                         if excused is None:
                             excused = self._excuses.cover(block.t)
                         current.permitted += 1
@@ -80,3 +90,9 @@ class ExposureTracker:
             if current is not None:
                 current.ended = True
                 del self._open[address]
+
+    def _has_able_keeper(self, venue: Venue, account: str) -> bool:
+        """Whether some keeper other than the account has a fresh price for all it holds."""
+        age_max = venue.book.params.max_price_age_s
+        ages = [venue.book.oldest_age(keeper) for keeper in self._keepers if keeper != account]
+        return not self._keepers or any(age is not None and age <= age_max for age in ages)

@@ -70,7 +70,7 @@ def loss_within_penalty(subject: Subject) -> Finding:
 
 
 def liveness(subject: Subject) -> Finding:
-    """See exposure.py for which blocks count."""
+    """See exposure.py for which blocks count and which exposures were judged at all."""
     cases = Cases()
     bound = subject.bounds.liquidate_blocks
     exposures = subject.replay.exposures
@@ -80,14 +80,17 @@ def liveness(subject: Subject) -> Finding:
                       last_block=exposure.last_block, blocks_counted=exposure.demanded,
                       blocks_permitted=exposure.permitted, bound=bound, deficit_max=exposure.deficit,
                       ended=exposure.ended)
+    judged = sum(exposure.is_judged(bound) for exposure in exposures)
     longest = max((exposure.permitted for exposure in exposures), default=0)
     counted = max((exposure.demanded for exposure in exposures), default=0)
     return cases.finding(
-        len(exposures),
-        holds=f"{len(exposures)} times an account fell under MM; the longest stayed {counted} counted blocks of "
-              f"{bound} allowed ({longest} with those under faults)",
+        judged,
+        holds=f"{judged} of {len(exposures)} times an account fell under MM could be judged; the longest stayed "
+              f"{counted} counted blocks of {bound} allowed ({longest} with those under faults)",
         violated=f"stayed liquidatable for more than {bound} blocks that count",
-        nothing="no account ever fell under its maintenance margin",
+        nothing="no account was ever under its maintenance margin at the end of a block" if not exposures else
+                f"{len(exposures)} times an account fell under MM, but no block of it counts (a fault or the recovery "
+                "after it, or liquidation forbidden), or the history ends before the bound",
     )
 
 

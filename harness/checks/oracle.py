@@ -17,6 +17,12 @@ def fresh_when_used(subject: Subject) -> Finding:
             if fact.oldest_age is None or fact.oldest_age > age_max:
                 cases.add(severity=(fact.oldest_age or 0) - age_max, block=fact.block, tx=fact.tx, did=did,
                           price_age_s=fact.oldest_age, age_max_s=age_max)
+    for taken in facts.liquidations:
+        # The keeper's own margin is judged afterwards, over what he held before as well.
+        age = taken.keeper_oldest_age
+        if age is None or age > age_max:
+            cases.add(severity=(age or 0) - age_max, block=taken.block, tx=taken.tx, did="margin the keeper",
+                      price_age_s=age, age_max_s=age_max)
     return cases.finding(
         uses,
         holds=f"no price older than {age_max} s was used in {uses} trades, liquidations and withdrawals",

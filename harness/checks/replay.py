@@ -32,7 +32,9 @@ def replay(chain: Sequence[BlockRecord], history: History, bounds: JudgeBounds) 
     """Replay every canonical block in order; pure, and linear in events × accounts."""
     venue = Venue(bounds.venue)
     result = Replay(venue)
-    tracker = ExposureTracker(Excuses(history, bounds.recover_s))
+    roles = {} if history.run is None else history.run.accounts
+    keepers = [address for role, address in roles.items() if role.startswith("keeper-")]
+    tracker = ExposureTracker(Excuses(history, bounds.recover_s), keepers)
     for block in chain:
         result.discrepancies += venue.begin_block(block.number, block.timestamp)
         for event in block.events:

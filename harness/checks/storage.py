@@ -51,6 +51,9 @@ def _fields(book: Book, state: StateRecord) -> Iterator[Field]:
         account = book.accounts.get(address)
         if account is None:
             yield f"{where}.cash", 0, shown.cash
+            yield f"{where}.equity", 0, shown.equity
+            yield f"{where}.im", 0, shown.im
+            yield f"{where}.mm", 0, shown.mm
             yield f"{where}.positions", 0, sum(1 for position in shown.positions if position.size)
             continue
         margin = book.margin(address)

@@ -25,7 +25,8 @@ def margin_after_trade(subject: Subject) -> Finding:
                       keeper=liquidation.keeper, equity=keeper.equity, im=keeper.im)
     return cases.finding(
         growing,
-        holds=f"E ≥ IM after each of {growing} risk-increasing sides, E ≥ IM or rule 3.9 after each of {legs}",
+        holds=f"{legs} sides, {growing} of them risk-increasing, ended with E ≥ IM, or under-margined before and no "
+              "worse after (rule 3.9)",
         violated="an account was let into a position it cannot margin",
         nothing="no trade increased anyone's risk",
     )
@@ -35,8 +36,8 @@ def _note(cases: Cases, trade: TradeFact, leg: LegFact) -> None:
     cases.add(
         severity=leg.after.im - leg.after.equity, block=trade.block, tx=trade.tx, series=trade.series,
         account=leg.account, size_before=leg.size_before, size_after=leg.size_after, index=trade.index,
-        equity_before=leg.before.equity, mm_before=leg.before.mm, equity=leg.after.equity, im=leg.after.im,
-        mm=leg.after.mm,
+        equity_before=leg.before.equity, im_before=leg.before.im, mm_before=leg.before.mm, equity=leg.after.equity,
+        im=leg.after.im, mm=leg.after.mm,
     )
 
 
@@ -47,7 +48,7 @@ def increases_risk(leg: LegFact) -> bool:
 
 
 def no_debt_by_trading(subject: Subject) -> Finding:
-    """Rule 3.9 read alone lets an account without requirement (MM = 0) buy options with money it does not have."""
+    """What M1 implies since rule 3.9 asks who was under-margined before; kept, for it needs no requirement table."""
     cases, legs = Cases(), 0
     for trade in subject.replay.facts.trades:
         for leg in (trade.taker, trade.maker):

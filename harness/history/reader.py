@@ -75,7 +75,7 @@ class History:
         return next((phase.t for phase in self.phases if phase.name == name), None)
 
     def fault_windows(self) -> tuple[FaultWindow, ...]:
-        """Each injection of each fault with the heal that ended it, in order of injection."""
+        """Each injection of each fault with the last heal that ended it, in order of injection."""
         windows: list[FaultWindow] = []
         still_on: dict[str, int] = {}
         healed: dict[str, int] = {}
@@ -90,8 +90,8 @@ class History:
                 windows[index] = FaultWindow(on.id, on.fault, on.start_ns, record.t)
                 healed[record.id] = index
             elif record.phase == "not-healed" and record.id in healed:
-                # The probe after a heal found the fault still there: it never ended.
-                index = healed.pop(record.id)
+                # The probe after a heal found the fault still there: it goes on until another heal.
+                index = still_on[record.id] = healed.pop(record.id)
                 windows[index] = FaultWindow(record.id, record.fault, windows[index].start_ns, None)
         return tuple(windows)
 

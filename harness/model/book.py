@@ -163,10 +163,10 @@ class Book:
         return account.margin
 
     def free_cash(self, address: str) -> int:
-        """cash + Σ min(0, unrealised), counting what a finally priced option will cost its writer.
+        """cash + Σ min(0, v), v being what each series adds to E: futures, and options once final.
 
-        RULES.md names futures only; spec 3.4 lets a withdrawal leave E ≥ IM, and once final an option is part of E,
-        so a writer may not carry off what a settlement about to happen will take.
+        Each series on its own: a profit never makes up for a loss elsewhere. Counting final options keeps a writer from
+        carrying off what a settlement about to happen will take.
         """
         account = self.account(address)
         free = account.cash
@@ -183,7 +183,8 @@ class Book:
         """
         oldest = self.now
         for address in addresses:
-            for series_id in self.account(address).positions:
+            account = self.accounts.get(address)
+            for series_id in account.positions if account is not None else ():
                 series = self.series[series_id]
                 if series.final_price is None:
                     latest = series.feed.latest

@@ -25,7 +25,7 @@ class PendingLiquidation:
 
 @dataclass(slots=True)
 class PendingDebt:
-    """What a settlement left below zero, by the model, until the `BadDebt` event of the same account is seen."""
+    """What an account's last settlement left below zero, by the model, until its `BadDebt` event is seen."""
 
     covered: int
     remaining: int

@@ -73,6 +73,7 @@ class LiquidationFact:
     collected: int               # from the event: toKeeper + toInsurance
     bad_debt: int                # from the event
     keeper_after: Margin
+    keeper_oldest_age: int | None  # seconds, over every asset the keeper holds afterwards; None where one has no price
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ class RoundFact:
 class UptimeFact:
     block: int
     timestamp: int
-    gap: int                     # seconds since the block before
+    gap: int                     # seconds since the block before; 0 when it had been down
 
 
 @dataclass(slots=True)

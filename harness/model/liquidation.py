@@ -80,7 +80,7 @@ def liquidated(context: Context, args: Mapping[str, Any]) -> None:
             context.block, context.tx, book.now, account, keeper, pending.before,
             None if report is None else book.now - report, report, book.is_up, book.started_at,
             pending.earliest_expiry, penalty, pending.shortfall + got_collected, got_collected, args["badDebt"],
-            book.margin(keeper),
+            book.margin(keeper), book.oldest_age(keeper),
         )
     )
 

@@ -75,10 +75,14 @@ def future_pnl(*, size: int, notional: int, price: int) -> int:
 
 
 def may_move(before: Margin, after: Margin) -> bool:
-    """Whether a trade may leave an account so: fully margined, or (spec 3.9) no worse in requirement and in ratio.
+    """Whether a trade may leave an account so: fully margined, or (spec 3.9, where it was under-margined before) no
+    worse in requirement and in ratio.
 
-    Compared crosswise, never as rounded ratios.
+    Under-margined is E < IM with MM > 0: an account without requirement owes its premiums in full. Compared crosswise,
+    never as rounded ratios.
     """
     if after.equity >= after.im:
         return True
+    if before.equity >= before.im or before.mm <= 0:
+        return False
     return after.mm <= before.mm and after.equity * before.mm >= before.equity * after.mm

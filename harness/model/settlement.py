@@ -70,7 +70,9 @@ def settled(context: Context, args: Mapping[str, Any]) -> None:
     if series.open_positions == 0:
         book.dust += series.clearing
         series.clearing = 0
-    if account.cash < 0:
+    # While other positions are open, negative cash may be backed by their profit: only what is left with nothing is
+    # a loss (spec 3.11) and the insurance's business.
+    if account.cash < 0 and not account.positions:
         covered = cover(book, address)
         _match(context, context.announced, context.debts, address, PendingDebt(covered, max(0, -account.cash)))
 

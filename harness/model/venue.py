@@ -45,7 +45,8 @@ class Venue:
         self.facts = Facts()
         self._context = Context(self.book, self.facts)
         self._last_call: int | None = None   # block timestamp of the system transaction before
-        self._restart_due = False
+        self._gap = 0                        # seconds between the last two of them
+        self.is_restart_due = False          # the block's system transaction must say UptimeChanged, and has not yet
         self._handlers: dict[str, Callable[[Context, Mapping[str, Any]], None]] = {
             "RoundAccepted": _round_accepted,
             "Deposited": _deposited,
@@ -67,9 +68,9 @@ class Venue:
         if number > 0:
             gap = 0 if self._last_call is None else timestamp - self._last_call
             self._last_call = timestamp
-            self._restart_due = self.book.is_up and gap > self.book.params.uptime_gap_s
-            if self._restart_due:
-                self.facts.restarts.append(UptimeFact(number, timestamp, gap))
+            self._gap = gap
+            # An automatic call turns the status down instead: its UptimeChanged(false) settles what is due as well.
+            self.is_restart_due = self.book.is_up and gap > self.book.params.uptime_gap_s
         return self._context.take()
 
     def apply(self, event: VenueEvent) -> list[Discrepancy]:
@@ -101,28 +102,36 @@ class Venue:
         return self.book.imbalance()
 
     def _end_transaction(self) -> None:
-        if self._restart_due:
+        if self.is_restart_due:
             # The system transaction comes first in its block; nothing came of it.
-            self._restart_due = False
             self._context.differ("UptimeChanged after a gap", "up", None)
-            self.book.is_up, self.book.started_at = True, self.book.now
+            self._restart()
         liquidation.end_transaction(self._context)
         settlement.end_transaction(self._context)
 
     def _uptime_changed(self, args: Mapping[str, Any]) -> None:
-        book = self.book
-        if not args["up"]:
-            book.is_up = False
-            self._restart_due = False
+        """Up: a restart now. Down: the status turns, `startedAt` keeps its value and the event carries the time."""
+        book, context = self.book, self._context
+        if context.tx != -1:
+            context.differ("UptimeChanged outside the system transaction", None, context.tx)
             return
-        if book.is_up and not self._restart_due:
-            self._context.differ("UptimeChanged without a gap", None, "up")
+        if args["up"] and book.is_up and not self.is_restart_due:
+            context.differ("UptimeChanged without a gap", None, "up")
             return
-        self._context.expect("UptimeChanged.startedAt", book.now, args["startedAt"])
-        if not book.is_up:
-            self.facts.restarts.append(UptimeFact(self._context.block, book.now, 0))
-        self._restart_due = False
-        book.is_up, book.started_at = True, book.now
+        if not args["up"] and not book.is_up:
+            context.differ("UptimeChanged while down", None, "down")
+            return
+        context.expect("UptimeChanged.startedAt", book.now, args["startedAt"])
+        if args["up"]:
+            self._restart()
+        else:
+            book.is_up, self.is_restart_due = False, False
+
+    def _restart(self) -> None:
+        gap = self._gap if self.book.is_up else 0
+        self.facts.restarts.append(UptimeFact(self._context.block, self.book.now, gap))
+        self.is_restart_due = False
+        self.book.is_up, self.book.started_at = True, self.book.now
 
 
 def _round_accepted(context: Context, args: Mapping[str, Any]) -> None:

@@ -94,7 +94,7 @@ class Run:
         }
         self._events, self._after, self._states = [], [], []
         self.venue.begin_block(self.number, self.timestamp)
-        if self.venue.facts.restarts and self.venue.facts.restarts[-1].block == self.number:
+        if self.venue.is_restart_due:
             self._emit("UptimeChanged", -1, up=True, startedAt=self.timestamp)
         return self
 
@@ -160,6 +160,12 @@ class Run:
         self.transaction()
         assert self._open is not None
         self._events.append((name, len(self._open["transactions"]) - 1, args))
+        return self
+
+    def system(self, name: str, **args: Any) -> Run:
+        """An event of the open block's system transaction, exactly as given; the builder's own model sees it too."""
+        self.venue.apply(Event(name, "Venue", -1, args))
+        self._events.append((name, -1, args))
         return self
 
     def _next(self) -> int:

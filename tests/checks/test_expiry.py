@@ -132,6 +132,50 @@ def test_a_negative_clearing_balance_of_a_settled_series_is_found() -> None:
     assert violated(settled().blocks(10).block().state(corrupt={"series.1.clearing": -1}).judge("S6"))
 
 
+def half_settled() -> Run:
+    """Alice's future loses her 150 of 100 while the put she holds on it pays 150; only the future is settled yet."""
+    run = market(expires_in=20).trade("maker", "alice", -5, 100).trade("maker", "alice", -5, 2, series=3)
+    return run.blocks(20, price=70).block().finalize(1).finalize(3).settle("alice", 1)
+
+
+def test_negative_cash_backed_by_an_open_position_is_not_the_insurances_business() -> None:
+    run = half_settled()
+    assert run.venue.book.account(address("alice")).cash < 0
+    run.state().block().settle("alice", 3).state()
+    assert run.venue.book.account(address("alice")).cash > 0
+    for check in ("A6", "C1", "C3"):
+        assert run.judge(check).verdict is Verdict.HOLDS, check
+
+
+@pytest.mark.parametrize("check", ["A6", "C3"])
+def test_insurance_paid_to_an_account_that_still_holds_a_position_is_found(check: str) -> None:
+    """The old rule: the leg settled first drew on the fund, and the other leg's profit was the account's to keep."""
+    run = half_settled().raw("BadDebt", account=address("alice"), covered=50 * 10**18, remaining=10 * 10**18)
+    run.state(corrupt={"totals.insurance": -50 * 10**18, f"accounts.{address('alice')}.cash": 50 * 10**18})
+    result = run.judge(check)
+    assert violated(result)
+    assert run.judge("C1").verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize(("wrong", "holds"), [({}, True), ({"covered": 1}, False), ({"remaining": 1}, False)])
+def test_the_debt_of_an_account_left_with_nothing_is_covered_to_the_wei(wrong: dict[str, int], holds: bool) -> None:
+    """Long 5 from 100 with 100 of cash, settled at 60: −100, of which the fund of 50 pays all it has."""
+    run = market(expires_in=20).trade("maker", "alice", -5, 100).blocks(20, price=60).block().finalize(1)
+    run.settle("alice", 1)
+    name, tx, args = run._events[-1]
+    assert (name, args["covered"], args["remaining"]) == ("BadDebt", 50 * 10**18, 50 * 10**18)
+    run._events[-1] = (name, tx, {**args, **{key: args[key] + off for key, off in wrong.items()}})
+    assert (run.state().judge("A6").verdict is Verdict.HOLDS) is holds
+
+
+def test_a_debt_nobody_announced_is_found() -> None:
+    run = market(expires_in=20).trade("maker", "alice", -5, 100).blocks(20, price=60).block().finalize(1)
+    run.settle("alice", 1)._events.pop()
+    result = run.state().judge("A6")
+    assert violated(result)
+    assert result.evidence[0]["what"] == "BadDebt missing"
+
+
 def test_the_boundary_counts_what_happened_to_series_that_got_there() -> None:
     """Two trades, two finalizations and four settlements; a trade counts once its series has reached expiry."""
     assert settled().judge("S3").guarded == 8

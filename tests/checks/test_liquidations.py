@@ -136,7 +136,7 @@ def test_an_account_liquidated_or_healed_in_time_holds(end: str) -> None:
 
 
 def test_healing_starts_the_count_again() -> None:
-    run = sick(3).block().price(100).block().price(94).blocks(2)
+    run = sick(3).block().price(100).block().price(94).blocks(2).block().price(100)
     result = run.judge("LL1")
     assert (result.verdict, result.guarded) == (Verdict.HOLDS, 2)
 
@@ -144,37 +144,40 @@ def test_healing_starts_the_count_again() -> None:
 def test_blocks_in_which_liquidation_was_forbidden_do_not_count() -> None:
     """Twenty seconds of one price, of which three blocks count before it goes stale and the clock stops."""
     run = leveraged().block().price(94, age=18).blocks(30)
-    assert run.judge("LL1").verdict is Verdict.HOLDS
     assert run.venue.margin(ALICE).is_liquidatable
+    result = run.block().price(100).judge("LL1")
+    assert (result.verdict, result.guarded) == (Verdict.HOLDS, 1)
 
 
 def test_forbidden_time_stops_the_count_without_resetting_it() -> None:
     run = leveraged().block().price(94, age=18).blocks(10)
-    assert run.judge("LL1").verdict is Verdict.HOLDS
+    assert run.judge("LL1").verdict is Verdict.UNKNOWN
     assert run.block().price(94).judge("LL1").verdict is Verdict.VIOLATED
 
 
 def test_blocks_within_the_grace_do_not_count() -> None:
-    assert restarted().blocks(29, price=94).judge("LL1").verdict is Verdict.HOLDS
+    assert restarted().blocks(29, price=94).block().price(100).judge("LL1").verdict is Verdict.HOLDS
     assert restarted().blocks(34, price=94).judge("LL1").verdict is Verdict.VIOLATED
 
 
 def test_faults_and_the_recovery_after_them_excuse_the_keepers() -> None:
     """The keeper is paused for 5 blocks and has 10 s to recover; from then on it owes again."""
     run = leveraged().fault("inject").blocks(5, price=94).fault("heal").blocks(10, price=94)
-    assert run.judge("LL1").verdict is Verdict.HOLDS
+    assert run.judge("LL1").verdict is Verdict.UNKNOWN
     assert run.blocks(4, price=94).judge("LL1").verdict is Verdict.VIOLATED
 
 
 def test_after_the_heal_phase_no_fault_excuses() -> None:
     """A fault that nobody ended does not buy silence for ever."""
     run = leveraged().fault("inject").blocks(3, price=94).phase("heal").blocks(10, price=94)
-    assert run.judge("LL1").verdict is Verdict.HOLDS
+    assert run.judge("LL1").verdict is Verdict.UNKNOWN
     assert run.blocks(4, price=94).judge("LL1").verdict is Verdict.VIOLATED
 
 
 def test_the_bound_is_the_scenarios() -> None:
-    assert sick(4).judge("LL1", JudgeBounds(liquidate_blocks=4)).verdict is Verdict.HOLDS
+    run = sick(4).block().liquidate("alice")
+    assert run.judge("LL1", JudgeBounds(liquidate_blocks=4)).verdict is Verdict.HOLDS
+    assert run.judge("LL1", JudgeBounds(liquidate_blocks=3)).verdict is Verdict.VIOLATED
 
 
 @pytest.mark.parametrize(("bound", "counted"), [(0, 5), (1, 4), (5, 0)])
@@ -188,7 +191,95 @@ def test_the_recovery_bound_after_a_fault_is_inclusive(bound: int, counted: int)
 def test_a_fault_injected_after_the_heal_phase_still_excuses_while_it_lasts() -> None:
     """A liveness phase with faults of its own is the scenario's choice."""
     run = leveraged().phase("heal").wait(60).fault("inject").blocks(6, price=94)
-    assert run.judge("LL1").verdict is Verdict.HOLDS
+    assert run.judge("LL1").verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("end", ["liquidated", "healed by price", "still open"])
+def test_an_exposure_wholly_under_faults_is_unknown(end: str) -> None:
+    """Nobody owed anything in any of its blocks, however it ended: that is not a promise kept."""
+    run = leveraged().fault("inject").blocks(6, price=94).block()
+    if end == "liquidated":
+        run.liquidate("alice")
+    elif end == "healed by price":
+        run.price(100)
+    result = run.fault("heal").judge("LL1")
+    assert (result.verdict, result.guarded) == (Verdict.UNKNOWN, 0)
+    assert "1 times an account fell under MM, but no block of it counts" in result.summary
+
+
+def test_an_exposure_wholly_within_the_grace_is_unknown() -> None:
+    run = leveraged().block(dt=9).price(94).blocks(10, price=94).block().price(100)
+    assert run.judge("LL1").verdict is Verdict.UNKNOWN
+
+
+def test_one_block_that_counts_makes_a_kept_promise() -> None:
+    """One block past the recovery after the fault, then the liquidation."""
+    run = leveraged().fault("inject").blocks(5, price=94).fault("heal").blocks(11, price=94).block().liquidate("alice")
+    result = run.judge("LL1")
+    assert (result.verdict, result.guarded) == (Verdict.HOLDS, 1)
+    assert "1 of 1 times" in result.summary
+
+
+def test_only_exposures_that_were_judged_are_counted() -> None:
+    """Alice falls under faults and is liquidated under them; bob falls afterwards."""
+    run = leveraged().fault("inject").block().price(94).block().liquidate("alice").fault("heal").blocks(11, price=100)
+    run.block().price(100).trade("bob", "maker", 9, 100).block().price(94).block().liquidate("bob")
+    result = run.judge("LL1")
+    assert (result.verdict, result.guarded) == (Verdict.HOLDS, 1)
+    assert "1 of 2 times" in result.summary
+
+
+def test_a_history_that_ends_before_the_bound_is_unknown() -> None:
+    """Three blocks of three allowed have passed and alice is still there: kept or broken, nobody knows."""
+    assert sick(3).judge("LL1").verdict is Verdict.UNKNOWN
+    assert sick(3).block().liquidate("alice").judge("LL1").verdict is Verdict.HOLDS
+    assert sick(4).judge("LL1").verdict is Verdict.VIOLATED
+
+
+def test_a_heal_after_a_failed_one_ends_the_excuse() -> None:
+    """The probe found the fault still there; the second heal, at second 3, starts the recovery of ten."""
+    run = leveraged().fault("inject").blocks(1, price=94).fault("heal").fault("not-healed").blocks(1, price=94)
+    run.fault("heal").blocks(10, price=94)
+    assert run.judge("LL1").verdict is Verdict.UNKNOWN
+    assert run.blocks(4, price=94).judge("LL1").verdict is Verdict.VIOLATED
+
+
+def two_assets() -> Run:
+    """Alice under MM on ETH at a fresh price; keeper and bob hold a future on BTC, reported only at the start."""
+    run = leveraged().price(50, asset="BTC").list_series(0, expires_in=500, asset="BTC")
+    return run.trade("keeper", "bob", 1, 50, series=4)
+
+
+def with_keepers(run: Run, *names: str) -> Run:
+    run.lines[0]["accounts"] = {f"keeper-{index}": address(name) for index, name in enumerate(names)}
+    return run
+
+
+@pytest.mark.parametrize(("wait", "verdict"), [(19, Verdict.HOLDS), (20, Verdict.VIOLATED)])
+def test_a_keeper_who_holds_a_stale_asset_after_a_liquidation_is_found(wait: int, verdict: Verdict) -> None:
+    """His margin is judged at prices too: BTC, which alice never held, may be 20 s old and no more."""
+    run = two_assets().blocks(wait).block().price(94).liquidate("alice")
+    assert run.judge("O1").verdict is verdict
+    assert run.judge("LS1").verdict is Verdict.HOLDS
+
+
+def test_a_keeper_who_closes_his_stale_asset_by_the_liquidation_holds_nothing_stale() -> None:
+    """Freshness is asked of what he holds then; here taking alice's long closes his short."""
+    run = leveraged().trade("maker", "keeper", 9, 100).block().price(94).block().liquidate("alice")
+    assert run.venue.book.account(address("keeper")).positions == {}
+    assert run.judge("O1").verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize(
+    ("keepers", "verdict"),
+    [(("keeper",), Verdict.UNKNOWN), (("keeper", "other"), Verdict.VIOLATED), ((), Verdict.VIOLATED),
+     (("alice",), Verdict.UNKNOWN)],
+    ids=["all hold a stale asset", "one is able", "unnamed", "only the account itself"],
+)
+def test_blocks_in_which_no_keeper_could_end_fresh_do_not_count(keepers: tuple[str, ...], verdict: Verdict) -> None:
+    run = two_assets().blocks(20).blocks(4, price=94)
+    result = with_keepers(run, *keepers).judge("LL1")
+    assert (result.verdict, result.crashed) == (verdict, False), result
 
 
 def test_a_fault_healed_before_the_heal_phase_excuses_only_until_its_own_end() -> None:

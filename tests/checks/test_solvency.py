@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.checks.results import Verdict
-from tests.checks.builder import Run, address
+from tests.checks.builder import START, Run, address
 from tests.checks.stories import full, market
 
 ALICE = address("alice")
@@ -107,7 +107,11 @@ def test_falling_dust_is_found() -> None:
         (lambda: _liquidation(badDebt=1), "Liquidated.badDebt"),
         (lambda: _liquidation(equityBefore=0), "Liquidated.equityBefore"),
         (lambda: _liquidation(maintenanceMargin=0), "Liquidated.maintenanceMargin"),
-        (lambda: market().block(dt=9).raw("UptimeChanged", up=True, startedAt=5), "UptimeChanged without a gap"),
+        (lambda: _status(up=True), "UptimeChanged without a gap"),
+        (lambda: _status(up=False, off=1), "UptimeChanged.startedAt"),
+        (lambda: _status(up=False).block().system("UptimeChanged", up=False, startedAt=0), "UptimeChanged while down"),
+        (lambda: market().block().raw("UptimeChanged", up=False, startedAt=START + 2),
+         "UptimeChanged outside the system transaction"),
         (lambda: market().raw("SeriesListed", id=9, kind=0, asset="ETH", strike=0, expiry=1), "SeriesListed.id"),
         (lambda: market().raw("BadDebt", account=ALICE, covered=1, remaining=0), "BadDebt"),
     ],
@@ -117,6 +121,11 @@ def test_an_amount_the_model_computes_differently_is_found(run: object, what: st
     result = run().state().judge("A6")  # type: ignore[operator]  # a table of stories
     assert result.verdict is Verdict.VIOLATED
     assert what in {case["what"] for case in result.evidence}
+
+
+def _status(*, up: bool, off: int = 0) -> Run:
+    run = traded().block()
+    return run.system("UptimeChanged", up=up, startedAt=run.timestamp + off)
 
 
 def _liquidation(**wrong: Any) -> Run:

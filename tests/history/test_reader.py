@@ -134,6 +134,9 @@ def test_a_fault_is_on_from_inject_to_heal_and_a_failed_probe_reopens_it() -> No
                    fault("f1", "verify", 7), fault("f1", "inject", 8))
     spans = [(w.id, w.start_ns, w.end_ns) for w in history.fault_windows()]
     assert spans == [("f1", 1, 4), ("f2", 2, None), ("f1", 8, None)]
+    healed = load(fault("f1", "inject", 1), fault("f1", "heal", 2), fault("f1", "not-healed", 3),
+                  fault("f1", "heal", 4), fault("f1", "inject", 6), fault("f1", "heal", 7))
+    assert [(w.start_ns, w.end_ns) for w in healed.fault_windows()] == [(1, 4), (6, 7)]
 
 
 def test_what_the_writer_wrote_is_what_the_reader_reads(tmp_path: Path) -> None:

@@ -169,7 +169,11 @@ def test_intrinsic_value_counts_a_negative_index_as_zero() -> None:
         (Margin(6, 20, 12), Margin(3, 10, 6), True),     # equal ratio is enough
         (Margin(-6, 20, 12), Margin(-3, 10, 6), True),
         (Margin(-6, 20, 12), Margin(-4, 10, 6), False),
-        (Margin(-1, 0, 0), Margin(-1, 0, 0), True),
+        (Margin(-1, 0, 0), Margin(-1, 0, 0), False),     # no requirement before: rule 3.9 is not for it
+        (Margin(0, 0, 0), Margin(-1, 0, 0), False),
+        (Margin(19, 20, 12), Margin(19, 20, 12), True),  # under-margined by one: unchanged is no worse
+        (Margin(20, 20, 12), Margin(19, 20, 11), False),  # fully margined before: must be so after, however small
+        (Margin(20, 20, 12), Margin(20, 20, 12), True),
     ],
 )
 def test_rule_three_nine(before: Margin, after: Margin, allowed: bool) -> None:

@@ -209,6 +209,51 @@ def test_a_settlement_loss_beyond_cash_is_covered_as_far_as_insurance_reaches() 
     assert m.next() == []
 
 
+def hedged(put_price: int) -> Market:
+    """Alice long 5 futures from 100 and 5 puts, with 100 less the premium; insurance of 50; both final at 60.
+
+    The future costs her 200, the puts pay 200.
+    """
+    m = Market()
+    m.say("InsuranceFunded", amount=50 * 10**6, **ADMIN)
+    for name, whole in (("alice", 100), ("maker", 10_000)):
+        m.deposit(name, whole * 10**6)
+    m.trade("maker", "alice", -5 * W, 100 * W)
+    m.trade("maker", "alice", -5 * W, put_price, series=3)
+    m.expire(60 * W)
+    return m
+
+
+def test_settling_one_leg_of_a_hedge_leaves_the_insurance_alone() -> None:
+    """In between her cash is −110, and the puts she still holds make up for it."""
+    m = hedged(2 * W)
+    m.settle("alice", 1)
+    assert (m.cash("alice"), m.venue.book.insurance) == (-110 * W, 50 * W)
+    m.settle("alice", 3)
+    assert (m.cash("alice"), m.venue.book.insurance) == (90 * W, 50 * W)
+    assert m.next() == []
+
+
+def test_insurance_covers_what_the_last_settlement_leaves_even_if_that_one_paid() -> None:
+    """Premiums of 130 were more than she had: −230 after the future, −30 after the puts, and only then covered."""
+    m = hedged(26 * W)
+    m.settle("alice", 1)
+    assert (m.cash("alice"), m.venue.book.insurance) == (-230 * W, 50 * W)
+    found = m.say("Settled", account="alice", seriesId=3, size=5 * W, price=60 * W, cashDelta=200 * W)
+    found += m.say("BadDebt", same_tx=True, account="alice", covered=30 * W, remaining=0)
+    assert found == []
+    assert (m.cash("alice"), m.venue.book.insurance, m.venue.imbalance()) == (0, 20 * W, 0)
+    assert m.next() == []
+
+
+def test_bad_debt_said_while_another_position_is_open_is_a_discrepancy() -> None:
+    m = hedged(2 * W)
+    m.say("Settled", account="alice", seriesId=1, size=5 * W, price=60 * W, cashDelta=-200 * W)
+    m.say("BadDebt", same_tx=True, account="alice", covered=50 * W, remaining=60 * W)
+    assert [(found.what, found.expected) for found in m.next()] == [("BadDebt", None)]
+    assert m.venue.book.insurance == 50 * W
+
+
 @pytest.mark.parametrize("order", ["before", "after"])
 def test_bad_debt_may_be_said_before_or_after_its_settlement(order: str) -> None:
     m = Market()
@@ -284,6 +329,71 @@ def test_the_grace_clock_starts_at_the_first_block_after_a_gap() -> None:
         m.next(3)
         m.price(100 * W)
     assert m.venue.guards("alice").allow
+
+
+def test_an_automatic_call_turns_the_status_down_until_the_next_one() -> None:
+    """Down carries the time and keeps the old `startedAt`; the first call that is not automatic starts the grace."""
+    m = Market()
+    for name in ("alice", "maker"):
+        m.deposit(name, 10**9)
+    m.trade("alice", "maker", W, 100 * W)
+    book = m.venue.book
+    m.next()
+    assert m.venue.apply(Said("UptimeChanged", -1, {"up": False, "startedAt": m.now})) == []
+    assert (book.is_up, book.started_at) == (False, 1)
+    assert not m.venue.guards("alice").is_graced
+    assert m.next() == []
+    assert not book.is_up
+    assert m.next() == []
+    assert m.venue.apply(Said("UptimeChanged", -1, {"up": True, "startedAt": m.now})) == []
+    assert (book.is_up, book.started_at) == (True, m.now)
+    assert not m.venue.guards("alice").is_graced
+    assert [(fact.timestamp, fact.gap) for fact in m.venue.facts.restarts] == [(m.now, 0)]
+
+
+def test_an_automatic_call_after_a_gap_goes_down_instead_of_restarting() -> None:
+    m = Market()
+    m.venue.end_block()
+    m.venue.begin_block(2, m.now + 9)
+    assert m.venue.apply(Said("UptimeChanged", -1, {"up": False, "startedAt": m.now + 9})) == []
+    assert m.venue.end_block() == []
+    assert (m.venue.book.is_up, m.venue.facts.restarts) == (False, [])
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ([(-1, False, 1)], "UptimeChanged.startedAt"),
+        ([(-1, False, 2), (-1, False, 2)], "UptimeChanged while down"),
+        ([(-1, True, 2)], "UptimeChanged without a gap"),
+        ([(-1, False, 2), (-1, True, 1)], "UptimeChanged.startedAt"),
+        ([(0, False, 2)], "UptimeChanged outside the system transaction"),
+        ([(0, True, 2)], "UptimeChanged outside the system transaction"),
+    ],
+)
+def test_a_status_that_could_not_change_so_is_a_discrepancy(said: list[tuple[int, bool, int]], what: str) -> None:
+    m = Market()
+    m.next()
+    found = [item for tx, up, at in said
+             for item in m.venue.apply(Said("UptimeChanged", tx, {"up": up, "startedAt": at}))]
+    assert [item.what for item in found] == [what]
+
+
+def test_the_keepers_own_prices_are_told_of_a_liquidation() -> None:
+    """What the keeper holds beyond what it took over is as old as its own assets."""
+    m = Market()
+    m.say("RoundAccepted", asset="BTC", round=1, timestamp=m.now, price=50 * W, sources=3)
+    m.say("SeriesListed", id=4, kind=0, asset="BTC", strike=0, expiry=1000)
+    for name, whole in (("alice", 100), ("maker", 10_000), ("keeper", 10_000)):
+        m.deposit(name, whole * 10**6)
+    m.trade("maker", "alice", -9 * W, 100 * W)
+    m.trade("keeper", "maker", W, 50 * W, series=4)
+    m.next(3)
+    m.next(2)
+    m.price(94 * W)
+    m.liquidate("alice", "keeper")
+    (fact,) = m.venue.facts.liquidations
+    assert (fact.oldest_age, fact.keeper_oldest_age) == (0, 5)
 
 
 # -- under anything ------------------------------------------------------------------------------------------------
