@@ -10,14 +10,15 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from harness.anvil.rpc import ConnectionLost, IpcClient, RpcError
+from harness.anvil.scratch import ScratchFolder
 from harness.anvil.spec import ChainSpec
 from harness.ports import EngineFailure
+from harness.runtimes.shielded import uninterrupted
 
 BOOT_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 3.0
@@ -33,12 +34,24 @@ class AnvilProcess:
     """
 
     def __init__(self, spec: ChainSpec, *, name: str, binary: Path, home: Path | None = None) -> None:
-        """`home` is a folder to work in (kept if it existed before); None makes a private temporary one."""
+        """`home` is a folder to work in (kept if it existed before); None makes a private temporary one.
+
+        Raises:
+            EngineFailure: there is no place for a temporary folder.
+        """
         self._spec = spec
         self._name = name
         self._binary = binary
-        self._owns_home = home is None or not home.exists()
-        self._home = Path(tempfile.mkdtemp(prefix="anvil-")) if home is None else home.absolute()
+        self._owns_home = home is not None and not home.exists()
+        self._scratch: ScratchFolder | None = None
+        if home is None:
+            try:
+                self._scratch = ScratchFolder()
+            except OSError as error:
+                raise EngineFailure(f"node {name} could not be started: no temporary folder for it: "
+                                    f"{error.strerror or error}; free some space there or set TMPDIR") from error
+            home = self._scratch.path
+        self._home = home.absolute()
         self.socket_path = self._home / "ipc"
         self.log_path = self._home / "anvil.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -71,7 +84,8 @@ class AnvilProcess:
                     start_new_session=True, preexec_fn=_dying_with(os.getpid()),
                 )
         except (OSError, subprocess.SubprocessError) as error:
-            raise EngineFailure(f"node {self._name} could not be started: {self._binary}: {error}; "
+            why = (isinstance(error, OSError) and error.strerror) or error
+            raise EngineFailure(f"node {self._name} could not be started: {self._binary}: {why}; "
                                 "`harness doctor` shows which Anvil is used") from error
 
     def wait_until_ready(self, client: IpcClient) -> None:
@@ -134,26 +148,30 @@ class AnvilProcess:
 
         Keeps the folder for another `start`.
         """
-        process, self._process = self._process, None
-        if process is None:
-            return
-        if process.poll() is None:
-            _signal_group(process.pid, signal.SIGCONT)  # a paused process would not hear SIGTERM
-            _signal_group(process.pid, signal.SIGTERM)
-            try:
-                process.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                _signal_group(process.pid, signal.SIGKILL)
-                process.wait()
-        self.socket_path.unlink(missing_ok=True)
+        with uninterrupted():
+            process, self._process = self._process, None
+            if process is None:
+                return
+            if process.poll() is None:
+                _signal_group(process.pid, signal.SIGCONT)  # a paused process would not hear SIGTERM
+                _signal_group(process.pid, signal.SIGTERM)
+                try:
+                    process.wait(STOP_TIMEOUT_S)
+                except subprocess.TimeoutExpired:
+                    _signal_group(process.pid, signal.SIGKILL)
+                    process.wait()
+            self.socket_path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """`stop`, and remove what it wrote: the folder if it made it, else socket and caches (the log stays)."""
-        self.stop()
-        if self._owns_home:
-            shutil.rmtree(self._home, ignore_errors=True)
-        else:
-            shutil.rmtree(self._home / "cache", ignore_errors=True)
+        with uninterrupted():
+            self.stop()
+            if self._scratch is not None:
+                self._scratch.remove()
+            elif self._owns_home:
+                shutil.rmtree(self._home, ignore_errors=True)
+            else:
+                shutil.rmtree(self._home / "cache", ignore_errors=True)
 
     def _clear_socket(self) -> None:
         if len(str(self.socket_path)) > _SOCKET_PATH_MAX:

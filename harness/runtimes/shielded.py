@@ -1,9 +1,12 @@
-"""Cleanup that a cancellation cannot interrupt, and that cannot hang."""
+"""Cleanup that neither a cancellation nor Ctrl-C can interrupt, and that cannot hang."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+import signal
+import threading
+from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -34,3 +37,22 @@ async def finish_despite_cancellation(work: Coroutine[Any, Any, T], *, timeout: 
             task.exception()  # retrieved, or the loop would complain; the cancellation outranks it
         raise cancelled
     return task.result()
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Put SIGINT off until the block has ended: a second Ctrl-C must not cut off what the first one made necessary.
+
+    For short, bounded blocks; they nest. Outside the main thread, where signals never arrive, it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)  # None: not set from Python
+        if held:
+            signal.raise_signal(signal.SIGINT)
