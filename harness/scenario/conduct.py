@@ -136,14 +136,23 @@ class Conductor:
 
 
 class WatchedHistory:
-    """A history writer that lets the conductor see each record too."""
+    """A history writer that lets the conductor see each record too.
+
+    Where the disk refuses a record, the run has failed as a whole: whoever wrote it goes on to the end, which is near.
+    """
 
     def __init__(self, write: Callable[[str, str, dict[str, Any]], None]) -> None:
         self._write = write
         self.watcher: Callable[[str, str, dict[str, Any]], None] | None = None
+        self.refusal: OSError | None = None
+        """The first error; nothing is written after it."""
 
     def write(self, node: str, kind: str, fields: dict[str, Any]) -> None:
-        self._write(node, kind, fields)
+        if self.refusal is None:
+            try:
+                self._write(node, kind, fields)
+            except OSError as error:
+                self.refusal = error
         if self.watcher is not None:
             self.watcher(node, kind, fields)
 

@@ -30,7 +30,7 @@ def run_sim(
         shared: execute each distinct block once for all nodes; False gives each node its own Anvil.
     """
     stage = set_stage(plan, genesis_timestamp=SIM_GENESIS_TIMESTAMP, contracts=variant.contracts)
-    with on_one_core(), folder.history.open("wb") as stream:
+    with on_one_core(), folder.writing(folder.history.name), folder.history.open("wb") as stream:
         return run_virtual(
             _run(plan, stage, stream, narrator, variant.make_role, shared=shared), KeyedRandom(plan.seed)
         )
@@ -56,9 +56,15 @@ async def _run(
         accounts=stage.accounts,
     )
     conductor = Conductor(
-        plan, runtime, runtime.clock, history.recorder(RUNNER), narrator, has_failed=runtime.failed.is_set
+        plan,
+        runtime,
+        runtime.clock,
+        history.recorder(RUNNER),
+        narrator,
+        has_failed=lambda: runtime.failed.is_set() or history.refusal is not None,
     )
     history.watcher = conductor.watch
-    engines.prepare(plan.roles)
     await conductor.run()
+    if history.refusal is not None:
+        raise history.refusal
     return Recorded(conductor.supervisor.outcomes, writer.sha256, {"records": writer.records})

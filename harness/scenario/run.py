@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.anvil.scratch import sweep
 from harness.checks.catalogue import run_checks
 from harness.checks.results import JudgeBounds, Verdict
 from harness.faults.outcome import FaultOutcome
@@ -55,10 +57,23 @@ def run_plan(
         report: also write `report.html`, which takes longer than judging.
 
     Raises:
-        ToolError, EngineFailure, OSError: a tool, a node or the disk failed; what was recorded stays in the folder.
+        ScenarioError: `out_dir` cannot have run folders.
+        ToolError, EngineFailure, OSError: a tool, a node or the disk failed; what was recorded stays in the folder,
+            and a note of the exception says where.
     """
     narrator = narrate or Silence()
+    sweep()  # what killed runs could not remove themselves
     folder = RunFolder.create(out_dir, plan)
+    try:
+        return _run_in(folder, plan, runtime, narrator, report=report, variant=variant)
+    except BaseException as error:  # whatever the ending, and Ctrl-C is one, a person wants to know where to look
+        error.add_note(f"what was recorded is in {folder.path}")
+        raise
+
+
+def _run_in(
+    folder: RunFolder, plan: Plan, runtime: RuntimeName, narrator: Narrator, *, report: bool, variant: Variant
+) -> RunResult:
     folder.write("plan.json", plan_bytes(plan))
     began = time.monotonic()
     narrator.milestone(
@@ -111,10 +126,10 @@ def judge(
         story=story,
         stats=stats,
         versions=versions(),
-        replay=f"harness replay {folder.path / 'plan.json'} --runtime {runtime}",
+        replay=f"harness replay {shlex.quote(str(folder.path / 'plan.json'))} --runtime {runtime}",
     )
-    folder.write("result.json", result_bytes(result))
-    folder.write("junit.xml", junit_xml(result))
     if report:
         folder.write("report.html", report_html(plan, history, result, story).encode())
+    folder.write("junit.xml", junit_xml(result))
+    folder.write("result.json", result_bytes(result))  # last: a folder that has one is complete
     return RunResult(Verdict(result["verdict"]), int(result["exit_code"]), folder.path, result)
