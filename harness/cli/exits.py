@@ -7,13 +7,15 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TextIO
 
 import orjson
 import typer
 
+from harness.cli import interruption
 from harness.history.errors import HistoryError
 from harness.ports import PortError
+from harness.report.console import silence
 from harness.report.verdicts import ExitCode
 from harness.rollup.profile import ProfileError
 from harness.scenario.errors import ScenarioError
@@ -21,22 +23,28 @@ from harness.toolchain.errors import ToolError
 
 P = ParamSpec("P")
 DEBUG = "HARNESS_DEBUG"
+ERRORS_BACK_MAX = 16
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """The one document a `--json` verb writes to stdout."""
-    sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2, default=str) + b"\n")
-    sys.stdout.buffer.flush()
+    """The one document a `--json` verb writes to stdout; a reader that has gone away has seen enough."""
+    try:
+        sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2, default=str) + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        silence(sys.stdout)
 
 
 def verb(function: Callable[P, int | None]) -> Callable[P, None]:
     """Make a function a verb: what it returns is its exit code, and what it raises becomes one, with a message.
 
-    A verb with a true `json` parameter also gets its error as a document on stdout.
+    A verb with a true `json` parameter also gets its error as a document on stdout. From here on there may be something
+    to clean up, so an interrupt is an exception.
     """
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        interruption.raise_from_now_on()
         try:
             code = int(function(*args, **kwargs) or 0)
         except (typer.Exit, typer.Abort, SystemExit):
@@ -51,6 +59,7 @@ def verb(function: Callable[P, int | None]) -> Callable[P, None]:
 def report_error(error: BaseException, *, as_json: bool = False) -> int:
     """Print what a person needs to know about an error to stderr and return its exit code."""
     code, message = explain(error)
+    message = "; ".join([message, *_notes(error)])
     if os.environ.get(DEBUG) == "1":
         traceback.print_exception(error)
     if as_json:
@@ -59,13 +68,16 @@ def report_error(error: BaseException, *, as_json: bool = False) -> int:
             document["problems"] = [
                 {"where": problem.where, "what": problem.what, "line": problem.line} for problem in error.problems
             ]
-        _quietly(lambda: print_json(document))
-    _quietly(lambda: print(message, file=sys.stderr, flush=True))
+        _quietly(sys.stdout, lambda: print_json(document))
+    _quietly(sys.stdout, sys.stdout.flush)
+    _quietly(sys.stderr, lambda: print(message, file=sys.stderr, flush=True))
     return int(code)
 
 
 def explain(error: BaseException) -> tuple[ExitCode, str]:
     """The exit code and the message of an error."""
+    if interruption.is_terminated():   # whatever became of the exception on its way here
+        return ExitCode.TERMINATED, "terminated"
     if isinstance(error, BaseExceptionGroup):   # several tasks failed together; the first tells most
         return explain(_leading(error))
     if isinstance(error, ScenarioError | ProfileError):
@@ -85,6 +97,18 @@ def explain(error: BaseException) -> tuple[ExitCode, str]:
     return ExitCode.FAILED, f"{name}: {error}\nthis is a fault of the harness; {DEBUG}=1 shows where it happened"
 
 
+def _notes(error: BaseException) -> list[str]:
+    """The notes of an error, else of the one it took the place of: a second Ctrl-C has none, the first one does."""
+    at: BaseException | None = error
+    for _ in range(ERRORS_BACK_MAX):
+        if at is None:
+            break
+        if notes := getattr(at, "__notes__", []):
+            return list(notes)
+        at = at.__cause__ or at.__context__
+    return []
+
+
 def _leading(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """An interrupt if there is one, else the first error that is not itself a group."""
     leaves: list[BaseException] = []
@@ -98,10 +122,9 @@ def _leading(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return next((leaf for leaf in leaves if isinstance(leaf, KeyboardInterrupt)), leaves[0])
 
 
-def _quietly(write: Callable[[], None]) -> None:
-    """Write where the reader may be gone, without a second error on top of the first."""
+def _quietly(stream: TextIO, write: Callable[[], None]) -> None:
+    """Write where the reader may be gone or the disk full, without a second error on top of the first."""
     try:
         write()
     except OSError:
-        # Python would complain about the same stream again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(stream)

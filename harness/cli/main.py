@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import typer
+from harness.cli import interruption
 
-from harness.cli import files, running, tools
-from harness.cli.exits import report_error
+if TYPE_CHECKING:  # imported where it is used: an interrupt during the imports is to be a quiet end too
+    import typer
 
 _HELP = """Example: harness run black-thursday
 
@@ -18,6 +21,10 @@ and liquidation to the wei.
 
 def make_app() -> typer.Typer:
     """The command line, ready to be called."""
+    import typer
+
+    from harness.cli import files, running, tools
+
     app = typer.Typer(
         name="harness", help=_HELP, add_completion=False, no_args_is_help=True, rich_markup_mode=None,
         pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
@@ -29,11 +36,27 @@ def make_app() -> typer.Typer:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb and return its exit code: 0 holds, 1 violated, 2 bad usage, 3 unknown, 4 failed, 130 interrupted."""
-    try:
-        make_app()(args=None if arguments is None else list(arguments), prog_name="harness")
-    except SystemExit as ended:   # how typer ends, in success too
-        return ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 2
-    except BaseException as error:
-        return report_error(error)
-    return 0
+    """Run one verb and return its exit code.
+
+    0 holds, 1 violated, 2 bad usage, 3 unknown, 4 failed, 130 interrupted (SIGINT), 143 terminated (SIGTERM).
+    """
+    _open_closed_streams()
+    with interruption.handled(is_whole_process=arguments is None):
+        try:
+            make_app()(args=None if arguments is None else list(arguments), prog_name="harness")
+        except SystemExit as ended:   # how typer ends, in success too
+            return ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 2
+        except BaseException as error:
+            from harness.cli.exits import report_error
+
+            return report_error(error)
+        return 0
+
+
+def _open_closed_streams() -> None:
+    """Started as `harness … >&-`, Python has no stream there and whoever writes would fail in a way of its own."""
+    # A name that stays: the stream lives as long as the process.
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115

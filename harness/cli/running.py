@@ -47,7 +47,8 @@ def run(
     """Example: harness run black-thursday --seed 7
 
     Run one storm and give a verdict on it.
-    Exit code: 0 holds, 1 violated, 2 bad usage or scenario, 3 unknown, 4 the harness or a tool failed, 130 interrupted.
+    Exit code: 0 holds, 1 violated, 2 bad usage or scenario, 3 unknown, 4 the harness or a tool failed,
+    130 interrupted (Ctrl-C), 143 terminated (SIGTERM).
     """
     plan = plan_from_file(find_scenario(scenario), seed=seed, overrides=set_ or ())
     return _execute(plan, runtime, out, json)
@@ -75,8 +76,12 @@ def _execute(plan: Plan, runtime: options.Runtime, out: Path | None, json: bool)
     announce(stderr, plan, runtime=runtime.value)
     with Narration(stderr) as narration:
         finished = run_plan(plan, runtime=runtime.value, out_dir=out or RUNS, narrate=narration)
-    if json:
-        print_json({**finished.result, "folder": str(finished.folder)})
-    else:
-        close(make_console(sys.stdout), finished.result, finished.folder)
+    try:
+        if json:
+            print_json({**finished.result, "folder": str(finished.folder)})
+        else:
+            close(make_console(sys.stdout), finished.result, finished.folder)
+    except OSError as error:
+        error.add_note(f"the run itself came to exit code {finished.exit_code}, and is in {finished.folder}")
+        raise
     return int(finished.exit_code)

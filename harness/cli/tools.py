@@ -21,16 +21,23 @@ def add_to(app: typer.Typer) -> None:
 def doctor(json: options.Json = False) -> int:
     """Example: harness doctor
 
-    Say for each tool whether it is there, where, which version, and how to get it if it is missing.
+    Say for each tool whether it is there, where, which version, and how to get it if it is missing. Also removes
+    temporary folders that killed runs could not remove themselves.
     Exit code 4 if a tool is missing that a run needs.
     """
+    from harness.anvil.scratch import sweep
     from harness.toolchain import inspect
 
+    left = sweep()
     tools = inspect()
     ready = all(tool.found for tool in tools if tool.required)
     if json:
         fields = ("name", "found", "where", "version", "required", "remedy", "problem")
-        print_json({"ready": ready, "tools": [{name: getattr(tool, name) for name in fields} for tool in tools]})
+        print_json({
+            "ready": ready,
+            "tools": [{name: getattr(tool, name) for name in fields} for tool in tools],
+            "removed": [str(folder) for folder in left],
+        })  # fmt: skip
         return int(ExitCode.HOLDS if ready else ExitCode.FAILED)
     console = make_console(sys.stdout)
     for tool in tools:
@@ -40,5 +47,7 @@ def doctor(json: options.Json = False) -> int:
         if not tool.found:
             words = ("needed" if tool.required else "optional", tool.problem, tool.remedy)
             console.print(Text("          " + "; ".join(word for word in words if word)))
+    if left:
+        console.print(f"removed {len(left)} temporary folders that killed runs had left, such as {left[0]}")
     console.print("ready" if ready else "not ready: a run needs what is missing above")
     return int(ExitCode.HOLDS if ready else ExitCode.FAILED)

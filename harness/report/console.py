@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,10 +21,26 @@ EVIDENCE_LINES_MAX = 6
 _STYLE = {"holds": "bold green", "violated": "bold red", "unknown": "bold yellow", "failed": "bold magenta"}
 
 
+class _PatientConsole(Console):
+    """Goes quiet when its reader goes away. Rich would end the process with code 1, which to us is a violation."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        silence(self.file)
+
+
+def silence(stream: IO[str]) -> None:
+    """Let a stream lead nowhere, or Python would complain at exit about what it could not write."""
+    with contextlib.suppress(OSError, ValueError):  # a stream without a descriptor, as in tests, has no exit to spoil
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
 def make_console(stream: TextIO) -> Console:
     """Colour and cursor movement only on a terminal, and never under NO_COLOR or TERM=dumb."""
     plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-    return Console(
+    return _PatientConsole(
         file=stream, no_color=plain, highlight=False, soft_wrap=True,
         force_terminal=False if plain or not stream.isatty() else None,
     )  # fmt: skip

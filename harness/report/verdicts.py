@@ -17,6 +17,7 @@ class ExitCode(IntEnum):
     UNKNOWN = 3
     FAILED = 4
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 class FaultLike(Protocol):
