@@ -38,7 +38,7 @@ from harness.consensus.signing import sign
 from harness.consensus.simplex import Head, Simplex, Timing
 from harness.evm.accounts import account
 from harness.plan import L2_CHAIN_ID
-from harness.ports import Json, PortError, Refused
+from harness.ports import Json, PortError, Refused, Unreachable
 from harness.roles.building import Builder
 from harness.roles.context import RoleContext
 from harness.roles.node import SYNC_TIMEOUT_S, Node
@@ -145,7 +145,7 @@ class Sequencer:
         try:
             return self._tasks.create_task(coroutine)
         except RuntimeError as error:  # another task of the group has failed, and with it this role
-            coroutine.close()  # type: ignore[union-attr]  # only coroutines come here
+            coroutine.close()
             raise Unreachable(f"{self.context.name} is ending") from error
 
     # -- effects
