@@ -1,0 +1,62 @@
+"""The README stays true: the storm it shows holds, the commands it lists exist, the demo ends as printed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from harness.cli.main import main
+from harness.scenario.planning import plan_from_file
+from harness.scenario.run import run_plan
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+CODE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[str]:
+    return [body for kind, body in CODE.findall(README) if kind == language]
+
+
+@pytest.mark.node
+@pytest.mark.scenario
+def test_the_storm_in_the_readme_holds(tmp_path: Path) -> None:
+    """The first scenario a newcomer copies must run, and hold."""
+    (shown,) = blocks("yaml")
+    file = tmp_path / "first-storm.yaml"
+    file.write_text(shown)
+    result = run_plan(plan_from_file(file), out_dir=tmp_path, report=False).result
+    assert [(c["id"], c["summary"]) for c in result["checks"] if c["verdict"] != "holds"] == []
+    assert all(fault["bit"] and fault["healed"] for fault in result["faults"])
+    assert result["exit_code"] == 0
+
+
+def test_every_command_shown_exists(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verb or an option that is gone must leave the README too."""
+    monkeypatch.setenv("COLUMNS", "200")
+    lines = [line.split("#")[0] for body in blocks("") for line in body.splitlines() if line.startswith("harness ")]
+    assert len(lines) >= 7
+    for line in lines:
+        words = shlex.split(line)[1:]
+        assert main([words[0], "--help"]) == 0, line
+        helped = capsys.readouterr().out
+        for option in (word for word in words if word.startswith("--")):
+            assert option in helped, f"{option} of `{line}`"
+
+
+@pytest.mark.node
+@pytest.mark.scenario
+def test_the_demo_ends_as_the_readme_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The output shown is the real one: the simulator is deterministic, so it can be compared to the word."""
+    shown = re.search(r"<!-- demo -->\n```\n(.*?)```\n<!-- /demo -->", README, re.DOTALL)
+    assert shown is not None, "the README shows no demo output"
+    assert main(["demo", "--out", str(tmp_path)]) == 0
+    expected, printed = shown[1].splitlines(), capsys.readouterr().out.splitlines()
+    assert [_without_folder(line) for line in expected] == [_without_folder(line) for line in printed]
+
+
+def _without_folder(line: str) -> str:
+    """Paths of run folders hold the time of the run."""
+    return re.sub(r"\S*/?black-thursday-7-[^/\s]+", "<folder>", line).rstrip()
