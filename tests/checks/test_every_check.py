@@ -10,6 +10,7 @@ from harness.checks.results import CheckResult, Finding, Verdict, combine
 from harness.checks.subject import Subject
 from harness.history.reader import from_lines
 from tests.checks.builder import BOUNDS, Run
+from tests.checks.cases import CASES, Case, Story, verdicts_missing
 from tests.checks.stories import full
 
 IDS = [check.id for check in CHECKS]
@@ -27,6 +28,39 @@ def test_a_right_run_holds_and_was_guarded(good: dict[str, CheckResult], id_: st
     assert (result.verdict, result.crashed) == (Verdict.HOLDS, False), result
     assert result.guarded > 0
     assert result.evidence == ()
+
+
+def test_every_check_has_a_history_it_rejects_and_one_it_cannot_judge() -> None:
+    """A check nobody has seen fail is not yet a check: a new one needs its entry in cases.py."""
+    assert verdicts_missing(IDS, CASES) == []
+
+
+def test_a_check_without_cases_is_named() -> None:
+    """The table's own guard is seen to fail, for a new check, an emptied entry and a leftover."""
+    assert verdicts_missing([*IDS, "X1"], CASES) == ["X1: no violated and unknown history"]
+    assert verdicts_missing(IDS, {**CASES, "C1": Case(CASES["C1"].unknown, {})}) == ["C1: no violated history"]
+    assert verdicts_missing(IDS[1:], CASES) == ["C1: no such check"]
+
+
+@pytest.mark.parametrize(
+    ("id_", "story"),
+    [pytest.param(id_, story, id=f"{id_} {wrong}") for id_, case in CASES.items() for wrong, story in case.bad.items()],
+)
+def test_a_wrong_run_is_violated_with_its_first_worst_and_last_case(id_: str, story: Story) -> None:
+    result = story().judge(id_)
+    assert (result.verdict, result.crashed) == (Verdict.VIOLATED, False), result
+    assert [case["case"] for case in result.evidence] == ["first", "worst", "last"]
+    assert all(len(case) > 1 for case in result.evidence)
+
+
+@pytest.mark.parametrize("id_", CASES)
+def test_a_run_without_what_a_check_guards_is_unknown(id_: str) -> None:
+    """Something happened; still there was nothing to judge this by, and the check itself says so."""
+    history = CASES[id_].unknown().history()
+    (result,) = run_checks(history, [id_], BOUNDS)
+    assert history.blocks
+    assert (result.verdict, result.guarded, result.crashed) == (Verdict.UNKNOWN, 0, False), result
+    assert "no whole canonical chain" not in result.summary
 
 
 @pytest.mark.parametrize("id_", IDS)

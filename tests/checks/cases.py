@@ -1,0 +1,280 @@
+"""For every check id: small histories it must reject, and one that shows too little for it to judge.
+
+The table that test_every_check holds against the catalogue. The boundaries of each check are in its own test file; here
+is one plain case of each way a check can be tripped, so that none can be added, or quietly stop working, unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.checks.results import Verdict
+from tests.checks.builder import Run, address
+from tests.checks.stories import market
+
+W = 10**18
+ALICE = address("alice")
+Story = Callable[[], Run]
+
+
+@dataclass(frozen=True)
+class Case:
+    unknown: Story               # plenty happens, only not what the check guards
+    bad: dict[str, Story]        # what is wrong → a history with just that wrong
+
+
+def verdicts_missing(ids: list[str], cases: dict[str, Case]) -> list[str]:
+    """What the table lacks of a catalogue of those ids, or has too much; empty when it is complete."""
+    lacking = [f"{id_}: no {Verdict.VIOLATED} and {Verdict.UNKNOWN} history" for id_ in ids if id_ not in cases]
+    empty = [f"{id_}: no {Verdict.VIOLATED} history" for id_ in ids if id_ in cases and not cases[id_].bad]
+    return lacking + empty + [f"{id_}: no such check" for id_ in cases if id_ not in ids]
+
+
+def traded() -> Run:
+    """Alice long 5 futures and 2 calls, bob long 2 puts."""
+    run = market().trade("alice", "maker", 5, 100).trade("alice", "writer", 2, 5, series=2)
+    return run.trade("bob", "writer", 2, 5, series=3)
+
+
+def quiet() -> Run:
+    """Money, prices and blocks, but nobody trades."""
+    return market().state().blocks(4, price=100).block().state()
+
+
+def unread() -> Run:
+    """A busy chain nobody read the storage of."""
+    return traded().blocks(3, price=99)
+
+
+def storage(path: str, off: int = 1) -> Story:
+    """One field of storage is off."""
+    return lambda: traded().state().block().state(corrupt={path: off})
+
+
+def sick(price: int = 94) -> Run:
+    """Alice long 9 from 100; the price falls and a keeper may liquidate her in the open block."""
+    return market(expires_in=500).trade("alice", "maker", 9, 100).block().price(price).block()
+
+
+def due() -> Run:
+    """The open block is one past the expiry of everything `traded` opened; nothing is final yet."""
+    run = market(expires_in=20).trade("alice", "maker", 5, 100).trade("bob", "writer", 2, 5, series=3)
+    return run.blocks(20, price=97).block()
+
+
+def settled() -> Run:
+    run = due().finalize(1).finalize(3)
+    return run.settle("alice").settle("maker").settle("bob", 3).settle("writer", 3)
+
+
+def settled_twice() -> Run:
+    run = settled()
+    again = next(args for name, _, args in run._events if name == "Settled")
+    return run.block().raw("Settled", **again)
+
+
+def after_outage(blocks: int) -> Run:
+    """An outage of 9 s with alice under MM, and that many blocks (of grace) until the open one."""
+    return sick().block(dt=9).price(94).blocks(blocks, price=94).block()
+
+
+def while_down() -> Run:
+    run = sick()
+    return run.system("UptimeChanged", up=False, startedAt=run.timestamp).liquidate("alice")
+
+
+def under_faults() -> Run:
+    """Alice falls and is liquidated while the keepers are cut off."""
+    run = market(expires_in=500).trade("alice", "maker", 9, 100).fault("inject").blocks(5, price=94)
+    return run.block().liquidate("alice").fault("heal")
+
+
+def one_node() -> Run:
+    return Run(followers=False).blocks(6)
+
+
+def no_heads() -> Run:
+    run = quiet().close()
+    run.lines = [line for line in run.lines if line["kind"] != "head"]
+    return run
+
+
+def heads_of_l1() -> Run:
+    return no_heads().wait(1).head("l1-0", "safe", 5).head("l1-0", "safe", 3).head("l1-1", "safe", 5, fork=1)
+
+
+def label(name: str, number: int, fork: int = 0) -> Story:
+    """A replica that was right until now labels that block."""
+    return lambda: Run().blocks(10).wait(1).head("replica-0", name, number, fork=fork)
+
+
+def told(said: str, *, landed: bool) -> Story:
+    def story() -> Run:
+        run = traded().op("trader-0/1", "invoke")
+        return run.op("trader-0/1", said, run.transaction(ok=landed)).block()
+    return story
+
+
+def lost() -> Run:
+    return traded().op("trader-0/1", "invoke").op("trader-0/1", "ok", "0x" + "99" * 32).block()
+
+
+def twice() -> Run:
+    run = Run().block()
+    run.transaction()
+    run.block()
+    run._serial -= 1
+    run.transaction()
+    return run
+
+
+def standing_still() -> Run:
+    return one_node().head("replica-0", "committed", 6).phase("heal").blocks(12)
+
+
+def hedge_covered() -> Run:
+    """The fund pays for one leg of a hedge although the other, worth more, is still open."""
+    run = market(expires_in=20).trade("maker", "alice", -5, 100).trade("maker", "alice", -5, 2, series=3)
+    run.blocks(20, price=70).block().finalize(1).finalize(3).settle("alice", 1)
+    run.raw("BadDebt", account=ALICE, covered=50 * W, remaining=10 * W)
+    return run.state(corrupt={"totals.insurance": -50 * W, f"accounts.{ALICE}.cash": 50 * W})
+
+
+CASES: dict[str, Case] = {
+    "C1": Case(unread, {
+        "more custody than owed": storage("totals.custody"),
+        "a wei of cash from nowhere": storage(f"accounts.{ALICE}.cash"),
+        "a wei of dust lost": storage("totals.dust", -1),
+    }),
+    "C2": Case(unread, {
+        "tokens taken without a withdrawal": storage("totals.custody", -5_000_000),
+        "tokens nobody deposited": storage("totals.custody"),
+    }),
+    "C3": Case(lambda: market(insurance=0).state(), {
+        "moved without a reason": storage("totals.insurance"),
+        "negative": lambda: market(insurance=0).state(corrupt={"totals.insurance": -1}),
+        "paid to an account that still holds a position": hedge_covered,
+    }),
+    "A1": Case(quiet, {
+        "positions do not cancel": storage(f"accounts.{ALICE}.positions.0.size"),
+        "open interest is not the longs": storage("series.1.open_interest", -1),
+    }),
+    "A3": Case(quiet, {
+        "fell": lambda: market().trade("alice", "maker", 0, 0, size_wad=W // 3, price_wad=100 * W + 1).state()
+        .block().state(corrupt={"totals.dust": -1}),
+        "more than one wei a rounding": storage("totals.dust", 100),
+        "negative": storage("totals.dust", -100),
+    }),
+    "A6": Case(unread, {
+        "storage differs": storage("series.1.open_positions"),
+        "an amount differs": lambda: market().trade("alice", "maker", 5, 100, fee=1).state(),
+        "bad debt that was none": hedge_covered,
+        "a status that changed without a reason": lambda: traded().block().system("UptimeChanged", up=True, startedAt=1)
+        .state(),
+    }),
+    "M3": Case(quiet, {
+        "MM above IM": storage(f"accounts.{ALICE}.mm", 10**30),
+        "MM below zero": storage(f"accounts.{ALICE}.mm", -(10**30)),
+    }),
+    "M1": Case(lambda: quiet().block().withdraw("alice", 1), {
+        "too large a position": lambda: market().trade("alice", "maker", 10, 100),
+        "premium without cash": lambda: market().deposit("pauper", 1).trade("pauper", "writer", 5, 10, series=2),
+        "worse by rule 3.9": lambda: market().trade("alice", "maker", 9, 100).block().price(97).block()
+        .trade("maker", "alice", 3, 88),
+        "a keeper under his margin": lambda: sick().deposit("poor", 1).liquidate("alice", "poor"),
+    }),
+    "M2": Case(unread, {
+        "margin withdrawn": lambda: traded().block().withdraw("alice", 50),
+        "a final payoff owed": lambda: market(expires_in=20).trade("maker", "writer", 5, 8, series=2)
+        .blocks(20, price=200).block().finalize(2).block().withdraw("writer", 900),
+    }),
+    "M9": Case(quiet, {
+        "premium without cash": lambda: market().deposit("pauper", 1).trade("pauper", "writer", 5, 10, series=2),
+    }),
+    "T1": Case(quiet, {
+        "future outside the band": lambda: market().trade("alice", "maker", 1, 111),
+        "call dearer than its underlying": lambda: market().trade("alice", "maker", 1, 101, series=2),
+        "negative premium": lambda: market().trade("alice", "maker", 1, -1, series=3),
+    }),
+    "T2": Case(quiet, {
+        "a nonce filled twice": lambda: market().trade("alice", "maker", 1, 100, nonce=7)
+        .trade("bob", "maker", 1, 100, nonce=7),
+    }),
+    "LS1": Case(unread, {
+        "healthy": lambda: sick(95).liquidate("alice"),
+        "on a stale price": lambda: sick().blocks(21).block().liquidate("alice"),
+    }),
+    "LS2": Case(lambda: sick().liquidate("alice"), {
+        "within the grace": lambda: after_outage(10).liquidate("alice"),
+        "before a price after the restart": lambda: sick().block(dt=9).blocks(35).block().liquidate("alice"),
+        "while down": while_down,
+    }),
+    "LS4": Case(unread, {
+        "penalty above its rate": lambda: sick().liquidate("alice", toKeeper=20 * W, toInsurance=20 * W),
+        "taken below the index": lambda: sick().liquidate("alice", transfer={"price": 93 * W}),
+    }),
+    "LL1": Case(under_faults, {
+        "left liquidatable": lambda: sick().blocks(3, price=94),
+        "left liquidatable after the grace": lambda: after_outage(34),
+        "liquidated too late": lambda: sick().blocks(3, price=94).block().liquidate("alice"),
+    }),
+    "S1": Case(due, {
+        "settled twice": settled_twice,
+        "settled without a position": lambda: due().finalize(1).raw(
+            "Settled", account=address("keeper"), seriesId=1, size=0, price=97 * W, cashDelta=0),
+    }),
+    "S2": Case(due, {
+        "a wei too much": lambda: due().finalize(1).settle("alice", cashDelta=-15 * W + 1),
+        "another size": lambda: due().finalize(1).settle("alice", size=1),
+    }),
+    "S3": Case(traded, {
+        "finalized before expiry": lambda: traded().block().finalize(1),
+        "traded at expiry": lambda: market(expires_in=20).blocks(20, price=97).trade("alice", "maker", 1, 97),
+        "liquidated at expiry": lambda: market(expires_in=20).trade("alice", "maker", 9, 100).blocks(20, price=94)
+        .liquidate("alice"),
+    }),
+    "S4": Case(due, {
+        "not the average": lambda: due().finalize(1, price=97 * W + 1),
+        "a second price": lambda: due().finalize(1).block().raw("SeriesFinalized", seriesId=1, price=97 * W),
+        "storage shows another": lambda: due().finalize(1).state(corrupt={"series.1.price": 1}),
+    }),
+    "S6": Case(due, {
+        "never finalized": lambda: due().blocks(10),
+        "someone left behind": lambda: due().finalize(1).finalize(3).settle("alice").settle("bob", 3)
+        .settle("writer", 3).blocks(10),
+    }),
+    "O1": Case(quiet, {
+        "a trade": lambda: market().blocks(21).trade("alice", "maker", 1, 100),
+        "a withdrawal": lambda: traded().blocks(21).withdraw("alice", 1),
+        "a liquidation": lambda: sick().blocks(21).block().liquidate("alice"),
+        "a keeper's own asset": lambda: market(expires_in=500).trade("alice", "maker", 9, 100).price(50, asset="BTC")
+        .list_series(0, expires_in=500, asset="BTC").trade("keeper", "bob", 1, 50, series=4).blocks(21)
+        .price(94).liquidate("alice"),
+    }),
+    "O2": Case(lambda: Run().blocks(3).block().deposit("alice", 5), {
+        "a round again": lambda: quiet().block().price(100, round_=1),
+        "a timestamp back": lambda: quiet().block().price(100, age=3),
+        "from the future": lambda: quiet().block().price(100, age=-1),
+        "too few reporters": lambda: quiet().block().price(100, sources=2),
+    }),
+    "P1": Case(lambda: Run().block().price(100, observed=()), {
+        "above all that were signed": lambda: quiet().block().price(100, observed=(97 * W, 98 * W, 99 * W)),
+    }),
+    "H1": Case(no_heads, {"safe above committed": label("safe", 11), "safe on another branch": label("safe", 10, 1)}),
+    "H2": Case(one_node, {"another block at a height": label("committed", 7, 1)}),
+    "H3": Case(heads_of_l1, {"finalized fell": label("finalized", 2), "safe changed in place": label("safe", 8, 1)}),
+    "H4": Case(heads_of_l1, {"two blocks at one height": label("committed", 7, 1)}),
+    "H5": Case(quiet, {"stood still after heal": standing_still}),
+    "OPS": Case(told("info", landed=True), {
+        "an acknowledged write that reverted": told("ok", landed=False),
+        "a refused write that landed": told("fail", landed=True),
+        "an acknowledged write nowhere in the chain": lost,
+    }),
+    "B1": Case(lambda: Run().blocks(5), {"included twice": twice}),
+    "B2": Case(lambda: market().state(), {
+        "time fell": lambda: Run().block().block(timestamp=5),
+        "origin jumped": lambda: Run().block(origin=4).block(origin=6),
+        "origin fell": lambda: Run().block(origin=4).block(origin=3),
+    }),
+}
