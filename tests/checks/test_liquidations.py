@@ -306,3 +306,11 @@ def test_a_price_of_the_very_second_of_the_restart_is_new_enough() -> None:
     run = market(expires_in=500, params=patient).trade("alice", "maker", 9, 100).block(dt=9).price(94)
     result = run.blocks(30).liquidate("alice").judge("LS2", JudgeBounds(venue=patient))
     assert (result.verdict, result.guarded) == (Verdict.HOLDS, 1)
+
+
+def test_a_keepers_asset_of_exactly_the_oldest_age_still_lets_him_liquidate() -> None:
+    """BTC is 20 s old in block 21 and too old from block 22 on; a trader's ability is no keeper's."""
+    run = with_keepers(two_assets().blocks(18).blocks(6, price=94), "keeper")
+    run.lines[0]["accounts"]["trader-0"] = address("writer")
+    exposure = Subject(run.history(), JudgeBounds()).replay.exposures[0]
+    assert (exposure.first_block, exposure.last_block, exposure.permitted) == (20, 25, 2)

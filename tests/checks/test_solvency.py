@@ -186,3 +186,18 @@ def test_the_worst_gap_of_several_is_shown() -> None:
     run = traded().state(corrupt={"totals.fees": -3}).block().state(corrupt={"totals.fees": 9})
     result = run.block().state(corrupt={"totals.fees": 1}).judge("C1")
     assert [case["gap_wad"] for case in result.evidence] == [3, -9, -1]
+
+
+@pytest.mark.parametrize("field", ["cash", "equity", "im", "mm"])
+def test_an_account_the_model_never_heard_of_owns_and_owes_nothing(field: str) -> None:
+    def run(value: int) -> Run:
+        run = traded().state().close()
+        state = next(line for line in run.lines if line["kind"] == "state")
+        nothing = {"cash": "0", "equity": "0", "im": "0", "mm": "0", "positions": []}
+        state["accounts"][address("stranger")] = {**nothing, field: str(value)}
+        return run
+
+    assert run(0).judge("A6").verdict is Verdict.HOLDS
+    result = run(1).judge("A6")
+    assert result.verdict is Verdict.VIOLATED
+    assert result.evidence[0]["what"] == f"accounts.{address('stranger')}.{field}"
