@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, cast
 
 from harness.faults.link import Fate
 from harness.proxy.framing import Framer
+from harness.proxy.relay import IS_POSSIBLE, RELAY_BYTES_MIN, Relay
 
 if TYPE_CHECKING:
     from harness.proxy.link import Link
@@ -65,7 +66,7 @@ class Endpoint(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's transports do not inherit from asyncio's
-        self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES, low=0)
         if self._towards_target:
             early, self._early = self._early, []
             for data in early:
@@ -94,6 +95,13 @@ class Endpoint(asyncio.Protocol):
                 self._connection.abort()
         elif not self.closed:
             self.transport.write(data)
+
+    def descriptor(self) -> int | None:
+        """The socket's, while there is one that has nothing left to write."""
+        transport = self.transport
+        if transport is None or self.closed or transport.is_closing() or transport.get_write_buffer_size():
+            return None
+        return cast(int, transport.get_extra_info("socket").fileno())
 
     def close(self) -> None:
         if self.transport is not None:
@@ -153,10 +161,12 @@ class Connection:
     def settle(self) -> None:
         """Pass a closed end on to the other, once what was in flight has arrived and unless a cut hides it."""
         if self.source.closed:
+            self.forward.end_relay()
             self.backward.clear()
             if not self.forward.pending and not self.forward.link.policy.cut:
                 self.target.close()
         if self.target.closed:
+            self.backward.end_relay()
             self.forward.clear()
             if not self.backward.pending and not self.backward.link.policy.cut:
                 self.source.close()
@@ -197,7 +207,7 @@ class Pipe:
 
     __slots__ = (
         "_bytes_pending", "_collected", "_connection", "_course", "_fate", "_framer", "_full", "_offered_ns", "_order",
-        "_replies", "_reply", "_sink", "_source", "_timer", "link", "pending",
+        "_relay", "_replies", "_reply", "_sink", "_source", "_timer", "link", "pending",
     )
 
     def __init__(self, connection: Connection, link: Link, *, replies: bool) -> None:
@@ -216,6 +226,7 @@ class Pipe:
         self._order = 0
         self._timer: asyncio.TimerHandle | None = None
         self._full = 0
+        self._relay: Relay | None = None
 
     def connect(self, source: Endpoint, sink: Endpoint) -> None:
         self._source = source
@@ -228,7 +239,7 @@ class Pipe:
                 self._begin(piece.head, piece.size)
             match self._course:
                 case Course.STREAM:
-                    self._stream(piece.data)
+                    self._stream(piece.data, to_come=0 if piece.last else self._framer.left)
                 case Course.COLLECT:
                     self._collected.append(piece.data)
                     if piece.last:
@@ -257,7 +268,7 @@ class Pipe:
         else:
             self._course = Course.COLLECT
 
-    def _stream(self, data: bytes) -> None:
+    def _stream(self, data: bytes, *, to_come: int) -> None:
         if self._framer.opaque:
             # No messages to judge: a stream is delayed as it comes, and only a cut stops it.
             fate, now_ns = self.link.offer(len(data))
@@ -265,11 +276,39 @@ class Pipe:
                 self._push(data, now_ns + (fate.deliveries[0] if fate.deliveries else 0), None)
                 return
         elif not self.link.policy.cut:
-            self._sink.write(data)
+            if not (to_come >= RELAY_BYTES_MIN and self._begin_relay(data, to_come)):
+                self._sink.write(data)
             return
         # The cut came between the first and the last byte of a message.
         self._course = Course.DROP
         self._connection.tear()
+
+    def _begin_relay(self, data: bytes, to_come: int) -> bool:
+        """Leave the rest of a body to the kernel; False where that is not possible."""
+        source, sink = self._source.descriptor(), self._sink.descriptor()
+        if not IS_POSSIBLE or source is None or sink is None:
+            return False
+        try:
+            self._relay = Relay(
+                self._connection.loop, source, sink, first=data, left=to_come,
+                may_pass=lambda: not self.link.policy.cut, on_end=self.end_relay,
+            )
+        except OSError:
+            return False
+        self.hold(relaying=True)
+        return True
+
+    def end_relay(self) -> None:
+        """Read the source again; a message of which bytes were lost is torn."""
+        relay, self._relay = self._relay, None
+        if relay is None:
+            return
+        relay.stop()
+        self._framer.skip(relay.carried)
+        if not relay.is_clear:
+            self._course = Course.DROP
+            self._connection.tear()
+        self.hold(relaying=False)
 
     def _deliver(self, message: bytes) -> None:
         for copy, after_ns in enumerate(self._fate.deliveries):
@@ -317,10 +356,12 @@ class Pipe:
         if not self.pending:
             self._connection.settle()
 
-    def hold(self, *, full_socket: bool | None = None, full_queue: bool | None = None) -> None:
-        """Stop or resume reading the source; it is read while neither the sink's socket nor the queue is full."""
+    def hold(
+        self, *, full_socket: bool | None = None, full_queue: bool | None = None, relaying: bool | None = None
+    ) -> None:
+        """Stop or resume reading the source; read it while sink and queue have room and no relay does."""
         before = self._full
-        for flag, bit in ((full_socket, 1), (full_queue, 2)):
+        for flag, bit in ((full_socket, 1), (full_queue, 2), (relaying, 4)):
             if flag is not None:
                 self._full = self._full | bit if flag else self._full & ~bit
         transport = self._source.transport
@@ -333,6 +374,7 @@ class Pipe:
 
     def clear(self) -> None:
         """Forget what was held back."""
+        self.end_relay()
         self.pending.clear()
         self._bytes_pending = 0
         if self._timer is not None:

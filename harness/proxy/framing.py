@@ -30,18 +30,23 @@ class Framer:
     (chunked, or no HTTP at all) becomes `opaque`: from there on each feed is one piece without head or end.
     """
 
-    __slots__ = ("_head", "_left", "_replies", "opaque")
+    __slots__ = ("_head", "_replies", "left", "opaque")
 
     def __init__(self, *, replies: bool = False) -> None:
         self._replies = replies
         self._head = b""     # an unfinished head
-        self._left = 0       # body bytes still to come of the current message
+        self.left = 0        # body bytes still to come of the current message
         self.opaque = False
 
     @property
     def at_boundary(self) -> bool:
         """Whether the next byte would begin a message."""
-        return not (self._head or self._left or self.opaque)
+        return not (self._head or self.left or self.opaque)
+
+    def skip(self, size: int) -> None:
+        """So many bytes of the current message's body have gone another way."""
+        assert 0 <= size <= self.left, "only what is still to come of a body can pass by"
+        self.left -= size
 
     def feed(self, data: bytes) -> list[Piece]:
         """The pieces of what was kept back and `data`, in order."""
@@ -52,10 +57,10 @@ class Framer:
         pieces: list[Piece] = []
         at, size = 0, len(data)
         while at < size:
-            if self._left:
-                take = min(self._left, size - at)
-                self._left -= take
-                pieces.append(Piece(_cut(data, at, at + take), None, 0, self._left == 0))
+            if self.left:
+                take = min(self.left, size - at)
+                self.left -= take
+                pieces.append(Piece(_cut(data, at, at + take), None, 0, self.left == 0))
                 at += take
                 continue
             end = data.find(_END, at) + len(_END)
@@ -72,8 +77,8 @@ class Framer:
                 pieces.append(Piece(_cut(data, at, size), None, 0, False))
                 return pieces
             take = min(length, size - end)
-            self._left = length - take
-            pieces.append(Piece(_cut(data, at, end + take), head, len(head) + length, self._left == 0))
+            self.left = length - take
+            pieces.append(Piece(_cut(data, at, end + take), head, len(head) + length, self.left == 0))
             at = end + take
         return pieces
 

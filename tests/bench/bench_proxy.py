@@ -1,12 +1,13 @@
-"""What the fault proxy costs while it has no fault: added latency and share of raw loopback throughput.
+"""What the fault proxy costs while it has no fault: `python -m tests.bench.bench_proxy [--json]`.
 
-Run it as `python tests/bench/bench_proxy.py`; exits 1 when a bound is missed. Both figures are taken against a direct
-connection to the same server in the same run.
+Added latency and share of raw loopback throughput, each against a direct connection to the same server, in pairs one
+after the other; the median pair counts. Exits 1 when a bound is missed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -22,7 +23,7 @@ from harness.runtimes.local.mortality import die_with_parent
 
 ADDED_US_MAX = 150.0
 THROUGHPUT_SHARE_MIN = 0.40
-ROUNDS = 5
+ROUNDS = 7
 ROUND_TRIPS = 2000
 BULK_BYTES = 1 << 30
 CHUNK = 1 << 18
@@ -98,7 +99,7 @@ async def _proxy_port(control: Path, server_port: int) -> int:
         return (await proxy.ports())["a"]["b"]
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     server, proxy = socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX)
     children: list[int] = []
     with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:
@@ -120,13 +121,29 @@ def main() -> int:
             proxy.close()
     direct_us, proxied_us = (statistics.median(column) for column in zip(*trips, strict=True))
     direct_gb, proxied_gb = (statistics.median(column) for column in zip(*bulks, strict=True))
-    added, share = proxied_us - direct_us, proxied_gb / direct_gb
-    print(f"proxy  request/response, median: direct {direct_us:.0f} µs, proxied {proxied_us:.0f} µs, "
-          f"added {added:.0f} µs (bound {ADDED_US_MAX:.0f})")
-    print(f"proxy  one connection, bulk: direct {direct_gb:.2f} GB/s, proxied {proxied_gb:.2f} GB/s, "
-          f"share {share:.0%} (bound {THROUGHPUT_SHARE_MIN:.0%})")
-    return 0 if added <= ADDED_US_MAX and share >= THROUGHPUT_SHARE_MIN else 1
+    added = statistics.median(proxied - direct for direct, proxied in trips)
+    share = statistics.median(proxied / direct for direct, proxied in bulks)
+    load = os.getloadavg()[0]
+    is_met = added <= ADDED_US_MAX, share >= THROUGHPUT_SHARE_MIN
+    if "--json" in arguments:
+        print(json.dumps({
+            "bench": "proxy", "load": round(load, 1), "direct_us": round(direct_us, 1),
+            "proxied_us": round(proxied_us, 1), "added_us": round(added, 1), "added_us_max": ADDED_US_MAX,
+            "direct_gb_s": round(direct_gb, 2), "proxied_gb_s": round(proxied_gb, 2), "share": round(share, 2),
+            "share_min": THROUGHPUT_SHARE_MIN, "met": all(is_met),
+        }))
+    else:
+        print(f"proxy  request/response, median: direct {direct_us:.0f} µs, proxied {proxied_us:.0f} µs, "
+              f"added {added:.0f} µs (bound {ADDED_US_MAX:.0f}): {_word(is_met[0])}")
+        print(f"proxy  one connection, bulk: direct {direct_gb:.2f} GB/s, proxied {proxied_gb:.2f} GB/s, "
+              f"share {share:.0%} (bound {THROUGHPUT_SHARE_MIN:.0%}): {_word(is_met[1])}")
+        print(f"proxy  at a load of {load:.1f} on {os.cpu_count()} cores")
+    return 0 if all(is_met) else 1
+
+
+def _word(is_met: bool) -> str:
+    return "met" if is_met else "missed"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
