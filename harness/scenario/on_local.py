@@ -13,6 +13,7 @@ from harness.plan import Plan
 from harness.runtimes.local.runtime import RUNNER, LocalRuntime
 from harness.runtimes.local.world import AnvilEngines
 from harness.runtimes.local.zygote_client import ZygoteProcess
+from harness.runtimes.shielded import uninterrupted
 from harness.scenario.conduct import OURS, Conductor, Recorded, Variant, WatchedHistory
 from harness.scenario.folder import RunFolder
 from harness.scenario.narration import Narrator
@@ -60,7 +61,7 @@ async def _run(
     try:
         await conductor.run()
     finally:
-        with folder.writing(folder.history.name):
+        with uninterrupted(), folder.writing(folder.history.name):
             sha256 = runtime.write_history(folder.history)
     if history.refusal is not None:
         with folder.writing("nodes"):

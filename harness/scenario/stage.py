@@ -16,7 +16,7 @@ from harness.roles.keeper import DEPOSIT_NATIVE as KEEPER_NATIVE
 from harness.roles.maker import DEPOSIT_NATIVE as MAKER_NATIVE
 from harness.solidity.compile import compile_contracts
 from harness.solidity.genesis import GenesisSpec, build_genesis
-from harness.toolchain import ACCEPTED_ANVIL
+from harness.toolchain import ACCEPTED_ANVIL, anvil_binary
 
 SIM_GENESIS_TIMESTAMP = 1_583_971_200
 """2020-03-12T00:00:00Z. In sim it only has to be the same every time."""
@@ -50,6 +50,7 @@ def set_stage(plan: Plan, *, genesis_timestamp: int, contracts: Path | None = No
 
     Raises what `build_genesis` raises: a tool is missing, or the contracts do not compile or deploy.
     """
+    anvil_binary()  # the wrong one is refused here, in words, and not by each of the nodes in its log
     accounts = {role.name: account(role.account).address for role in plan.roles if role.account is not None}
     genesis = build_genesis(
         GenesisSpec(

@@ -12,7 +12,6 @@ from harness.plan import Plan, RoleSpec
 from harness.ports import Engine, Json, LinkCounters, LinkRule, PortError
 from harness.roles.context import RoleContext, RoleFactory
 from harness.runtimes.random import KeyedRandom
-from harness.runtimes.shielded import uninterrupted
 from harness.runtimes.sim.clock import SimClock
 from harness.runtimes.sim.loop import VirtualLoop, virtual_loop
 from harness.runtimes.sim.network import PING, Fabric, SimNetwork
@@ -125,10 +124,6 @@ class SimRuntime:
 
     async def shutdown(self) -> None:
         """Ask every role to end, cut the power of those that do not, and end the engines. Bounded; call it once."""
-        with uninterrupted():
-            await self._end()
-
-    async def _end(self) -> None:
         try:
             tasks: list[asyncio.Task[Any]] = []
             for machine in self._machines.values():
