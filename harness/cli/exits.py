@@ -18,6 +18,7 @@ from harness.ports import PortError
 from harness.report.console import silence
 from harness.report.verdicts import ExitCode
 from harness.rollup.profile import ProfileError
+from harness.runtimes.failure import RuntimeFailure
 from harness.scenario.errors import ScenarioError
 from harness.toolchain.errors import ToolError
 
@@ -84,7 +85,7 @@ def explain(error: BaseException) -> tuple[ExitCode, str]:
         return ExitCode.USAGE, str(error)
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED, "interrupted"
-    if isinstance(error, ToolError | PortError | HistoryError):
+    if isinstance(error, ToolError | PortError | HistoryError | RuntimeFailure):
         return ExitCode.FAILED, str(error)
     if isinstance(error, BrokenPipeError):
         return ExitCode.FAILED, "the reader of the output went away"

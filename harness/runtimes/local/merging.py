@@ -17,11 +17,15 @@ def merge_histories(parts: Iterable[Path], into: Path) -> str:
     process was killed, and is left out.
     """
     digest = hashlib.sha256()
-    with into.open("wb") as stream:
-        streams = [_timed(part, order) for order, part in enumerate(parts) if part.exists()]
-        for _, _, _, line in heapq.merge(*streams):
-            stream.write(line)
-            digest.update(line)
+    try:
+        with into.open("wb") as stream:
+            streams = [_timed(part, order) for order, part in enumerate(parts) if part.exists()]
+            for _, _, _, line in heapq.merge(*streams):
+                stream.write(line)
+                digest.update(line)
+    except OSError:
+        into.unlink(missing_ok=True)  # the parts have it all
+        raise
     return digest.hexdigest()
 
 

@@ -146,10 +146,11 @@ class RoleProcess:
 
     def _report(self, what: str, detail: str) -> None:
         """Something no port can express: it goes to the log in full, and to the runtime, which ends the run."""
-        print(f"{what}: {detail}", flush=True)
-        if self._history is not None:
-            self._history.write(self._name, "problem", {"what": what, "detail": _last_line(detail), "fatal": True})
         self._tell({"event": "problem", "what": what, "detail": _last_line(detail)})
+        with contextlib.suppress(OSError):  # a full disk is what may have to be reported
+            print(f"{what}: {detail}", flush=True)
+            if self._history is not None:
+                self._history.write(self._name, "problem", {"what": what, "detail": _last_line(detail), "fatal": True})
 
     def _tell(self, message: dict[str, Any]) -> None:
         if self._writer is not None and not self._writer.is_closing():
@@ -187,5 +188,6 @@ class _WatchedRecorder:
 
 
 def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    """Of a traceback, the error; of an exception group's, which draws a frame with these characters, an inner one."""
+    lines = [line.strip(" |+-") for line in text.splitlines() if line.strip(" |+-")]
     return lines[-1][:500] if lines else ""

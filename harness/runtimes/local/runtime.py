@@ -19,6 +19,7 @@ from harness.ports import LinkCounters, LinkRule
 from harness.proxy.client import ProxyClient
 from harness.proxy.process import ProxyConfig
 from harness.roles.context import RoleFactory
+from harness.runtimes.failure import RuntimeFailure
 from harness.runtimes.local.clock import Epoch, LocalClock
 from harness.runtimes.local.control_channel import ChannelClosed, ControlChannel
 from harness.runtimes.local.http_network import HOST
@@ -37,7 +38,7 @@ PROBE_SLACK_S = 0.5
 LOG_TAIL_BYTES = 2000
 
 
-class BootFailure(Exception):
+class BootFailure(RuntimeFailure):
     """A role or the machinery under it did not come up."""
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from harness.runtimes.failure import RuntimeFailure
 from harness.runtimes.local.world import World
 from harness.runtimes.local.zygote import send_command
 
@@ -23,7 +24,7 @@ COMMAND_TIMEOUT_S = 10.0
 END_TIMEOUT_S = 5.0
 
 
-class ZygoteFailure(Exception):
+class ZygoteFailure(RuntimeFailure):
     """The process that forks all others could not be started, or is gone."""
 
 
