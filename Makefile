@@ -16,7 +16,7 @@ setup: $(STAMP)      ## virtual environment, package, pinned Anvil and Solidity 
 	@$(BIN)/python -m harness.toolchain install
 
 test: setup          ## every test; TESTS="tests/model -k margin" for some
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest -n 2 --dist loadgroup $(TESTS)
 
 lint: setup          ## what CI checks besides tests
 	$(BIN)/ruff check harness tests
