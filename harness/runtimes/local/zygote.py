@@ -24,6 +24,7 @@ import struct
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -177,10 +178,9 @@ class Zygote:
         shutil.rmtree(self._world.temporary, ignore_errors=True)
 
 
-def main() -> None:
-    """`python -m harness.runtimes.local.zygote <fd of the runtime's socket> [module to import …]`."""
-    runtime = socket.socket(fileno=int(sys.argv[1]))
-    for module in sys.argv[2:]:
+def serve_runtime(runtime: socket.socket, preload: Sequence[str]) -> None:
+    """Be the zygote of whoever holds the other end, after importing what its children will need."""
+    for module in preload:
         importlib.import_module(module)
     received = receive_command(runtime)
     if received is None:
@@ -191,9 +191,13 @@ def main() -> None:
     if sys.platform == "linux":
         # An Anvil whose role was killed comes to us to be reaped, instead of staying a zombie.
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    gc.collect()
     gc.freeze()  # what is shared now is never written to by a collection in a child
     Zygote(runtime, world).serve()
+
+
+def main() -> None:
+    """`python -m harness.runtimes.local.zygote <fd of the runtime's socket> [module to import …]`."""
+    serve_runtime(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
 
 
 if __name__ == "__main__":

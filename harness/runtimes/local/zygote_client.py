@@ -16,8 +16,9 @@ from typing import Any
 import orjson
 
 from harness.runtimes.failure import RuntimeFailure
+from harness.runtimes.local.forking import Fork, can_fork
 from harness.runtimes.local.world import World
-from harness.runtimes.local.zygote import send_command
+from harness.runtimes.local.zygote import send_command, serve_runtime
 
 READY_TIMEOUT_S = 30.0
 COMMAND_TIMEOUT_S = 10.0
@@ -29,25 +30,35 @@ class ZygoteFailure(RuntimeFailure):
 
 
 class ZygoteProcess:
-    """The process itself, importing; it needs no event loop and no plan yet, so it can be started before both.
+    """The process itself; it needs no event loop and no plan yet, so it can be started before both.
 
     Whoever makes it ends it: hand it to one `LocalRuntime`, or `close` it.
     """
 
     def __init__(self, preload: Sequence[str] = ()) -> None:
-        """Spawn it and return at once. `preload` are more modules for it to import, those of the roles above all."""
+        """Start it and return at once. `preload` are more modules for it to import, those of the roles above all."""
         ours, theirs = socket.socketpair()
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the process, until `close`
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "harness.runtimes.local.zygote", str(theirs.fileno()), *preload],
-                stdin=subprocess.DEVNULL, stdout=self._errors, stderr=self._errors, env=environment,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C at the terminal is for the runtime, which then ends the others
-            )
+            self._process: subprocess.Popen[bytes] | Fork
+            if can_fork():
+                self._process = Fork(
+                    lambda: serve_runtime(socket.socket(fileno=os.dup(theirs.fileno())), preload),
+                    keep=[theirs.fileno()], output=self._errors.fileno(),
+                )
+            else:
+                self._process = self._spawn(theirs, preload)
         ours.setblocking(False)
         self.socket = ours
+
+    def _spawn(self, theirs: socket.socket, preload: Sequence[str]) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        return subprocess.Popen(
+            [sys.executable, "-m", "harness.runtimes.local.zygote", str(theirs.fileno()), *preload],
+            stdin=subprocess.DEVNULL, stdout=self._errors, stderr=self._errors, env=environment,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,  # Ctrl-C at the terminal is for the runtime, which then ends the others
+        )
 
     def last_words(self) -> str:
         """The last line it wrote about itself, as the end of a message; empty if none."""
