@@ -44,7 +44,6 @@ ALLOWED_UP = {
 }
 # Modules that outgrew the limit, with a limit of their own, so that they do not go on growing unseen.
 LONG = {
-    "harness.consensus.simplex": 660,  # one state machine; its transitions are read side by side
     "harness.runtimes.sim.loop": 530,  # one event loop; asyncio's interface is that wide
     "harness.runtimes.local.runtime": 450,  # to be split: starting processes, and what faults do to them
 }

@@ -90,6 +90,11 @@ class CertificateBook:
         """Of the newest certified block; None while that is the root everyone starts from."""
         return self.certified.get(self.best_view)
 
+    @property
+    def highest_view(self) -> int:
+        """The highest view of any certificate held; the finalized one if none."""
+        return max((self.finalized_view, *self.certified, *self.nullified))
+
     def certifies(self, view: int, block_hash: Hash) -> bool:
         held = self.certified.get(view)
         return held is not None and held.block_hash == block_hash

@@ -1,4 +1,38 @@
-"""What the state machine asks its driver to do; carried out strictly in the order of the list."""
+"""What the state machine asks its driver to do; carried out strictly in the order of the list.
+
+Driving a `Simplex`. Call one method at a time with `now` in monotonic nanoseconds, then carry out the returned
+effects **in order, before the next call's effects**. Long ones (build, execute, fetch) are only started; their result
+comes back through the method named below. If an effect fails (the store is full), stop the node: do not carry out the
+rest.
+
+- `PersistCertificate(certificate)`: put a row (key: kind, view); no flush needed.
+- `PersistVote(vote)`: put a row (key: view, kind) and flush everything put so far.
+- `Broadcast(message)`: send `to_json(message)` to every other validator (and replica), unreliably; the receiver parses
+  it with `from_json` and calls `on_message`.
+- `EnterView(view, leader)`: older timers and an older build may be cancelled.
+- `SetTimer(view, kind, after_ns)`: call `on_timeout(view, kind)` after that long; a stale one is harmless.
+- `BuildBlock(view, parent_hash, height, not_before_ns)`: wait until then, build and execute a block, call
+  `on_block_built`; if that is impossible, `on_build_refused`, which gives the view up without waiting for timeouts.
+- `ExecuteBlock(proposal, certified)`: execute the payload on the parent (it is executed), compare the hash, and unless
+  `certified` judge origin and timestamp; call `on_executed`. Where an origin is not known yet, say so in `refusal` at
+  once and call again with `refusal=None` when it is: the block can already be built on.
+  The journal row of a block is put before `on_block_built` or `on_executed`, so the vote's flush covers it.
+- `RequestBlocks(from_height, tip_height, tip_hash, peers)`: fetch the chain from a peer, the first named first, execute
+  it upward and call `on_block_executed` for each block. A newer request replaces an older one. Work in pages and after
+  each hand the page's finalization to `on_certificate`, so that memory stays bounded.
+- `RequestCertificates(views)`: ask the peers; a peer answers `certificates_for(views)`; each goes to `on_certificate`.
+- `Notarized(...)`: move the unsafe head; the block is executed.
+- `Finalized(...)`: move the committed head, one height at a time. It need not be flushed: a restarted validator learns
+  it again (flush before telling someone who must never hear less). After the next flush, certificate rows of views
+  below the certificate's, and all vote rows below it but the newest, may be deleted.
+- `Equivocation(first, second)`: keep the evidence.
+
+Restart. Construct with the finalized head of the journal, every vote and certificate row, and `floor_view` = 1 + the
+highest view any of q peers saw signed by me (`highest_view_signed_by`; 0 if none). Then `start`, then
+`on_block_executed` for each journal block above the finalized head, parents first. If the peers saw a later view than
+the rows hold, rows were lost and nothing is voted below the floor. A validator whose name is not in `validators`
+(a replica) follows with the same code and never votes.
+"""
 
 from __future__ import annotations
 

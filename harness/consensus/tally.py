@@ -5,6 +5,12 @@ from __future__ import annotations
 from harness.consensus.effects import Equivocation
 from harness.consensus.messages import Certificate, SignedVote, Vote, VoteKind
 
+MAX_VIEWS_AHEAD = 64
+"""Votes for views further ahead are dropped; a validator that far behind catches up by certificates."""
+
+VOTE_WINDOW = 32
+"""Views behind the current one whose votes are still counted and compared for evidence."""
+
 
 def quorum_of(validators: int) -> int:
     """q = n − f with f = ⌊(n − 1) / 3⌋: any two quorums share an honest validator while at most f are Byzantine."""
@@ -19,6 +25,7 @@ class Tally:
         self._quorum = quorum
         self._views: dict[int, dict[VoteKind, dict[str, SignedVote]]] = {}
         self._accused: dict[tuple[int, str], None] = {}
+        self._highest: dict[str, int] = {}
 
     def has(self, signed: SignedVote) -> bool:
         """Whether this vote was counted already, whatever its signature bytes."""
@@ -31,6 +38,8 @@ class Tally:
     def add(self, signed: SignedVote) -> Equivocation | None:
         """Count a vote; a second, different one of the same kind is not counted. Evidence is given once per view."""
         vote = signed.vote
+        if vote.view > self._highest.get(signed.voter, 0):
+            self._highest[signed.voter] = vote.view
         kinds = self._views.get(vote.view)
         if kinds is None:
             kinds = self._views[vote.view] = {kind: {} for kind in VoteKind}
@@ -59,6 +68,10 @@ class Tally:
             if (held := votes.get(voter)) is not None and held.vote == vote
         )
         return Certificate(vote, signatures[: self._quorum]) if len(signatures) >= self._quorum else None
+
+    def highest_view_of(self, voter: str) -> int:
+        """The highest view of any vote ever added for this voter, forgotten ones too; 0 if none."""
+        return self._highest.get(voter, 0)
 
     def votes_of(self, voter: str) -> tuple[SignedVote, ...]:
         """Every vote held of one voter, by view, then kind."""

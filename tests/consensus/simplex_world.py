@@ -25,8 +25,9 @@ from harness.consensus.effects import (
     SetTimer,
 )
 from harness.consensus.messages import Certificate, Message, Proposal, SignedVote, Vote, VoteKind
+from harness.consensus.pacing import BACKOFF_CAP, RESEND_CAP
 from harness.consensus.signing import vote_digest
-from harness.consensus.simplex import BACKOFF_CAP, RESEND_CAP, Head, Simplex, Timing
+from harness.consensus.simplex import Head, Simplex, Timing
 from harness.rollup.blocks import Hash
 
 MS = 1_000_000
@@ -291,7 +292,7 @@ class TwoFaced(Simplex):
     """A Byzantine half: signs whatever it is asked to, however it contradicts itself."""
 
     def _may(self, kind: VoteKind, view: int) -> bool:
-        return kind not in self._own.get(view, {})
+        return kind not in self._own.of(view)
 
 
 class World:
@@ -486,7 +487,7 @@ class World:
         self.run(self.storm.until_ms)
         self.heal()
         top, bound = self.top, recovery_bound_ms(
-            self.storm.count, max(node.simplex._backoff() for node in self.honest)
+            self.storm.count, max(node.simplex.backoff for node in self.honest)
         )
         def recovered() -> bool:
             return all(node.disk.finalized.height > top for node in self.honest)

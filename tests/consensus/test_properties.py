@@ -129,8 +129,8 @@ class NullifiesAndFinalizes(Simplex):
     """Forgets that nullify and finalize exclude each other."""
 
     def _may(self, kind: VoteKind, view: int) -> bool:
-        if kind is not VoteKind.NOTARIZE and view >= self._vote_floor:
-            return kind not in self._own.get(view, {})
+        if kind is not VoteKind.NOTARIZE and view >= self._own.floor:
+            return kind not in self._own.of(view)
         return super()._may(kind, view)
 
 
@@ -147,11 +147,11 @@ class VotesAgainForAnOldView(Simplex):
     """Votes in views below one it has voted in."""
 
     def _may(self, kind: VoteKind, view: int) -> bool:
-        floor, self._vote_floor = self._vote_floor, 0
+        floor, self._own.floor = self._own.floor, 0
         try:
             return super()._may(kind, view)
         finally:
-            self._vote_floor = floor
+            self._own.floor = floor
 
 
 class SendsBeforeDurable(Simplex):
@@ -194,10 +194,10 @@ class BuildsWithoutJustification(Simplex):
         return ()
 
     def _best(self) -> Head:
-        return self._finalized
+        return self.finalized
 
     def on_block_built(self, view: int, **built: Any) -> list[Effect]:
-        self._book.nullified = Forgiving(self._book.nullified)
+        self._chain.book.nullified = Forgiving(self._chain.book.nullified)
         return super().on_block_built(view, **built)
 
     def _justification(self, proposal: Proposal) -> list[Certificate] | None:

@@ -26,15 +26,10 @@ from harness.consensus.effects import (
     TimerKind,
 )
 from harness.consensus.messages import Certificate, Proposal, SignedVote, Vote, VoteKind
+from harness.consensus.pacing import BACKOFF_CAP
 from harness.consensus.signing import address_of, proposal_digest, sign, vote_digest
-from harness.consensus.simplex import (
-    BACKOFF_CAP,
-    MAX_VIEWS_AHEAD,
-    VOTE_WINDOW,
-    Head,
-    Simplex,
-)
-from harness.consensus.tally import quorum_of
+from harness.consensus.simplex import Head, Simplex
+from harness.consensus.tally import MAX_VIEWS_AHEAD, VOTE_WINDOW, quorum_of
 from harness.rollup.blocks import Hash
 
 FOUR = names(4)
@@ -203,14 +198,11 @@ def test_a_restarted_leader_does_not_propose_a_second_block() -> None:
 
 
 def test_a_validator_that_lost_its_rows_does_not_vote_up_to_what_its_peers_saw() -> None:
-    """The floor from the peers, given at construction or learnt later; rows that reach as far make it needless."""
+    """The floor comes from the peers; rows that reach as far make it needless."""
     lost = validator(floor_view=3)
     assert votes(lost.on_timeout(1, TimerKind.PROPOSAL, 0)) == []
-    later = validator()
-    later.on_recovered_view(2, 0)
-    assert votes(later.on_timeout(1, TimerKind.PROPOSAL, 0)) == []
-    later.on_certificate(certificate(Vote.nullify(2)), 0)
-    assert votes(later.on_timeout(3, TimerKind.PROPOSAL, 0)) == [(VoteKind.NULLIFY, 3)]
+    lost.on_certificate(certificate(Vote.nullify(2)), 0)
+    assert votes(lost.on_timeout(3, TimerKind.PROPOSAL, 0)) == [(VoteKind.NULLIFY, 3)]
     intact = validator(votes=[signed(notarize(2), 0)], floor_view=3)
     assert votes(intact.on_timeout(2, TimerKind.NOTARIZATION, 0)) == [(VoteKind.NULLIFY, 2)]
     observer = validator()
@@ -456,8 +448,8 @@ def test_memory_stays_bounded_over_thousands_of_views() -> None:
             order.view, parent_hash=order.parent_hash, block_hash=built, payload=b"", now=step)
     assert machine.finalized.height == 3_000
     assert len(machine._tally) <= VOTE_WINDOW + 1
-    assert len(machine._tree) == 1
-    assert max(len(machine._own), len(machine._book.certified), len(machine._book.nullified)) <= 3
+    assert len(machine._chain.tree) == 1
+    assert max(len(machine._own), len(machine._chain.book.certified), len(machine._chain.book.nullified)) <= 3
 
 
 def test_too_many_views_without_a_finalization_is_an_error_with_a_name() -> None:
