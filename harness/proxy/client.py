@@ -38,15 +38,15 @@ class ProxyClient:
 
     async def ports(self) -> dict[str, dict[str, int]]:
         """Where each source reaches each of its peers: src → dst → port on 127.0.0.1."""
-        table: dict[str, dict[str, int]] = {}
-        for link in await self._ask("GET", "/links"):
-            if link["port"] is not None:
-                table.setdefault(link["src"], {})[link["dst"]] = link["port"]
-        return table
+        ports: dict[str, dict[str, int]] = await self._ask("GET", "/ports")
+        return ports
 
-    async def set_target(self, role: str, address: tuple[str, int] | None) -> None:
-        target = None if address is None else {"host": address[0], "port": address[1]}
-        await self._ask("PUT", f"/targets/{role}", target)
+    async def set_targets(self, targets: Mapping[str, tuple[str, int] | None]) -> None:
+        """Where these roles listen now; None for one that does not."""
+        await self._ask("PUT", "/targets", {
+            role: None if address is None else {"host": address[0], "port": address[1]}
+            for role, address in targets.items()
+        })
 
     async def set_rules(self, src: str, dst: str, rules: Mapping[str, LinkRule]) -> None:
         await self._ask("PUT", f"/links/{src}/{dst}/rules", rules_to_json(rules))

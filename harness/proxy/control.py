@@ -3,9 +3,10 @@
 | route | does |
 |---|---|
 | `GET /links` | every link with port, target, rules and counters |
+| `GET /ports` | only the ports: `{src: {dst: port}}` |
 | `PUT /links/{src}/{dst}/rules` | replace the link's fault rules: `{fault id: {delay_ms: …}}` |
 | `GET /links/{src}/{dst}/counters` | what the link has done since the start |
-| `PUT /targets/{role}` | where the role listens now: `{"host": …, "port": …}`, or null |
+| `PUT /targets` | where roles listen now: `{role: {"host": …, "port": …}}`, or null for one that does not |
 | `POST /reset` | lift every fault rule |
 """
 
@@ -48,6 +49,21 @@ def rules_from_json(value: Any) -> dict[str, LinkRule]:
     return rules
 
 
+def targets_from_json(value: Any) -> dict[str, tuple[str, int] | None]:
+    """Raises `BadRule` showing what is no target."""
+    if not isinstance(value, dict):
+        raise BadRule(f"targets must be an object of role → target, not {type(value).__name__}")
+    targets: dict[str, tuple[str, int] | None] = {}
+    for role, target in value.items():
+        try:
+            targets[role] = None if target is None else (str(target["host"]), int(target["port"]))
+        except (TypeError, KeyError, ValueError) as error:
+            raise BadRule(
+                f'a target is null or {{"host": …, "port": …}}; that of {role} is {str(target)[:80]}'
+            ) from error
+    return targets
+
+
 def control_application(proxy: ProxyServer) -> web.Application:
     """The routes above over one proxy. Another API over the same proxy is another application beside this one."""
 
@@ -69,13 +85,12 @@ def control_application(proxy: ProxyServer) -> web.Application:
     async def get_counters(request: web.Request) -> web.Response:
         return _json(asdict(proxy.counters(request.match_info["src"], request.match_info["dst"])))
 
-    async def put_target(request: web.Request) -> web.Response:
-        target = orjson.loads(await request.read())
-        try:
-            address = None if target is None else (str(target["host"]), int(target["port"]))
-        except (TypeError, KeyError, ValueError) as error:
-            raise BadRule(f'a target is null or {{"host": …, "port": …}}, not {str(target)[:80]}') from error
-        proxy.set_target(request.match_info["role"], address)
+    async def get_ports(request: web.Request) -> web.Response:
+        return _json(proxy.ports())
+
+    async def put_targets(request: web.Request) -> web.Response:
+        for role, address in targets_from_json(orjson.loads(await request.read())).items():
+            proxy.set_target(role, address)
         return _json(None)
 
     async def post_reset(request: web.Request) -> web.Response:
@@ -87,7 +102,8 @@ def control_application(proxy: ProxyServer) -> web.Application:
         web.get("/links", get_links),
         web.put("/links/{src}/{dst}/rules", put_rules),
         web.get("/links/{src}/{dst}/counters", get_counters),
-        web.put("/targets/{role}", put_target),
+        web.get("/ports", get_ports),
+        web.put("/targets", put_targets),
         web.post("/reset", post_reset),
     ])
     return application

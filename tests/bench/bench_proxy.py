@@ -95,7 +95,7 @@ def _bulk_gigabytes_per_s(port: int) -> float:
 
 async def _proxy_port(control: Path, server_port: int) -> int:
     async with ProxyClient(control) as proxy:
-        await proxy.set_target("b", ("127.0.0.1", server_port))
+        await proxy.set_targets({"b": ("127.0.0.1", server_port)})
         return (await proxy.ports())["a"]["b"]
 
 

@@ -151,7 +151,7 @@ class LocalRuntime:
             self._zygote.enter(self._world)
             await self._zygote.ready()
             await asyncio.gather(self._start_proxy(), *[self._spawn(member) for member in self._members.values()])
-            await asyncio.gather(*[self._connect(member) for member in self._members.values()])
+            await self._connect(*self._members.values())
             self._epoch.begin()
             await asyncio.gather(*[self._go(member) for member in self._members.values()])
         except (ZygoteFailure, ChannelClosed, TimeoutError) as error:
@@ -344,10 +344,11 @@ class LocalRuntime:
                 f"{member.name} was not ready within {READY_TIMEOUT_S:g} s{self._log_tail(member.name)}"
             ) from error
 
-    async def _connect(self, member: _Member) -> None:
-        """Tell the proxy where the role listens; from now on its peers reach it."""
-        assert member.ready is not None
-        await self._booted_proxy().set_target(member.name, (HOST, member.ready.result()))
+    async def _connect(self, *members: _Member) -> None:
+        """Tell the proxy where these roles listen; from now on their peers reach them."""
+        await self._booted_proxy().set_targets({
+            member.name: (HOST, member.ready.result()) for member in members if member.ready is not None
+        })
 
     async def _go(self, member: _Member) -> None:
         assert member.channel is not None

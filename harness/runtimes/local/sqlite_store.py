@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,13 +30,16 @@ class SqliteStore:
         """
         self._path = path
         self._unflushed: dict[str, dict[str, bytes]] = {}
+        self._is_synced = False   # the file itself and its name, which SQLite leaves to us
         try:
             self._database = sqlite3.connect(path, isolation_level=None)
+            # An empty database is nothing to be kept: it is synced with the first rows, and a boot waits for no disk.
+            self._database.execute("PRAGMA synchronous=OFF")
             self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=FULL")  # the WAL is synced at every commit
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS rows (tab TEXT, key TEXT, value BLOB, PRIMARY KEY (tab, key)) WITHOUT ROWID"
             )
+            self._database.execute("PRAGMA synchronous=FULL")  # from now on the WAL is synced at every commit
             self.limit(capacity_bytes)
         except sqlite3.Error as error:
             raise StoreFailure(f"store {path} can not be opened: {error}; remove it to start empty") from error
@@ -101,11 +105,12 @@ class SqliteStore:
         puts = [(table, key, raw) for table, key, raw in changes if raw != _DELETED]
         deletes = [(table, key) for table, key, raw in changes if raw == _DELETED]
         try:
+            self._sync_file()
             self._database.execute("BEGIN IMMEDIATE")
             self._database.executemany("INSERT OR REPLACE INTO rows VALUES (?,?,?)", puts)
             self._database.executemany("DELETE FROM rows WHERE tab=? AND key=?", deletes)
             self._database.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             raise StoreFailure(
@@ -113,6 +118,17 @@ class SqliteStore:
                 "what was flushed before is intact"
             ) from error
         self._unflushed.clear()
+
+    def _sync_file(self) -> None:
+        if self._is_synced:
+            return
+        for path in (self._path, self._path.parent):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        self._is_synced = True
 
     def close(self) -> None:
         """Close the file; what was not flushed is lost, as in a crash."""
