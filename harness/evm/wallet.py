@@ -130,7 +130,7 @@ def sign_transaction(
         _int(chain_id), _int(nonce), _int(max_priority), _int(max_fee), _int(gas),
         _address(to) if to is not None else b"", _int(value), data, (),
     ]
-    signature = sign_digest(key, keccak(_TYPE_2 + rlp.encode(fields)))
+    signature = sign_digest(key, keccak(_TYPE_2 + cast(bytes, rlp.encode(fields))))
     r, s = signature[:32].lstrip(b"\x00"), signature[32:64].lstrip(b"\x00")
     fields += [_int(signature[64] - 27), r, s]
     return _TYPE_2 + cast(bytes, rlp.encode(fields))
@@ -180,7 +180,7 @@ def decode_transaction(raw: bytes) -> DecodedTransaction:
     signature = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([27 + parity])
     return DecodedTransaction(
         hash=transaction_hash(raw),
-        sender=recover(keccak(_TYPE_2 + rlp.encode(fields[:9])), signature),
+        sender=recover(keccak(_TYPE_2 + cast(bytes, rlp.encode(fields[:9]))), signature),
         nonce=nonce,
         to="0x" + to.hex() if to else None,
         gas_limit=gas_limit,

@@ -103,7 +103,7 @@ def _word(data: bytes, at: int) -> bytes:
 def _word_reader(type_: BasicType) -> Read | None:
     match type_.base, type_.sub:
         case "uint" | "int" | "bool" as base, sub:
-            return _integer(base, 1 if base == "bool" else int(sub))
+            return _integer(base, 1 if base == "bool" or sub is None else int(sub))
         case "address", _:
             return _address
         case "bytes", 32:

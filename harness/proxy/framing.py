@@ -68,7 +68,7 @@ class Framer:
                 if size - at <= HEAD_BYTES_MAX:
                     self._head = data[at:]
                     return pieces
-                length = None
+                head, length = b"", None
             else:
                 head = data[at:end]
                 length = _body_length(head, replies=self._replies)

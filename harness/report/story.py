@@ -45,7 +45,7 @@ def tell(plan: Plan, history: History) -> Story:
     chain_price: dict[str, list[Point]] = {}
     liquidations: list[Moment] = []
     settlements: list[Moment] = []
-    counts = dict.fromkeys(_COUNTS, 0)
+    counts: dict[str, int] = dict.fromkeys(_COUNTS, 0)
     for block in history.chain:
         counts["blocks"] += 1
         counts["transactions"] += len(block.transactions)

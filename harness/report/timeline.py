@@ -192,11 +192,12 @@ def _shade(figure: go.Figure, story: Story, bands: Sequence[Band]) -> None:
         for row in (1, 3, 4):
             figure.add_vrect(
                 x0=band.start_s, x1=band.end_s, fillcolor=colour, opacity=0.09, line_width=0, layer="below",
-                row=row, col=1,
+                row=row, col=1,  # pyright: ignore[reportArgumentType]  # plotly types them by their default, "all"
             )  # fmt: skip
     for name, t_s in story.phases:
         if name in ("heal", "liveness") and (name == "heal" or "heal" not in dict(story.phases)):
-            figure.add_vline(x=t_s, line={"color": _TEXT, "width": 1, "dash": "dash"}, row="all", col=1)
+            dashed = {"color": _TEXT, "width": 1, "dash": "dash"}
+            figure.add_vline(x=t_s, line=dashed, row="all", col=1)  # pyright: ignore[reportArgumentType]  # as above
             figure.add_annotation(
                 x=t_s, y=1, yref="y domain", text="healed", showarrow=False, xanchor="left", yanchor="top",
                 font={"size": 11, "color": _TEXT}, row=1, col=1,

@@ -14,6 +14,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 from itertools import islice
 
 import rlp
@@ -193,8 +194,7 @@ def encode_batch(batch: Batch) -> bytes:
         items.append([_integer(record.number), _hash_bytes(record.parent), _integer(record.timestamp),
                       _integer(record.origin_number), _hash_bytes(record.origin_hash), list(record.transactions)])
     items += [_hash_bytes(batch.tip_hash), batch.finalization]
-    encoded: bytes = rlp.encode(items, infer_serializer=False)
-    return BATCH_VERSION + encoded
+    return BATCH_VERSION + cast(bytes, rlp.encode(items, infer_serializer=False))
 
 
 def decode_batch(data: bytes) -> Batch:

@@ -79,10 +79,12 @@ def _assign(document: Document, steps: Sequence[str | int], value: object, assig
         else:
             raise ScenarioError.at("", f"{assignment}: nothing at {dotted(steps[: depth + 1])}", file="--set")
     last = steps[-1]
-    in_list = isinstance(place, list) and isinstance(last, int) and last < len(place)
-    if not in_list and not (isinstance(place, dict) and isinstance(last, str)):
+    if isinstance(place, list) and isinstance(last, int) and last < len(place):
+        place[last] = value
+    elif isinstance(place, dict) and isinstance(last, str):
+        place[last] = value
+    else:
         raise ScenarioError.at("", f"{assignment}: nothing there to set", file="--set")
-    place[last] = value
 
 
 def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None = None) -> Plan:

@@ -24,6 +24,7 @@ async def a_stored_value_is_not_shared_with_its_writer(subject: RuntimeUnderTest
     store.put("t", "k", value)
     value["list"].append(2)
     read = store.get("t", "k")
+    assert read is not None
     assert read == {"list": [1]}
     read["list"].append(3)
     assert store.get("t", "k") == {"list": [1]}
