@@ -24,7 +24,6 @@ from harness.toolchain.errors import ToolError
 
 P = ParamSpec("P")
 DEBUG = "HARNESS_DEBUG"
-ERRORS_BACK_MAX = 16
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -59,8 +58,9 @@ def verb(function: Callable[P, int | None]) -> Callable[P, None]:
 
 def report_error(error: BaseException, *, as_json: bool = False) -> int:
     """Print what a person needs to know about an error to stderr and return its exit code."""
+    interruption.ignore_from_now_on()
     code, message = explain(error)
-    message = "; ".join([message, *_notes(error)])
+    message = "; ".join([message, *getattr(error, "__notes__", ())])
     if os.environ.get(DEBUG) == "1":
         traceback.print_exception(error)
     if as_json:
@@ -96,18 +96,6 @@ def explain(error: BaseException) -> tuple[ExitCode, str]:
         return ExitCode.FAILED, "out of memory"
     name = type(error).__name__
     return ExitCode.FAILED, f"{name}: {error}\nthis is a fault of the harness; {DEBUG}=1 shows where it happened"
-
-
-def _notes(error: BaseException) -> list[str]:
-    """The notes of an error, else of the one it took the place of: a second Ctrl-C has none, the first one does."""
-    at: BaseException | None = error
-    for _ in range(ERRORS_BACK_MAX):
-        if at is None:
-            break
-        if notes := getattr(at, "__notes__", []):
-            return list(notes)
-        at = at.__cause__ or at.__context__
-    return []
 
 
 def _leading(group: BaseExceptionGroup[BaseException]) -> BaseException:

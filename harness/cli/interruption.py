@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from types import FrameType
 
 _EXIT = {signal.SIGINT: (b"interrupted\n", 130), signal.SIGTERM: (b"terminated\n", 143)}
-_terminated = False
+_interrupted = _terminated = False
 
 
 @contextlib.contextmanager
 def handled(*, is_whole_process: bool) -> Iterator[None]:
     """While the command line runs. At the end of a whole process, further signals only spoil what it says."""
-    global _terminated
-    _terminated = False
+    global _interrupted, _terminated
+    _interrupted = _terminated = False
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the caller's business
         return
@@ -36,11 +36,19 @@ def handled(*, is_whole_process: bool) -> Iterator[None]:
 
 
 def raise_from_now_on() -> None:
-    """From now on a signal is a KeyboardInterrupt: Python's own handler, for asyncio to replace by a cancellation."""
+    """From now on the first signal is a KeyboardInterrupt, and further ones are nothing: the ending has begun."""
     if threading.current_thread() is threading.main_thread():
-        for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, _terminate)):
+        for number, handler in ((signal.SIGINT, _interrupt), (signal.SIGTERM, _terminate)):
             if signal.getsignal(number) is _end_at_once:
                 signal.signal(number, handler)
+
+
+def ignore_from_now_on() -> None:
+    """What there is to clean up is cleaned up, and the rest is words: nothing to interrupt until `handled` ends."""
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in ((signal.SIGINT, _interrupt), (signal.SIGTERM, _terminate)):
+            if signal.getsignal(number) is handler:
+                signal.signal(number, signal.SIG_IGN)
 
 
 def is_terminated() -> bool:
@@ -53,6 +61,13 @@ def _end_at_once(number: int, frame: FrameType | None) -> None:
     with contextlib.suppress(OSError):
         os.write(2, message)
     os._exit(code)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    global _interrupted
+    if not _interrupted:
+        _interrupted = True
+        raise KeyboardInterrupt
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -13,7 +13,6 @@ from harness.plan import Plan
 from harness.ports import Clock, FaultControl, Json, Recorder
 from harness.roles.context import RoleFactory
 from harness.roles.registry import make_role
-from harness.runtimes.shielded import uninterrupted
 from harness.runtimes.supervisor import Supervisor
 from harness.scenario.narration import Narrator
 
@@ -82,8 +81,7 @@ class Conductor:
             await self._wait_until(max(self.clock.monotonic(), self.plan.storm_ns) + self.plan.liveness_ns)
             self._phase("end")
         finally:
-            with uninterrupted():
-                await self.runtime.shutdown()
+            await self.runtime.shutdown()
 
     async def _storm(self) -> None:
         storm = asyncio.ensure_future(self.supervisor.run(until_ns=self.plan.storm_ns))
@@ -92,9 +90,8 @@ class Conductor:
             await storm
         finally:
             if not storm.done():
-                with uninterrupted():  # it heals what it has injected
-                    storm.cancel()
-                    await asyncio.wait([storm])
+                storm.cancel()
+                await asyncio.wait([storm])
 
     async def _wait_until(self, at_ns: int) -> None:
         """Wait in steps, telling how far the run is; stops early when something failed beyond repair."""

@@ -10,10 +10,10 @@ from typing import Any
 import uvloop
 
 from harness.plan import Plan
+from harness.runtimes.interruption import Interruption
 from harness.runtimes.local.runtime import RUNNER, LocalRuntime
 from harness.runtimes.local.world import AnvilEngines
 from harness.runtimes.local.zygote_client import ZygoteProcess
-from harness.runtimes.shielded import uninterrupted
 from harness.scenario.conduct import OURS, Conductor, Recorded, Variant, WatchedHistory
 from harness.scenario.folder import RunFolder
 from harness.scenario.narration import Narrator
@@ -22,19 +22,27 @@ from harness.scenario.stage import Stage, run_record, set_stage
 
 def run_local(plan: Plan, folder: RunFolder, narrator: Narrator, *, variant: Variant = OURS) -> Recorded:
     """Run a plan to its end in real time and leave its history in the folder. Takes as long as the plan says."""
-    # It imports while the stage is set: half of a cold boot is Python reading modules.
-    zygote = ZygoteProcess(preload=("harness.roles.registry",))
-    try:
-        stage = set_stage(plan, genesis_timestamp=int(time.time()), contracts=variant.contracts)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_run(plan, stage, folder, narrator, variant, zygote))
-    finally:
-        zygote.close()
+    with Interruption() as interruption:
+        # It imports while the stage is set: half of a cold boot is Python reading modules.
+        zygote = ZygoteProcess(preload=("harness.roles.registry",))
+        try:
+            stage = set_stage(plan, genesis_timestamp=int(time.time()), contracts=variant.contracts)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(_run(plan, stage, folder, narrator, variant, zygote, interruption))
+        finally:
+            zygote.close()
 
 
 async def _run(
-    plan: Plan, stage: Stage, folder: RunFolder, narrator: Narrator, variant: Variant, zygote: ZygoteProcess
+    plan: Plan,
+    stage: Stage,
+    folder: RunFolder,
+    narrator: Narrator,
+    variant: Variant,
+    zygote: ZygoteProcess,
+    interruption: Interruption,
 ) -> Recorded:
+    interruption.cancels_this_task()
     runtime = LocalRuntime(
         plan,
         variant.make_role,
@@ -61,7 +69,7 @@ async def _run(
     try:
         await conductor.run()
     finally:
-        with uninterrupted(), folder.writing(folder.history.name):
+        with folder.writing(folder.history.name):
             sha256 = runtime.write_history(folder.history)
     if history.refusal is not None:
         with folder.writing("nodes"):

@@ -8,6 +8,7 @@ from harness.anvil import AnvilEngine
 from harness.history.recorder import HistoryWriter
 from harness.plan import Plan
 from harness.roles.context import RoleFactory
+from harness.runtimes.interruption import Interruption
 from harness.runtimes.random import KeyedRandom
 from harness.runtimes.sim.affinity import on_one_core
 from harness.runtimes.sim.engines import SimEngines
@@ -29,16 +30,24 @@ def run_sim(
     Args:
         shared: execute each distinct block once for all nodes; False gives each node its own Anvil.
     """
-    stage = set_stage(plan, genesis_timestamp=SIM_GENESIS_TIMESTAMP, contracts=variant.contracts)
-    with on_one_core(), folder.writing(folder.history.name), folder.history.open("wb") as stream:
-        return run_virtual(
-            _run(plan, stage, stream, narrator, variant.make_role, shared=shared), KeyedRandom(plan.seed)
-        )
+    with Interruption() as interruption:
+        stage = set_stage(plan, genesis_timestamp=SIM_GENESIS_TIMESTAMP, contracts=variant.contracts)
+        with on_one_core(), folder.writing(folder.history.name), folder.history.open("wb") as stream:
+            course = _run(plan, stage, stream, narrator, variant.make_role, interruption, shared=shared)
+            return run_virtual(course, KeyedRandom(plan.seed))
 
 
 async def _run(
-    plan: Plan, stage: Stage, stream: IO[bytes], narrator: Narrator, make_role: RoleFactory, *, shared: bool
+    plan: Plan,
+    stage: Stage,
+    stream: IO[bytes],
+    narrator: Narrator,
+    make_role: RoleFactory,
+    interruption: Interruption,
+    *,
+    shared: bool,
 ) -> Recorded:
+    interruption.cancels_this_task()
     loop = virtual_loop()
     writer = HistoryWriter(stream, now_ns=lambda: loop.now_ns)
     history = WatchedHistory(writer.write)

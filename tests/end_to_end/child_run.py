@@ -23,6 +23,10 @@ GONE_WITHIN_S = 5.0
 """What dies with a killed harness is gone after so long."""
 
 
+class ProcessEnded(AssertionError):
+    """The command ended before what was waited for."""
+
+
 @dataclass(frozen=True)
 class Ending:
     """How a command ended."""
@@ -68,12 +72,13 @@ class Child:
                 assert self.process.poll() is None, f"it ended before a line with {words!r}: {''.join(self._err)!r}"
                 self._news.wait(min(left, 0.2))
 
-    def wait_until(self, holds: Callable[[], bool], what: str) -> None:
-        """Return once something is so; fails if the command ends first or at the deadline."""
+    def wait_until(self, holds: Callable[[], object], what: str) -> None:
+        """Return once something is so; fails at the deadline, and with `ProcessEnded` if the command ends first."""
         deadline = time.monotonic() + DEADLINE_S
         while not holds():
             assert time.monotonic() < deadline, f"not within {DEADLINE_S:g} s: {what}"
-            assert self.process.poll() is None, f"it ended before {what}: {''.join(self._err)!r}"
+            if self.process.poll() is not None:
+                raise ProcessEnded(f"it ended before {what}: {''.join(self._err)!r}")
             threading.Event().wait(POLL_S)
 
     def signal(self, number: signal.Signals) -> None:

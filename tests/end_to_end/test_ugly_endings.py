@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ from harness.anvil.scratch import PREFIX
 from harness.toolchain import ACCEPTED_ANVIL, anvil_binary, cache_home
 from harness.toolchain.places import toolchain_root
 
-from .child_run import ROOT, Child, Ending, harness
+from .child_run import ROOT, Child, Ending, ProcessEnded, harness
 
 pytestmark = [pytest.mark.node, pytest.mark.scenario]
 
@@ -132,15 +133,20 @@ def test_an_interrupted_run_says_where_it_lies(words: str, number: signal.Signal
         assert_interrupted(child, number, out)
 
 
-@pytest.mark.parametrize("numbers", [(INT, INT), (INT, INT, INT), (TERM, TERM), (INT, TERM, INT)])
-def test_an_impatient_user_cannot_cut_off_the_cleanup(numbers: tuple[signal.Signals, ...], out: Path) -> None:
-    """Signals in quick succession, as from a key held down, leave as little as one."""
-    with harness(*calm(out)) as child:
-        child.wait_for_line(STORM)
-        for number in numbers:
-            if child.process.poll() is None:
-                child.signal(number)
-        assert_interrupted(child, TERM if TERM in numbers else INT, out)
+@pytest.mark.parametrize("number", [INT, TERM])
+@pytest.mark.parametrize(("words", "runtime"), [
+    (BOOT, "sim"), (STORM, "sim"), (JUDGING, "sim"), pytest.param("8 of 75", "local", marks=pytest.mark.local),
+])  # fmt: skip
+def test_a_key_held_down_cannot_cut_off_the_cleanup(
+    words: str, runtime: str, number: signal.Signals, out: Path
+) -> None:
+    """A signal every few milliseconds, from the first to the very end, leaves as little as one."""
+    with harness(*calm(out, runtime)) as child:
+        child.wait_for_line(words)
+        child.signal(number)
+        with contextlib.suppress(ProcessEnded):
+            child.wait_until(lambda: child.signal(number), "its end")
+        assert_interrupted(child, number, out)
 
 
 def test_json_says_interrupted_too(out: Path) -> None:
