@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from harness.evm.accounts import account
 from harness.plan import L2_CHAIN_ID
-from harness.roles.client import ChainClient, Outcome
+from harness.roles.client import ChainClient
 from harness.roles.context import RoleContext
 from harness.venue.exchange import encode_fund_insurance, encode_list_series
 
 KINDS = {"future": 0, "call": 1, "put": 2}
-ATTEMPTS_MAX = 5
 
 
 def series_id(context: RoleContext, product: str) -> int:
@@ -31,6 +30,7 @@ class Admin:
             chain_id=L2_CHAIN_ID,
             gateways=context.spec.gateways,
         )
+        self._calls = 0
 
     async def run(self) -> None:
         plan, deployment = self.context.plan, self.context.deployment
@@ -43,17 +43,9 @@ class Admin:
             await self._carry_out("list-series", {"product": product.id}, deployment["clearing_house"], data)
 
     async def _carry_out(self, action: str, args: dict[str, str], to: str, data: bytes) -> None:
-        """One call, tried again while it certainly had no effect; a crash resumes after the last one begun."""
-        key = f"{action}:{'-'.join(args.values())}"
-        if self.context.store.get("begun", key) is not None:
-            return
-        self.context.store.put("begun", key, True)
-        self.context.store.flush()
-        outcome = Outcome("fail", "never tried")
-        for attempt in range(ATTEMPTS_MAX):
-            outcome = await self.client.operate(f"{self.context.name}/{key}-{attempt}", action, args, to, data)
-            # An indeterminate call may still land: trying again could list a series twice.
-            if outcome.phase != "fail":
-                break
+        """The next call, which is the one of the next nonce: whoever lives through a crash carries on with the same."""
+        name = f"{self.context.name}/{action}:{'-'.join(args.values())}"
+        nonce, self._calls = self._calls, self._calls + 1
+        outcome = await self.client.insist(self.context.store, name, action, args, to, data, nonce=nonce)
         if outcome.phase != "ok":
-            self.context.record.record("problem", what=f"{key} failed", detail=outcome.reason, fatal=True)
+            self.context.record.record("problem", what=f"{name} failed", detail=outcome.reason, fatal=True)

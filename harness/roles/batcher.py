@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.consensus.messages import certificate_from_json
 from harness.evm.accounts import account
 from harness.evm.wallet import sign_transaction
 from harness.plan import L1_CHAIN_ID
-from harness.ports import Json, PortError, Refused
+from harness.ports import PortError, Refused
 from harness.roles.context import RoleContext
 from harness.roles.validators import encode_certificate
-from harness.roles.wire import inputs_from_json
-from harness.rollup.batch import BatchError, build_channel
-from harness.rollup.heads import Heads, Label
+from harness.roles.wire import WireError, block_from_json, certificate_from_json, field, items, number
+from harness.rollup.batch import BatchError, Channel, build_channel
+from harness.rollup.heads import Heads, HeadsError, Label
 from harness.venue.exchange import encode_inbox_submit
 
 REQUEST_TIMEOUT_S = 1.0
@@ -30,14 +29,25 @@ FEE_HEADROOM = 2
 
 @dataclass(slots=True)
 class Posted:
-    """The newest channel sent and not yet safe."""
+    """The newest channel sent and not yet safe: frame i went out under nonce `nonce + i`."""
 
     tip: int
+    frames: tuple[bytes, ...]
+    nonce: int
+    fee: int
+    """The highest offered per gas, which a replacement has to beat."""
     at_l1_height: int
+    """When it was sent last."""
+    is_taken: bool = False
+    """Whether L1 confirmed to hold every frame, as sent last."""
+
+    def missing(self, l1_nonce: int) -> int:
+        """How many frames L1 has not included."""
+        return max(0, self.nonce + len(self.frames) - l1_nonce)
 
 
 class Batcher:
-    """One submission at most per submit interval; frames of a channel go out under consecutive nonces."""
+    """One channel in flight at a time; what L1 does not take is offered again at a higher fee under its nonce."""
 
     def __init__(self, context: RoleContext) -> None:
         self.context = context
@@ -60,73 +70,104 @@ class Batcher:
 
     async def _submit(self) -> None:
         gateway = self.context.spec.gateways[self._turn % len(self.context.spec.gateways)]
+        request = {"address": self._account.address}
+        l1 = await self.context.network.request(self._l1, "l1_nonce", request, timeout=REQUEST_TIMEOUT_S)
+        height, nonce = number(l1, "height"), number(l1, "nonce")
+        if self._posted is not None and self._posted.missing(nonce):
+            await self._insist(self._posted, height, nonce)
+            return
         try:
-            await self._submit_from(gateway)
+            channel = await self._next_channel(gateway, height)
         except PortError:
             self._turn += 1  # the next node is asked next time
             raise
+        if channel is not None:
+            await self._post(channel, height, nonce)
 
-    async def _submit_from(self, gateway: str) -> None:
+    async def _next_channel(self, gateway: str, l1_height: int) -> Channel | None:
+        """What a node has committed beyond the safe head and beyond what is on its way; None if that is nothing."""
         network = self.context.network
-        heads = Heads.from_json(await network.request(gateway, "heads", {}, timeout=REQUEST_TIMEOUT_S))
-        request = {"address": self._account.address}
-        l1 = await network.request(self._l1, "l1_nonce", request, timeout=REQUEST_TIMEOUT_S)
-        height, nonce = int(l1["height"]), int(l1["nonce"])
-        safe = heads.at(Label.SAFE).number
-        start = self._start(safe, height)
+        try:
+            heads = Heads.from_json(await network.request(gateway, "heads", {}, timeout=REQUEST_TIMEOUT_S))
+        except (HeadsError, KeyError, IndexError, TypeError, ValueError) as error:
+            raise WireError(f"{gateway} has impossible heads: {type(error).__name__}: {error}") from error
+        start = self._start(heads.at(Label.SAFE).number, l1_height)
         page = await network.request(gateway, "blocks", {"from": start}, timeout=REQUEST_TIMEOUT_S)
-        if not page["blocks"]:
-            return
-        blocks = [inputs_from_json(item["inputs"]) for item in page["blocks"]]
-        certificate = certificate_from_json(page["certificate"])
-        channel = build_channel(blocks, certificate.block_hash, encode_certificate(certificate), start)
-        fee = await self._fee(height)
-        for offset, frame in enumerate(channel.frames):
-            data = encode_inbox_submit(frame)
-            raw = sign_transaction(
-                self._account.key,
-                chain_id=L1_CHAIN_ID,
-                nonce=nonce + offset,
-                to=self.context.deployment["batch_inbox"],
-                data=data,
-                gas=INTRINSIC_GAS + GAS_PER_BYTE * len(data) + GAS_MARGIN,
-                max_fee=fee,
-            )
-            await self._send(raw)
-        self._posted = Posted(channel.tip_height, height)
+        blocks = [inputs for _, inputs in map(block_from_json, items(page, "blocks"))]
+        if not blocks:
+            return None
+        certificate = certificate_from_json(field(page, "certificate"))
+        return build_channel(blocks, certificate.block_hash, encode_certificate(certificate), start)
+
+    def _start(self, safe: int, l1_height: int) -> int:
+        """First height to post: after the newest channel in flight, or after the safe head once that looks lost."""
+        posted = self._posted
+        timeout = self.context.plan.profile.channel_timeout_l1_blocks
+        if posted is None or posted.tip <= safe or l1_height - posted.at_l1_height > timeout:
+            self._posted = None
+            return safe + 1
+        return posted.tip + 1
+
+    async def _post(self, channel: Channel, l1_height: int, nonce: int) -> None:
+        """Send a channel's frames under the next nonces."""
+        fee = await self._fee()
+        # Held before the first frame leaves: a reply that is lost on the way back does not mean that it did not land.
+        posted = self._posted = Posted(channel.tip_height, channel.frames, nonce, fee, l1_height)
+        await self._send(posted, nonce)
         self.context.record.record(
             "stat",
             name="batch-posted",
-            first=start,
+            first=channel.first_height,
             tip=channel.tip_height,
             frames=len(channel.frames),
             bytes=channel.size,
             fee_wei=str(fee),
         )
 
-    def _start(self, safe: int, l1_height: int) -> int:
-        """First height to post: after the newest channel in flight, or after the safe head once that looks lost."""
-        posted = self._posted
-        if posted is None or posted.tip <= safe:
-            self._posted = None
-            return safe + 1
-        timeout = self.context.plan.profile.channel_timeout_l1_blocks
-        if l1_height - posted.at_l1_height > timeout:
-            self._posted = None
-            return safe + 1
-        return posted.tip + 1
+    async def _insist(self, posted: Posted, l1_height: int, nonce: int) -> None:
+        """Frames wait in the L1 pool, or were lost with it: after a while, offer more for them.
 
-    async def _fee(self, l1_height: int) -> int:
+        Under their own nonces, so that a channel never overtakes the one it stands on.
+        """
+        if not posted.is_taken:
+            await self._send(posted, nonce)
+            return
+        if l1_height - posted.at_l1_height < REPRICE_L1_BLOCKS:
+            return
+        posted.fee = max(await self._fee(), posted.fee + 1)
+        posted.at_l1_height = l1_height
+        await self._send(posted, nonce)
+        missing = posted.missing(nonce)
+        self.context.record.record("stat", name="batch-repriced", frames=missing, fee_wei=str(posted.fee))
+
+    async def _fee(self) -> int:
         """What to offer per gas: twice the base fee the builder would charge now."""
         reply = await self.context.network.request(self._l1, "l1_fee", {}, timeout=REQUEST_TIMEOUT_S)
-        return FEE_HEADROOM * int(reply["base_fee"])
+        return FEE_HEADROOM * number(reply, "base_fee")
 
-    async def _send(self, raw: bytes) -> Json:
-        try:
-            return await self.context.network.request(
-                self._l1, "l1_submit", {"raw": raw.hex()}, timeout=REQUEST_TIMEOUT_S
+    async def _send(self, posted: Posted, l1_nonce: int) -> None:
+        """Offer the frames that L1 has not included, in order; the same bytes again do no harm."""
+        posted.is_taken = False
+        for nonce, frame in enumerate(posted.frames, start=posted.nonce):
+            if nonce < l1_nonce:
+                continue
+            data = encode_inbox_submit(frame)
+            raw = sign_transaction(
+                self._account.key,
+                chain_id=L1_CHAIN_ID,
+                nonce=nonce,
+                to=self.context.deployment["batch_inbox"],
+                data=data,
+                gas=INTRINSIC_GAS + GAS_PER_BYTE * len(data) + GAS_MARGIN,
+                max_fee=posted.fee,
             )
-        except Refused as refused:
-            # The nonce still carries an earlier frame whose fee is not beaten; that one stands.
-            self.context.record.record("stat", name="frame-refused", reason=str(refused.args[0]))
-            return None
+            try:
+                await self.context.network.request(
+                    self._l1, "l1_submit", {"raw": raw.hex()}, timeout=REQUEST_TIMEOUT_S
+                )
+            except Refused as refused:
+                # The nonce carries a frame from before a crash, whose fee is not beaten: that one stands for now.
+                self.context.record.record("stat", name="frame-refused", reason=str(refused.args[0]))
+                self._posted = None
+                raise
+        posted.is_taken = True

@@ -21,7 +21,7 @@ class Divergence(Exception):
 
 
 class Chain:
-    """Blocks are kept for the whole run; labels are restored from the store, and written there with every commit."""
+    """Blocks are kept for the whole run; labels but `unsafe` are in the store, and restored from there."""
 
     def __init__(self, context: RoleContext) -> None:
         assert context.engine is not None, "an L2 node runs on an engine"
@@ -102,12 +102,16 @@ class Chain:
         for block in path:
             self.advance(Label.COMMITTED, block.hash)
             self.pool.commit(decode_transaction(raw) for raw in block.inputs.transactions)
-        self.context.store.put(HEADS, "heads", self.heads.to_json())
         return path
 
     def advance(self, label: Label, name: Hash) -> None:
-        """Move one label up to a held block; a head record is written for each label that changed."""
+        """Move one label up to a held block; a head record is written for each label that changed.
+
+        The row that outlives a crash is put and not flushed: the caller does that.
+        """
         self._set(label, self.heads.advance(label, self._tree.block(name).number, name), is_reset=False)
+        if label is not Label.UNSAFE:
+            self.context.store.put(HEADS, "heads", self.heads.to_json())
 
     def notarized(self, name: Hash) -> None:
         """The set notarized a held block: it is the unsafe head now, even where that changes branch."""
@@ -163,10 +167,20 @@ class Chain:
             return
         chain.reverse()
         names = [self.genesis_hash]
-        for block in await self.engine.replay(chain):
-            self._tree.add(block)
-            names.append(block.hash)
-            self.pool.commit(decode_transaction(raw) for raw in block.inputs.transactions)
+        expected = [*(inputs.parent for inputs in chain[1:]), wanted.committed.hash]
+        for inputs, name in zip(chain, expected, strict=False):
+            replayed = await self.engine.replay([inputs])
+            if not replayed or replayed[0].hash != name:
+                self.context.record.record(
+                    "problem",
+                    what="journal contradicts itself",
+                    detail=f"block {inputs.number} was {name} and executes to "
+                    f"{replayed[0].hash if replayed else 'nothing'}; syncing from peers above {inputs.number - 1}",
+                )
+                break
+            self._tree.add(replayed[0])
+            names.append(name)
+            self.pool.commit(decode_transaction(raw) for raw in inputs.transactions)
         # What is behind the labels is committed and durable; they come back as they were, the unsafe one lower.
         heads = self.heads
         for label in (Label.COMMITTED, Label.SAFE, Label.FINALIZED):

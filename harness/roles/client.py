@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.evm.accounts import Account
 from harness.evm.wallet import sign_transaction, transaction_hash
-from harness.ports import Clock, Json, Network, PortError, Recorder, Refused
+from harness.ports import Clock, Json, Network, PortError, Recorder, Refused, Store
+from harness.roles.wire import WireError, data, field, number, parse_hash
 from harness.rollup.blocks import Hash
 
 L2_GAS_LIMIT = 3_000_000
 SUBMIT_ATTEMPTS_MAX = 3
+INSIST_ATTEMPTS_MAX = 1_000
+INSIST_INTERVAL_S = 1.0
+INSISTED = "insisted"
+"""Operation → lives that have begun it."""
 
 Phase = Literal["ok", "fail", "info"]
 
@@ -65,24 +70,30 @@ class ChainClient:
         self._nonce: int | None = None
         """Next nonce, or None when it must be asked for: at the start, and after an outcome that is not known."""
 
-    async def read(self, to: str, data: bytes, *, label: str = "unsafe", timeout: float = 1.0) -> View:
+    async def read(self, to: str, call: bytes, *, label: str = "unsafe", timeout: float = 1.0) -> View:
         """Evaluate a call at a gateway's head of that label; the first gateway that answers.
 
         Raises:
             Unreachable: no gateway answered. Refused: the call reverted.
         """
-        payload = {"to": to, "data": data.hex(), "label": label}
+        payload = {"to": to, "data": call.hex(), "label": label}
         reply = await self._ask("call", payload, timeout=timeout)
-        return View(bytes.fromhex(reply["result"]), reply["number"], Hash(reply["hash"]), reply["timestamp"])
+        name = parse_hash(field(reply, "hash"))
+        return View(data(reply, "result"), number(reply, "number"), name, number(reply, "timestamp"))
 
-    async def send(self, to: str, data: bytes, *, gas: int = L2_GAS_LIMIT) -> Outcome:
+    async def send(self, to: str, call: bytes, *, gas: int = L2_GAS_LIMIT, nonce: int | None = None) -> Outcome:
         """Sign, submit and wait until committed. Never raises for what the network does: that is the outcome."""
-        return (await self.send_all([(to, data)], gas=gas))[0]
+        return (await self.send_all([(to, call)], gas=gas, nonce=nonce))[0]
 
-    async def send_all(self, calls: Sequence[tuple[str, bytes]], *, gas: int = L2_GAS_LIMIT) -> list[Outcome]:
-        """Send several writes at once, under consecutive nonces; outcomes in the order of `calls`."""
+    async def send_all(
+        self, calls: Sequence[tuple[str, bytes]], *, gas: int = L2_GAS_LIMIT, nonce: int | None = None
+    ) -> list[Outcome]:
+        """Send several writes at once, under consecutive nonces; outcomes in the order of `calls`.
+
+        `nonce` is the first one's, where the caller knows better than the gateways.
+        """
         try:
-            nonce = await self._next_nonce()
+            nonce = await self._next_nonce() if nonce is None else nonce
         except PortError as error:
             return [Outcome("fail", f"not sent: no gateway answered for a nonce ({error})")] * len(calls)
         self._nonce = None
@@ -95,12 +106,12 @@ class ChainClient:
                             chain_id=self._chain_id,
                             nonce=nonce + offset,
                             to=to,
-                            data=data,
+                            data=call,
                             gas=gas,
                         )
                     )
                 )
-                for offset, (to, data) in enumerate(calls)
+                for offset, (to, call) in enumerate(calls)
             ]
         outcomes = [task.result() for task in tasks]
         if all(outcome.block is not None for outcome in outcomes):
@@ -127,21 +138,45 @@ class ChainClient:
                 was_taken = True  # the request may have arrived
                 reason = str(error)
                 continue
-            if reply.get("pending"):
-                was_taken = True
-                reason = f"{gateway} holds it, not committed yet"
+            try:
+                outcome = _outcome_from_json(reply, name)
+            except WireError as error:  # whatever that gateway answers, it may have taken the transaction
+                was_taken, reason = True, str(error)
                 continue
-            phase: Phase = "ok" if reply["ok"] else "fail"
-            return Outcome(phase, str(reply["error"] or ""), name, int(reply["block"]))
+            if outcome is not None:
+                return outcome
+            was_taken, reason = True, f"{gateway} holds it, not committed yet"
         if was_taken:
             return Outcome("info", f"no receipt after {SUBMIT_ATTEMPTS_MAX} tries: {reason}", name)
         return Outcome("fail", f"refused: {reason}", name)
 
-    async def operate(self, id: str, action: str, args: Json, to: str, data: bytes) -> Outcome:
+    async def operate(self, id: str, action: str, args: Json, to: str, call: bytes) -> Outcome:
         """`send`, written into the history as an operation: invoked, then ok, failed or indeterminate."""
         self.invoke(id, action, args)
-        outcome = await self.send(to, data)
+        outcome = await self.send(to, call)
         self.conclude(id, action, outcome)
+        return outcome
+
+    async def insist(
+        self, store: Store, id: str, action: str, args: Json, to: str, call: bytes, *, nonce: int
+    ) -> Outcome:
+        """An operation that has to land exactly once, however often its role crashes on the way.
+
+        Its nonce is fixed beforehand, so every offer in every life of the role is the same signed bytes. One
+        operation of the history, `<id>-<life>`, for each life; never `fail` unless the chain reverted it.
+        """
+        life = int(store.get(INSISTED, id) or 0)
+        store.put(INSISTED, id, life + 1)
+        store.flush()
+        self.invoke(f"{id}-{life}", action, args)
+        outcome = Outcome("info", "never tried")
+        for _ in range(INSIST_ATTEMPTS_MAX):
+            outcome = await self.send(to, call, nonce=nonce)
+            if outcome.block is not None:
+                break
+            outcome = replace(outcome, phase="info")
+            await self.clock.sleep(INSIST_INTERVAL_S)
+        self.conclude(f"{id}-{life}", action, outcome)
         return outcome
 
     def invoke(self, id: str, action: str, args: Json) -> None:
@@ -156,7 +191,7 @@ class ChainClient:
         if self._nonce is not None:
             return self._nonce
         reply = await self._ask("nonce", {"address": self.account.address}, timeout=1.0)
-        return int(reply["nonce"])
+        return number(reply, "nonce")
 
     async def _ask(self, kind: str, payload: Json, *, timeout: float) -> Json:
         """The first answer among the gateways, in order of preference."""
@@ -170,3 +205,11 @@ class ChainClient:
                 last = error
         assert last is not None, "a client has at least one gateway"
         raise last
+
+
+def _outcome_from_json(reply: Json, name: str) -> Outcome | None:
+    """A gateway's answer to a write; None while it is pending. Raises `WireError`."""
+    if isinstance(reply, dict) and reply.get("pending"):
+        return None
+    phase: Phase = "ok" if field(reply, "ok") is True else "fail"
+    return Outcome(phase, str(field(reply, "error") or ""), name, number(reply, "block"))

@@ -6,7 +6,7 @@ from harness.evm.wallet import decode_transaction
 from harness.plan import L1_CHAIN_ID
 from harness.ports import Json
 from harness.roles.context import RoleContext
-from harness.roles.wire import WireError, inputs_from_json, parse_hash
+from harness.roles.wire import WireError, block_from_json, field, items, parse_hash
 from harness.rollup.blocks import BlockInputs, Hash
 from harness.rollup.derivation import L1Block
 from harness.venue.exchange import decode_call
@@ -26,20 +26,20 @@ class L1Source:
     async def genesis_hash(self) -> Hash:
         """Hash of L1 block 0, asked for once. Raises `PortError` while L1 is out of reach."""
         if self._genesis is None:
-            self._genesis = parse_hash((await self._page(1))["genesis"])
+            self._genesis = parse_hash(field(await self._page(1), "genesis"))
         return self._genesis
 
     async def blocks_from(self, number: int) -> list[L1Block]:
         """The next page of L1 blocks from a height on, oldest first; empty when there is none yet."""
         blocks: list[L1Block] = []
-        for item in (await self._page(number))["blocks"]:
-            inputs = inputs_from_json(item["inputs"])
+        for item in items(await self._page(number), "blocks"):
+            name, inputs = block_from_json(item)
             if inputs.chain_id != L1_CHAIN_ID:
                 raise WireError(f"L1 block {inputs.number} is of chain {inputs.chain_id}, not {L1_CHAIN_ID}")
             blocks.append(
                 L1Block(
                     number=inputs.number,
-                    hash=parse_hash(item["hash"]),
+                    hash=name,
                     parent=inputs.parent,
                     timestamp=inputs.timestamp,
                     inbox=tuple(self._frames(inputs)),

@@ -10,6 +10,7 @@ from harness.ports import Json, Refused
 from harness.roles.chain import Chain
 from harness.roles.context import RoleContext
 from harness.roles.mempool import Rejected
+from harness.roles.wire import WireError, address, data, text
 from harness.rollup.blocks import ExecutedBlock, Hash, Receipt
 from harness.rollup.heads import Label
 from harness.venue.exchange import explain_revert
@@ -51,17 +52,16 @@ class Gateway:
     async def answer(self, kind: str, payload: Json) -> Json:
         match kind:
             case "tx":
-                return await self._submit(bytes.fromhex(payload["raw"]), wait=float(payload.get("wait", 0)))
+                return await self._submit(data(payload, "raw"), wait=_seconds(payload.get("wait", 0)))
             case "gossip":
-                self._admit(bytes.fromhex(payload["raw"]), gossip=False)
+                self._admit(data(payload, "raw"), gossip=False)
                 return None
             case "call":
                 return await self._call(payload)
             case "nonce":
-                address = str(payload["address"]).lower()
-                return {"nonce": self.chain.pool.next_nonce(address)}
+                return {"nonce": self.chain.pool.next_nonce(address(payload, "address"))}
             case "receipt":
-                included = self._included.get(str(payload["hash"]))
+                included = self._included.get(text(payload, "hash"))
                 return None if included is None else self._receipt(included)
             case _:
                 raise Refused(f"an L2 node does not answer {kind!r}")
@@ -95,7 +95,7 @@ class Gateway:
 
     async def _wait_for_inclusion(self, name: str, seconds: float) -> Included | None:
         if self._waiting >= WAITERS_MAX:
-            raise Refused(f"{self._waiting} clients are waiting here already; try another gateway")
+            return None  # it is in the pool and passed on: a refusal would say that it cannot land
         waiter: asyncio.Future[Included] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(name, []).append(waiter)
         self._waiting += 1
@@ -125,13 +125,14 @@ class Gateway:
         }
 
     async def _call(self, payload: Json) -> Json:
-        label = LABELS.get(str(payload.get("label", "unsafe")))
+        to, call = address(payload, "to"), data(payload, "data")
+        sender = None if payload.get("sender") is None else address(payload, "sender")
+        word = text(payload, "label") if "label" in payload else Label.UNSAFE.word
+        label = LABELS.get(word)
         if label is None:
-            raise Refused(f"unknown label {payload['label']!r}; expected one of {', '.join(LABELS)}")
+            raise Refused(f"unknown label {word[:80]!r}; expected one of {', '.join(LABELS)}")
         head = self.chain.heads.at(label)
-        result = await self.chain.engine.call(
-            str(payload["to"]), bytes.fromhex(payload["data"]), at=head.hash, sender=payload.get("sender")
-        )
+        result = await self.chain.engine.call(to, call, at=head.hash, sender=sender)
         return {
             "result": result.hex(),
             "number": head.number,
@@ -139,3 +140,9 @@ class Gateway:
             "timestamp": self.chain.timestamp_of(head.hash),
         }
 
+
+def _seconds(value: Json) -> float:
+    """How long a client is ready to wait."""
+    if type(value) not in (int, float):
+        raise WireError(f"'wait' is {str(value)[:80]!r}, expected seconds")
+    return float(min(value, WAIT_S_MAX))

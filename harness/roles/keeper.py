@@ -75,14 +75,16 @@ class Keeper:
         store = self.context.store
         if store.get("account", "deposited") is None:
             deployment = self.context.deployment
-            outcome = await self.client.operate(
+            outcome = await self.client.insist(
+                store,
                 f"{self.context.name}/deposit",
                 "deposit",
                 {"amount": str(DEPOSIT_NATIVE)},
                 deployment["vault"],
                 encode_deposit(DEPOSIT_NATIVE),
+                nonce=0,
             )
-            if outcome.phase != "fail":
+            if outcome.phase == "ok":
                 store.put("account", "deposited", True)
                 store.flush()
         interval = self.context.plan.profile.l2_block_ms / 1000

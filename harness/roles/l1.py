@@ -12,7 +12,7 @@ from harness.ports import Json, PortError, Refused
 from harness.roles.context import RoleContext
 from harness.roles.mempool import Mempool, Rejected
 from harness.roles.recording import block_record
-from harness.roles.wire import inputs_from_json, inputs_to_json
+from harness.roles.wire import address, block_from_json, data, inputs_from_json, inputs_to_json, items, number
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, InvalidBlock
 
 BLOCKS_PER_REPLY_MAX = 64
@@ -46,8 +46,8 @@ class L1Chain:
         rows = [inputs_from_json(row) for _, row in self.context.store.scan(JOURNAL)]
         for block in await self.engine.replay(rows):
             self._adopt(block)
-        for number in range(self.height + 1, len(rows) + 1):
-            self.context.store.delete(JOURNAL, f"{number:010d}")
+        for lost in range(self.height + 1, len(rows) + 1):
+            self.context.store.delete(JOURNAL, f"{lost:010d}")
         self.context.store.flush()
 
     async def append(self, inputs: BlockInputs) -> ExecutedBlock:
@@ -66,7 +66,7 @@ class L1Chain:
         """The read side every L1 node serves, and `l1_submit` on the builder's pool."""
         match kind:
             case "l1_blocks":
-                start = max(1, int(payload["from"]))
+                start = max(1, number(payload, "from"))
                 page = self.blocks[start - 1 : start - 1 + BLOCKS_PER_REPLY_MAX]
                 return {
                     "height": self.height,
@@ -74,7 +74,7 @@ class L1Chain:
                     "blocks": [{"hash": b.hash, "inputs": inputs_to_json(b.inputs)} for b in page],
                 }
             case "l1_nonce":
-                return {"nonce": self.pool.nonces.get(str(payload["address"]).lower(), 0), "height": self.height}
+                return {"nonce": self.pool.nonces.get(address(payload, "address"), 0), "height": self.height}
             case _:
                 raise Refused(f"an L1 node does not answer {kind!r}")
 
@@ -115,6 +115,8 @@ class L1Builder:
                 block = await chain.append(inputs)
                 break
             except InvalidBlock as invalid:
+                if not candidates:
+                    raise  # an empty block is refused: dropping transactions will not help
                 kept = without_missing(candidates, invalid.missing)
                 for raw in candidates:
                     if raw not in kept:
@@ -128,7 +130,7 @@ class L1Builder:
     async def _handle(self, sender: str, kind: str, payload: Json) -> Json:
         if kind == "l1_submit":
             try:
-                return {"hash": self.chain.pool.add(bytes.fromhex(payload["raw"])).hash}
+                return {"hash": self.chain.pool.add(data(payload, "raw")).hash}
             except Rejected as rejected:
                 raise Refused(rejected.args[0]) from rejected
         if kind == "l1_fee":
@@ -161,16 +163,18 @@ class L1Follower:
         while True:
             request = {"from": self.chain.height + 1}
             reply = await self.context.network.request(builder, "l1_blocks", request, timeout=timeout)
-            for item in reply["blocks"]:
-                block = await self.chain.append(inputs_from_json(item["inputs"]))
-                if block.hash != item["hash"]:
+            page = items(reply, "blocks")
+            for item in page:
+                name, inputs = block_from_json(item)
+                block = await self.chain.append(inputs)
+                if block.hash != name:
                     self.context.record.record(
                         "problem",
                         what="l1 divergence",
-                        detail=f"block {block.number}: builder says {item['hash']}, executed {block.hash}",
+                        detail=f"block {block.number}: builder says {name}, executed {block.hash}",
                         fatal=True,
                     )
-            if self.chain.height >= reply["height"] or not reply["blocks"]:
+            if self.chain.height >= number(reply, "height") or not page:
                 return
 
     async def _handle(self, sender: str, kind: str, payload: Json) -> Json:

@@ -16,11 +16,13 @@ from harness.roles.admin import series_id
 from harness.roles.client import ChainClient
 from harness.roles.context import RoleContext
 from harness.roles.market import WAD
+from harness.roles.wire import address, data, number, quantity, text
 from harness.venue.exchange import decode_latest, encode_deposit, encode_latest
 
 HALF_SPREAD_BPS = 10
 BPS = 10_000
 QUOTE_LIFETIME_S = 5
+SIZE_BITS_MAX = 127
 NONCES = "nonces"
 NONCE_RESERVE = 64
 """Nonces are reserved this many at a time, so that a crash never signs one twice and not every quote is flushed."""
@@ -65,17 +67,22 @@ class Maker:
         self._reserved = 0
 
     async def run(self) -> None:
-        stored = self.context.store.get(NONCES, "reserved")
-        self._nonce = self._reserved = int(stored or 0)
+        store = self.context.store
+        self._nonce = self._reserved = int(store.get(NONCES, "reserved") or 0)
         self.context.network.serve(self._handle)
-        if stored is None:
-            await self.client.operate(
+        if store.get("account", "deposited") is None:
+            outcome = await self.client.insist(
+                store,
                 f"{self.context.name}/deposit",
                 "deposit",
                 {"amount": str(DEPOSIT_NATIVE)},
                 self.context.deployment["vault"],
                 encode_deposit(DEPOSIT_NATIVE),
+                nonce=0,
             )
+            if outcome.phase == "ok":
+                store.put("account", "deposited", True)
+                store.flush()
         interval = self.context.plan.profile.l2_block_ms / 1000
         while True:
             for asset, _ in self.context.plan.markets:
@@ -93,10 +100,10 @@ class Maker:
     async def _handle(self, sender: str, kind: str, payload: Json) -> Json:
         if kind != "quote":
             raise Refused(f"a maker does not answer {kind!r}")
-        product = self.products.get(str(payload["product"]))
-        size = int(payload["size"])
+        wanted, size = text(payload, "product"), quantity(payload, "size", bits=SIZE_BITS_MAX)
+        product = self.products.get(wanted)
         if product is None or size == 0:
-            raise Refused(f"no quote for {size} of {payload['product']!r}")
+            raise Refused(f"no quote for {size} of {wanted[:80]!r}")
         now_s = self.context.clock.now() // 1_000_000_000
         expiry = self.context.genesis_timestamp + product.expires_s
         held = self._index.get(product.underlying)
@@ -137,24 +144,25 @@ class Maker:
 
     def _take_nonce(self) -> int:
         if self._nonce >= self._reserved:
-            self._reserved = self._nonce + NONCE_RESERVE
-            self.context.store.put(NONCES, "reserved", self._reserved)
+            reserved = self._nonce + NONCE_RESERVE
+            self.context.store.put(NONCES, "reserved", reserved)
             self.context.store.flush()
+            self._reserved = reserved
         self._nonce += 1
         return self._nonce - 1
 
 
 def quote_from_json(payload: Json) -> tuple[Quote, bytes]:
-    """A maker's answer as the quote and its signature."""
+    """A maker's answer as the quote and its signature. Raises `WireError`."""
     quote = Quote(
-        maker=str(payload["maker"]),
-        series_id=int(payload["series"]),
-        price=int(payload["price"]),
-        size=int(payload["size"]),
-        deadline=int(payload["deadline"]),
-        nonce=int(payload["nonce"]),
+        maker=address(payload, "maker"),
+        series_id=number(payload, "series"),
+        price=quantity(payload, "price"),
+        size=quantity(payload, "size"),
+        deadline=number(payload, "deadline"),
+        nonce=number(payload, "nonce"),
     )
-    return quote, bytes.fromhex(payload["signature"])
+    return quote, data(payload, "signature")
 
 
 def notional_size(notional: int, price: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from harness.consensus.messages import Certificate, certificate_from_json, to_json
+from harness.consensus.messages import Certificate, VoteKind, to_json
 from harness.plan import L2_CHAIN_ID
 from harness.ports import Json, PortError
 from harness.roles.chain import Chain
@@ -18,7 +18,7 @@ from harness.roles.follower import L1Source
 from harness.roles.gateway import Gateway
 from harness.roles.observer import Observer
 from harness.roles.validators import ValidatorSet
-from harness.roles.wire import inputs_from_json, inputs_to_json, parse_hash
+from harness.roles.wire import block_from_json, certificate_from_json, field, inputs_to_json, items, number
 from harness.rollup.acceptance import DerivationRules, SafeBlock
 from harness.rollup.blocks import ZERO_HASH, BlockInputs, ExecutedBlock, Hash, InvalidBlock
 from harness.rollup.derivation import Derivation, DerivationError
@@ -51,6 +51,8 @@ class Node:
     async def recover(self) -> list[ExecutedBlock]:
         """Replay the journal and restore labels and certificates; the uncommitted blocks held, parents first."""
         pending = await self.chain.recover()
+        for block in self.chain.committed_range(1, self.chain.heads.committed.number):
+            self.gateway.on_committed(block)
         for _, row in self.context.store.scan("certificates"):
             certificate = certificate_from_json(row)
             if certificate.height <= self.chain.heads.committed.number:
@@ -75,6 +77,7 @@ class Node:
             await self._drain(derivation)
             self._label(Label.FINALIZED, derivation.finalized(derivation.l1_head.number))
             self.context.store.put(DERIVATION, "state", derivation.to_json())
+            self.context.store.flush()
 
     def _start_derivation(self, l1_genesis: Hash) -> Derivation:
         rules = DerivationRules.of(
@@ -101,6 +104,8 @@ class Node:
                     continue
             for safe in derivation.on_executed(derived.inputs.number, held.hash):
                 self._label(Label.SAFE, safe)
+            # Durable before anything is awaited: a restarted node must not show a lower label than it showed.
+            self.context.store.flush()
 
     def _label(self, label: Label, block: SafeBlock) -> None:
         """Move safe or finalized; a block this node had not committed yet is committed by being safe."""
@@ -133,25 +138,24 @@ class Node:
         """The certificate that finalizes exactly the committed block of a height, where this node holds one."""
         return self._certificates.get(height)
 
-    async def adopt(self, items: Sequence[Json], certificate: Certificate | None) -> bool:
+    async def adopt(self, sent: Sequence[Json], certificate: Certificate | None) -> bool:
         """Execute blocks a peer sent, check them against the certificate and commit them; False if a gap remains.
 
         Raises:
+            WireError: what was sent is malformed.
             Divergence: certified blocks execute to another hash here, which must never happen.
         """
-        if certificate is None or not self.validators.verify(certificate):
+        # A notarization has q signatures too, and is no promise: its block may still lose to another one.
+        if certificate is None or certificate.kind is not VoteKind.FINALIZE or not self.validators.verify(certificate):
             return False
-        chain: list[ExecutedBlock] = []
-        for item in items:
-            inputs, name = inputs_from_json(item["inputs"]), parse_hash(item["hash"])
+        for item in sent:
+            name, inputs = block_from_json(item)
             if inputs.number <= self.chain.heads.committed.number:
                 continue
-            if not chain and inputs.parent != self.chain.heads.committed.hash and self.chain.get(inputs.parent) is None:
+            if inputs.parent != self.chain.heads.committed.hash and self.chain.get(inputs.parent) is None:
                 return False
-            block = await self.execute_certified(inputs, name)
-            if block is None:
+            if await self.execute_certified(inputs, name) is None:
                 return False
-            chain.append(block)
         tip = self.chain.get(certificate.block_hash)
         if tip is None or tip.number <= self.chain.heads.committed.number:
             return tip is not None
@@ -180,12 +184,14 @@ class Node:
     async def fetch_committed(self, peer: str) -> bool:
         """Ask a peer for what it committed above this node's head, page by page; True when level with it."""
         while True:
-            request = {"from": self.chain.heads.committed.number + 1}
-            reply = await self.context.network.request(peer, "blocks", request, timeout=SYNC_TIMEOUT_S)
-            if not reply["blocks"]:
+            level = self.chain.heads.committed.number
+            reply = await self.context.network.request(peer, "blocks", {"from": level + 1}, timeout=SYNC_TIMEOUT_S)
+            blocks = items(reply, "blocks")
+            if not blocks:
                 return True
-            certificate = certificate_from_json(reply["certificate"])
-            if not await self.adopt(reply["blocks"], certificate):
+            certificate = certificate_from_json(field(reply, "certificate"))
+            # A peer may repeat what is old and true for ever: a page that brings nothing is the last one asked for.
+            if not await self.adopt(blocks, certificate) or self.chain.heads.committed.number <= level:
                 return False
 
     # -- answering
@@ -207,7 +213,7 @@ class Node:
     async def answer(self, kind: str, payload: Json) -> Json:
         """The part of the service every node shares."""
         if kind == "blocks":
-            return self.blocks_page(int(payload["from"]))
+            return self.blocks_page(number(payload, "from"))
         if kind == "heads":
             return self.chain.heads.to_json()
         return await self.gateway.answer(kind, payload)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from harness.roles.admin import Admin
 from harness.roles.batcher import Batcher
 from harness.roles.context import Role, RoleContext
+from harness.roles.durability import EndingWithItsStore, WatchedStore
 from harness.roles.keeper import Keeper
 from harness.roles.l1 import L1Builder, L1Follower
 from harness.roles.maker import Maker
@@ -30,5 +32,6 @@ ROLES: dict[str, Callable[[RoleContext], Role]] = {
 
 
 def make_role(context: RoleContext) -> Role:
-    """The role a context describes, not started."""
-    return ROLES[context.spec.kind](context)
+    """The role a context describes, not started; it ends when its store fails."""
+    store = WatchedStore(context.store)
+    return EndingWithItsStore(ROLES[context.spec.kind](replace(context, store=store)), store)

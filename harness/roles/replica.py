@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from harness.consensus.messages import certificate_from_json
 from harness.ports import Json, PortError
 from harness.roles.context import RoleContext
 from harness.roles.node import Node
+from harness.roles.wire import certificate_from_json, field, items
 
 PULL_INTERVAL_S = 1.0
 
@@ -51,11 +51,11 @@ class Replica:
     async def _handle(self, sender: str, kind: str, payload: Json) -> Json:
         if kind != "committed":
             return await self.node.answer(kind, payload)
+        certificate, blocks = certificate_from_json(field(payload, "certificate")), items(payload, "blocks")
         async with self._adopting:
-            certificate = certificate_from_json(payload["certificate"])
             if certificate.height <= self.node.chain.heads.committed.number:
                 return None
-            if not await self.node.adopt(payload["blocks"], certificate):
+            if not await self.node.adopt(blocks, certificate):
                 with suppress(PortError):  # the pull loop asks somebody else
                     await self.node.fetch_committed(sender)
         return None

@@ -18,6 +18,8 @@ from harness.ports import Json, PortError, Refused
 from harness.roles.client import ChainClient
 from harness.roles.context import RoleContext
 from harness.roles.market import PricePath
+from harness.roles.wire import data, quantity, text
+from harness.roles.wire import number as wire_number
 from harness.venue.exchange import decode_latest, encode_latest, encode_submit
 
 ROUND_S = 1
@@ -80,6 +82,7 @@ class Reporter:
                 # Rounds begin on whole seconds of the reporter's own clock: a skewed reporter signs other rounds.
                 await clock.sleep(ROUND_S - (clock.now() % 1_000_000_000) / 1e9)
                 timestamp = clock.now() // 1_000_000_000
+                self._forget(timestamp - ROUNDS_KEPT * ROUND_S)
                 for asset in self.paths:
                     self._observe(asset, timestamp)
                 await clock.sleep(GRACE_S)
@@ -125,16 +128,22 @@ class Reporter:
     def _hold(self, asset: str, number: int, timestamp: int, signer: str, price: int, signature: bytes) -> None:
         held = self.rounds.setdefault((asset, number), Round(timestamp))
         held.observations.setdefault(signer, (price, signature))
-        for old in [k for k in self.rounds if k[0] == asset and k[1] < number - ROUNDS_KEPT]:
+
+    def _forget(self, before: int) -> None:
+        """Drop the rounds that are too old by this reporter's own clock; a peer's word must not push others out."""
+        for old in [key for key, held in self.rounds.items() if held.timestamp < before]:
             del self.rounds[old]
 
     async def _handle(self, sender: str, kind: str, payload: Json) -> Json:
         if kind != "observation":
             raise Refused(f"a reporter does not answer {kind!r}")
-        asset, number, timestamp = str(payload["asset"]), int(payload["round"]), int(payload["timestamp"])
-        price, signature = int(payload["price"]), bytes.fromhex(payload["signature"])
-        if asset not in self.paths or timestamp != self.context.genesis_timestamp + number:
+        asset, number = text(payload, "asset"), wire_number(payload, "round")
+        timestamp = wire_number(payload, "timestamp")
+        price, signature = quantity(payload, "price"), data(payload, "signature")
+        if asset not in self.paths or price <= 0 or timestamp != self.context.genesis_timestamp + number:
             return None
+        if abs(timestamp - self.context.clock.now() // 1_000_000_000) > ROUNDS_KEPT * ROUND_S:
+            return None  # nobody needs it, and what is kept stays bounded, whatever round a liar names
         digest = observation_digest(
             chain_id=self.chain_id,
             feed=self.feed,
@@ -176,7 +185,7 @@ class Reporter:
         if self.peers[turn].name != self.context.name:
             return
         signed = sorted(held.observations.items(), key=lambda item: int(item[0], 16))
-        data = encode_submit(
+        call = encode_submit(
             asset, number, held.timestamp, [price for _, (price, _) in signed], [s for _, (_, s) in signed]
         )
         self._pushes += 1
@@ -185,7 +194,7 @@ class Reporter:
             "push-price",
             {"asset": asset, "round": number, "timestamp": held.timestamp, "sources": len(signed)},
             self.feed,
-            data,
+            call,
         )
 
     def _is_due(self, held: Round, chain_timestamp: int, chain_price: int) -> bool:

@@ -27,13 +27,7 @@ from harness.consensus.effects import (
     RequestCertificates,
     SetTimer,
 )
-from harness.consensus.messages import (
-    Certificate,
-    certificate_from_json,
-    from_json,
-    signed_vote_from_json,
-    to_json,
-)
+from harness.consensus.messages import Certificate, from_json, signed_vote_from_json, to_json
 from harness.consensus.signing import sign
 from harness.consensus.simplex import Head, Simplex, Timing
 from harness.evm.accounts import account
@@ -42,10 +36,24 @@ from harness.ports import Json, PortError, Refused, Unreachable
 from harness.roles.building import Builder
 from harness.roles.context import RoleContext
 from harness.roles.node import SYNC_TIMEOUT_S, Node
-from harness.roles.wire import WireError, inputs_from_json, inputs_to_json, parse_hash
-from harness.rollup.blocks import BlockInputs, InvalidBlock
+from harness.roles.wire import (
+    NUMBER_MAX,
+    WireError,
+    address,
+    block_from_json,
+    certificate_from_json,
+    field,
+    inputs_from_json,
+    inputs_to_json,
+    items,
+    number,
+    parse_hash,
+    text,
+)
+from harness.rollup.blocks import BlockInputs, Hash, InvalidBlock
 
 VOTES = "votes"
+LIFE = "life"
 CONSENSUS_CERTIFICATES = "consensus_certificates"
 ORIGIN_WAIT_S = 1.0
 RANGE_PAGE_MAX = 100
@@ -68,6 +76,10 @@ class Sequencer:
         self._engine_turn = asyncio.Lock()
         self._vote_rows: list[tuple[int, str]] = []
         self._certificate_rows: list[tuple[int, str]] = []
+        self._refused_on: Hash | None = None
+        """The parent on which this leader last could not build."""
+        self._blind_until = 0
+        """The highest view of which this life may have missed votes: those cast before it began."""
 
     @property
     def simplex(self) -> Simplex:
@@ -81,11 +93,9 @@ class Sequencer:
         self.context.network.serve(self._handle)
         votes = [signed_vote_from_json(row) for _, row in self.context.store.scan(VOTES)]
         certificates = [certificate_from_json(row) for _, row in self.context.store.scan(CONSENSUS_CERTIFICATES)]
-        has_history = self.context.store.get("life", "started") is not None
-        self.context.store.put("life", "started", True)
-        self.context.store.flush()
         floor = 0
-        if has_history:
+        has_voted = self.context.store.get(LIFE, "voted") is not None
+        if has_voted:
             await self._catch_up()
             floor = await self._floor_from_peers(is_needed=not votes)
         committed = self.node.chain.heads.committed
@@ -102,6 +112,7 @@ class Sequencer:
             certificates=certificates,
             floor_view=floor,
         )
+        self._blind_until = self.simplex.view + 1 if has_voted else 0
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             tasks.create_task(self.node.derive_forever())
@@ -130,7 +141,8 @@ class Sequencer:
                 try:
                     request = {"voter": self._me.address}
                     reply = await self.context.network.request(peer, "signed_view", request, timeout=SYNC_TIMEOUT_S)
-                    seen.append(int(reply["view"]))
+                    # Without rows of my own, what a peer cannot know any more has to count as signed.
+                    seen.append(max(number(reply, "view"), number(reply, "blind") if is_needed else 0))
                 except PortError:
                     continue
             if not is_needed or len(seen) + 1 >= self.node.validators.quorum:
@@ -158,6 +170,7 @@ class Sequencer:
                 case PersistVote(vote):
                     key = f"{vote.vote.view:012d}:{vote.vote.kind.name.lower()}"
                     self.context.store.put(VOTES, key, to_json(vote))
+                    self.context.store.put(LIFE, "voted", True)
                     self.context.store.flush()
                     self._vote_rows.append((vote.vote.view, key))
                 case PersistCertificate(certificate):
@@ -230,6 +243,11 @@ class Sequencer:
         async with self._engine_turn:
             block = await self.builder.build(effect.parent_hash, effect.height)
         if block is None:
+            if effect.parent_hash == self._refused_on:
+                # Nothing was built since I last refused: nobody can. Views then pass at the pace of blocks, and not
+                # as fast as nullify votes travel, which without anybody to wait for (n = 1) is infinitely fast.
+                await self.context.clock.sleep(self.context.plan.profile.l2_block_ms / 1000)
+            self._refused_on = effect.parent_hash
             self._perform(self.simplex.on_build_refused(effect.view, self._now()))
             return
         payload = orjson.dumps(inputs_to_json(block.inputs))
@@ -304,10 +322,13 @@ class Sequencer:
         while start <= effect.tip_height:
             request = {"from": start, "tip": effect.tip_hash}
             page = await self.context.network.request(peer, "branch", request, timeout=SYNC_TIMEOUT_S)
-            if not page["blocks"]:
+            blocks = items(page, "blocks")
+            if not blocks:
                 return False
-            for item in page["blocks"]:
-                inputs, name = inputs_from_json(item["inputs"]), parse_hash(item["hash"])
+            for item in blocks:
+                name, inputs = block_from_json(item)
+                if inputs.number != start:
+                    raise WireError(f"{peer} sent block {inputs.number} of a branch where {start} is due")
                 async with self._engine_turn:
                     block = await self.node.execute_certified(inputs, name)
                 if block is None:
@@ -318,18 +339,20 @@ class Sequencer:
                     )
                 )
                 start = inputs.number + 1
-            if page["certificate"] is not None:
-                self._perform(self.simplex.on_certificate(certificate_from_json(page["certificate"]), self._now()))
+            certificate = field(page, "certificate")
+            if certificate is not None:
+                self._perform(self.simplex.on_certificate(certificate_from_json(certificate), self._now()))
         return True
 
     async def _fetch_certificates(self, peer: str, views: Sequence[int]) -> None:
         try:
             request = {"views": list(views)}
             reply = await self.context.network.request(peer, "certificates", request, timeout=SYNC_TIMEOUT_S)
+            found = [certificate_from_json(row) for row in items(reply, "certificates")]
         except PortError:
             return
-        for row in reply["certificates"]:
-            self._perform(self.simplex.on_certificate(certificate_from_json(row), self._now()))
+        for certificate in found:
+            self._perform(self.simplex.on_certificate(certificate, self._now()))
 
     # -- answering
 
@@ -345,21 +368,21 @@ class Sequencer:
                 self._perform(self.simplex.on_message(message, self._now()))
                 return None
             case "signed_view":
-                return {"view": self.simplex.highest_view_signed_by(str(payload["voter"]))}
+                view = self.simplex.highest_view_signed_by(address(payload, "voter"))
+                return {"view": view, "blind": self._blind_until}
             case "certificates":
-                held = self.simplex.certificates_for(int(view) for view in payload["views"])
-                return {"certificates": [to_json(certificate) for certificate in held]}
+                views = [view for view in items(payload, "views") if type(view) is int]
+                return {"certificates": [to_json(each) for each in self.simplex.certificates_for(views)]}
             case "branch":
-                return self._branch(int(payload["from"]), str(payload["tip"]))
+                return self._branch(number(payload, "from"), parse_hash(text(payload, "tip")))
             case _:
                 return await self.node.answer(kind, payload)
 
-    def _branch(self, start: int, tip: str) -> Json:
+    def _branch(self, start: int, tip: Hash) -> Json:
         """Blocks from a height up to a tip, which need not be committed; the first page of them."""
-        committed = self.node.chain.heads.committed.number
-        uncommitted = self.node.chain.uncommitted(parse_hash(tip))
-        blocks = [*self.node.chain.committed_range(start, committed), *uncommitted][:RANGE_PAGE_MAX]
-        blocks = [block for block in blocks if block.number >= start]
+        uncommitted = self.node.chain.uncommitted(tip)
+        committed = self.node.chain.committed_range(start, min(start + RANGE_PAGE_MAX, NUMBER_MAX))
+        blocks = [block for block in (*committed, *uncommitted) if block.number >= start][:RANGE_PAGE_MAX]
         certificate: Certificate | None = None
         for block in reversed(blocks):
             certificate = certificate or self.node.certificate_at(block.number)

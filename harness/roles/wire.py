@@ -1,16 +1,96 @@
-"""Blocks, origins and certificates as the JSON that roles exchange and journal; strict on the way in."""
+"""What roles say to each other, as JSON: strict on the way in, so that what is malformed is refused, never a crash."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from harness.consensus.messages import Certificate
+from harness.consensus.messages import certificate_from_json as parse_certificate
+from harness.ports import Refused
 from harness.rollup.blocks import BlockInputs, Hash, L1Origin
 
 Json = Any
 
+NUMBER_MAX = 2**63 - 1
+ITEMS_MAX = 4_096
+HASH_CHARACTERS = 66
+ADDRESS_CHARACTERS = 42
 
-class WireError(ValueError):
-    """A message from a peer, or a journal row, is not what its kind demands."""
+
+class WireError(Refused, ValueError):
+    """A message from a peer, or a journal row, is not what its kind demands.
+
+    Raised while a message is handled it is the refusal its sender gets; raised over a reply it is one more way in
+    which a peer failed to answer.
+    """
+
+
+def field(value: Json, key: str) -> Json:
+    """A key of an object. Raises `WireError` where there is no object, or no such key in it."""
+    if not isinstance(value, Mapping):
+        raise WireError(f"expected an object with {key!r}, got {_shown(value)}")
+    if key not in value:
+        raise WireError(f"{key!r} is missing; there are {', '.join(map(str, value))[:80] or 'no keys'}")
+    return value[key]
+
+
+def number(value: Json, key: str, *, least: int = 0) -> int:
+    """An integer field of least … 2**63 − 1."""
+    found = field(value, key)
+    if type(found) is not int or not least <= found <= NUMBER_MAX:
+        raise WireError(f"{key!r} is {_shown(found)}, expected an integer of {least} … 2**63 - 1")
+    return found
+
+
+def quantity(value: Json, key: str, *, bits: int = 255) -> int:
+    """A signed integer field written as decimal text, below 2**bits in magnitude."""
+    found = text(value, key)
+    digits = found.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= bits) or abs(int(found)) >> bits:
+        raise WireError(f"{key!r} is {_shown(found)}, expected a decimal integer below 2**{bits}")
+    return int(found)
+
+
+def text(value: Json, key: str) -> str:
+    """A text field."""
+    found = field(value, key)
+    if not isinstance(found, str):
+        raise WireError(f"{key!r} is {_shown(found)}, expected text")
+    return found
+
+
+def data(value: Json, key: str) -> bytes:
+    """A field of bytes as hex without 0x."""
+    found = text(value, key)
+    try:
+        return bytes.fromhex(found)
+    except ValueError:
+        raise WireError(f"{key!r} is {_shown(found)}, expected hex without 0x") from None
+
+
+def address(value: Json, key: str) -> str:
+    """An address field, as lower-case 0x-hex."""
+    found = text(value, key).lower()
+    if len(found) != ADDRESS_CHARACTERS or not _is_hex(found):
+        raise WireError(f"{key!r} is {_shown(found)}, expected an address of 20 bytes as 0x-hex")
+    return found
+
+
+def items(value: Json, key: str) -> list[Json]:
+    """A list field, of a bounded length."""
+    found = field(value, key)
+    if not isinstance(found, list) or len(found) > ITEMS_MAX:
+        raise WireError(f"{key!r} is {_shown(found)}, expected a list of at most {ITEMS_MAX}")
+    return found
+
+
+def certificate_from_json(value: Json) -> Certificate:
+    """A certificate as `consensus.messages.to_json` writes it. Raises `WireError`."""
+    try:
+        return parse_certificate(value)
+    except ValueError as error:
+        raise WireError(str(error)) from error
 
 
 def inputs_to_json(inputs: BlockInputs) -> Json:
@@ -40,13 +120,28 @@ def inputs_from_json(value: Json) -> BlockInputs:
             transactions=tuple(bytes.fromhex(raw) for raw in value["txs"]),
             origin=None if origin is None else L1Origin(int(origin[0]), parse_hash(origin[1]), int(origin[2])),
         )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise WireError(f"malformed block inputs: {type(error).__name__}: {error}") from error
+
+
+def block_from_json(item: Json) -> tuple[Hash, BlockInputs]:
+    """One element of a reply's `blocks`: the hash it is said to have, and its inputs. Raises `WireError`."""
+    return parse_hash(field(item, "hash")), inputs_from_json(field(item, "inputs"))
 
 
 def parse_hash(value: Json) -> Hash:
     """A 32-byte hash from its 0x-hex text, or `WireError`."""
-    if not isinstance(value, str) or len(value) != 66 or not value.startswith("0x"):
-        raise WireError(f"not a 32-byte hash: {str(value)[:80]!r}")
-    int(value, 16)
+    if not isinstance(value, str) or len(value) != HASH_CHARACTERS or not _is_hex(value):
+        raise WireError(f"not a 32-byte hash: {_shown(value)}")
     return Hash(value)
+
+
+def _is_hex(value: str) -> bool:
+    try:
+        return value.startswith("0x") and bool(bytes.fromhex(value[2:]))
+    except ValueError:
+        return False
+
+
+def _shown(value: Json) -> str:
+    return str(value)[:80] if isinstance(value, (dict, list)) else repr(value)[:80]
