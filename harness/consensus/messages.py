@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 
 from harness.rollup.blocks import ZERO_HASH, Hash
@@ -20,6 +21,10 @@ MAX_NULLIFICATIONS = 4096
 
 MAX_SIGNATURES = 1024
 """Signatures in one certificate; far above any validator set this testnet runs."""
+
+
+TEXT_CACHE = 1_024
+"""Names and hashes remembered to be well formed: of a block, tens of messages repeat the same few."""
 
 
 class VoteKind(IntEnum):
@@ -144,43 +149,58 @@ def from_json(value: Json, path: str = "message") -> Message:
     raise ValueError(f"{path}.type is {kind!r}; expected vote, certificate or proposal")
 
 
+def certified_vote(value: Json, path: str = "message") -> Vote | None:
+    """What a certificate in JSON form says was voted, its signatures unread; None if it is no certificate.
+
+    For receivers that drop most certificates unread, because a valid one for the same vote is held
+    (`Simplex.holds`): most of a certificate is signatures.
+
+    Raises:
+        ValueError: as `from_json`, for the part that is read.
+    """
+    if _field(_mapping(value, path), "type", path) != "certificate":
+        return None
+    return _vote_from_json(_exactly(value, _CERTIFICATE_KEYS, path), path)
+
+
 def signed_vote_from_json(value: Json, path: str = "vote") -> SignedVote:
     row = _exactly(value, _VOTE_KEYS, path)
     return SignedVote(
-        _vote_from_json(row, path), _bytes_text(row["voter"], f"{path}.voter", 20),
-        _bytes(row["signature"], f"{path}.signature", size=65),
+        _vote_from_json(row, path), _bytes_text(row["voter"], path, ".voter", size=20),
+        _bytes(row["signature"], path, ".signature", size=65),
     )
 
 
 def certificate_from_json(value: Json, path: str = "certificate") -> Certificate:
     row = _exactly(value, _CERTIFICATE_KEYS, path)
     signatures = []
-    for index, pair in enumerate(_list(row["signatures"], f"{path}.signatures", MAX_SIGNATURES)):
-        where = f"{path}.signatures[{index}]"
-        voter, signature = _list(pair, where, 2, exactly=True)
-        signatures.append((_bytes_text(voter, f"{where}[0]", 20), _bytes(signature, f"{where}[1]", size=65)))
+    for index, pair in enumerate(_list(row["signatures"], path, ".signatures", MAX_SIGNATURES)):
+        at = _PAIR_PATHS[index]
+        voter, signature = _list(pair, path, at, 2, exactly=True)
+        signatures.append((_bytes_text(voter, path, at + "[0]", size=20), _bytes(signature, path, at + "[1]", size=65)))
     return Certificate(_vote_from_json(row, path), tuple(signatures))
 
 
 def proposal_from_json(value: Json, path: str = "proposal") -> Proposal:
     row = _exactly(value, _PROPOSAL_KEYS, path)
     parent = row["parent_certificate"]
-    nullifications = _list(row["nullifications"], f"{path}.nullifications", MAX_NULLIFICATIONS)
+    nullifications = _list(row["nullifications"], path, ".nullifications", MAX_NULLIFICATIONS)
     return Proposal(
-        view=_number(row["view"], f"{path}.view"),
-        height=_number(row["height"], f"{path}.height"),
-        parent_hash=Hash(_bytes_text(row["parent_hash"], f"{path}.parent_hash", 32)),
-        block_hash=Hash(_bytes_text(row["block_hash"], f"{path}.block_hash", 32)),
-        payload=_bytes(row["payload"], f"{path}.payload", at_most=MAX_PAYLOAD_BYTES),
+        view=_number(row["view"], path, ".view"),
+        height=_number(row["height"], path, ".height"),
+        parent_hash=Hash(_bytes_text(row["parent_hash"], path, ".parent_hash", size=32)),
+        block_hash=Hash(_bytes_text(row["block_hash"], path, ".block_hash", size=32)),
+        payload=_bytes(row["payload"], path, ".payload", at_most=MAX_PAYLOAD_BYTES),
         parent_certificate=None if parent is None else certificate_from_json(parent, f"{path}.parent_certificate"),
         nullifications=tuple(
             certificate_from_json(item, f"{path}.nullifications[{index}]")
             for index, item in enumerate(nullifications)
         ),
-        signature=_bytes(row["signature"], f"{path}.signature", size=65),
+        signature=_bytes(row["signature"], path, ".signature", size=65),
     )
 
 
+_PAIR_PATHS = tuple(f".signatures[{index}]" for index in range(MAX_SIGNATURES))
 _VOTE_KEYS = frozenset({"type", "kind", "view", "height", "block_hash", "voter", "signature"})
 _CERTIFICATE_KEYS = frozenset({"type", "kind", "view", "height", "block_hash", "signatures"})
 _PROPOSAL_KEYS = frozenset({
@@ -200,8 +220,8 @@ def _vote_from_json(row: Mapping[str, Json], path: str) -> Vote:
     if not isinstance(kind, str) or kind not in _KIND_OF_WORD:
         raise ValueError(f"{path}.kind is {kind!r}; expected one of {', '.join(_KIND_OF_WORD)}")
     vote = Vote(
-        _KIND_OF_WORD[kind], _number(row["view"], f"{path}.view"), _number(row["height"], f"{path}.height"),
-        Hash(_bytes_text(row["block_hash"], f"{path}.block_hash", 32)),
+        _KIND_OF_WORD[kind], _number(row["view"], path, ".view"), _number(row["height"], path, ".height"),
+        Hash(_bytes_text(row["block_hash"], path, ".block_hash", size=32)),
     )
     if vote.kind is VoteKind.NULLIFY and (vote.height != 0 or vote.block_hash != ZERO_HASH):
         raise ValueError(
@@ -215,7 +235,7 @@ def _hex(data: bytes) -> str:
 
 
 def _mapping(value: Json, path: str) -> Mapping[str, Json]:
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):  # the first is the usual one, and quick
         raise ValueError(f"{path} is {type(value).__name__}; expected an object")
     return value
 
@@ -236,40 +256,51 @@ def _exactly(value: Json, keys: frozenset[str], path: str) -> Mapping[str, Json]
     return row
 
 
-def _list(value: Json, path: str, at_most: int, *, exactly: bool = False) -> list[Json]:
+# `path` and `key` are joined only where an error names them: joining costs more than most of these checks.
+
+
+def _list(value: Json, path: str, key: str, at_most: int, *, exactly: bool = False) -> list[Json]:
     if not isinstance(value, list):
-        raise ValueError(f"{path} is {type(value).__name__}; expected a list")
+        raise ValueError(f"{path}{key} is {type(value).__name__}; expected a list")
     if len(value) > at_most or (exactly and len(value) != at_most):
-        raise ValueError(f"{path} has {len(value)} items; expected {'' if exactly else 'at most '}{at_most}")
+        raise ValueError(f"{path}{key} has {len(value)} items; expected {'' if exactly else 'at most '}{at_most}")
     return value
 
 
-def _number(value: Json, path: str) -> int:
+def _number(value: Json, path: str, key: str) -> int:
     if type(value) is not int or not 0 <= value <= MAX_NUMBER:
-        raise ValueError(f"{path} is {value!r}; expected an integer from 0 to 2**63 - 1")
+        raise ValueError(f"{path}{key} is {value!r}; expected an integer from 0 to 2**63 - 1")
     return value
 
 
-def _bytes_text(value: Json, path: str, size: int) -> str:
+def _bytes_text(value: Json, path: str, key: str, *, size: int) -> str:
     """The text itself, once it is known to be exactly `size` bytes of lower-case 0x-hex."""
-    data = _bytes(value, path, size=size)
-    if "0x" + data.hex() != value:
-        raise ValueError(f"{path} is {value!r}; expected lower-case 0x-hex")
-    return str(value)
+    if type(value) is str and len(value) == 2 + 2 * size and _is_lower_hex(value):
+        return value
+    _bytes(value, path, key, size=size)
+    raise ValueError(f"{path}{key} is {value!r}; expected lower-case 0x-hex")
 
 
-def _bytes(value: Json, path: str, *, size: int | None = None, at_most: int | None = None) -> bytes:
+@lru_cache(maxsize=TEXT_CACHE)
+def _is_lower_hex(text: str) -> bool:
+    try:
+        return "0x" + bytes.fromhex(text[2:]).hex() == text
+    except ValueError:
+        return False
+
+
+def _bytes(value: Json, path: str, key: str, *, size: int | None = None, at_most: int | None = None) -> bytes:
     if not isinstance(value, str) or not value.startswith("0x"):
-        raise ValueError(f"{path} is {str(value)[:80]!r}; expected a 0x-hex string")
+        raise ValueError(f"{path}{key} is {str(value)[:80]!r}; expected a 0x-hex string")
     if at_most is not None and len(value) > 2 + 2 * at_most:
-        raise ValueError(f"{path} has {(len(value) - 2) // 2} bytes; expected at most {at_most}")
+        raise ValueError(f"{path}{key} has {(len(value) - 2) // 2} bytes; expected at most {at_most}")
     try:
         data = bytes.fromhex(value[2:])
     except ValueError:
-        raise ValueError(f"{path} is {value[:80]!r}; expected a 0x-hex string") from None
+        raise ValueError(f"{path}{key} is {value[:80]!r}; expected a 0x-hex string") from None
     if 2 * len(data) != len(value) - 2:
         # `bytes.fromhex` skips white space; two texts for one value would be two messages for one vote.
-        raise ValueError(f"{path} is {value[:80]!r}; expected a 0x-hex string")
+        raise ValueError(f"{path}{key} is {value[:80]!r}; expected a 0x-hex string")
     if size is not None and len(data) != size:
-        raise ValueError(f"{path} has {len(data)} bytes; expected {size}")
+        raise ValueError(f"{path}{key} has {len(data)} bytes; expected {size}")
     return data
