@@ -56,6 +56,9 @@ class Batcher:
         self._account = account(context.spec.account)
         self._l1 = context.spec.l1
         self._posted: Posted | None = None
+        self._safe = 0
+        self._safe_since_l1_height = 0
+        """L1 height at which the safe head was first seen where it is."""
         self._turn = 0
 
     async def run(self) -> None:
@@ -100,10 +103,16 @@ class Batcher:
         return build_channel(blocks, certificate.block_hash, encode_certificate(certificate), start)
 
     def _start(self, safe: int, l1_height: int) -> int:
-        """First height to post: after the newest channel in flight, or after the safe head once that looks lost."""
+        """First height to post: after the newest channel in flight, or after the safe head once that one stands still.
+
+        Every channel stands on the one before. When one is lost those after it are too, so it is the safe head that
+        tells, and not the age of the newest channel, which is never old.
+        """
         posted = self._posted
+        if posted is None or safe > self._safe:
+            self._safe, self._safe_since_l1_height = safe, l1_height
         timeout = self.context.plan.profile.channel_timeout_l1_blocks
-        if posted is None or posted.tip <= safe or l1_height - posted.at_l1_height > timeout:
+        if posted is None or posted.tip <= safe or l1_height - self._safe_since_l1_height > timeout:
             self._posted = None
             return safe + 1
         return posted.tip + 1

@@ -14,6 +14,7 @@ Json = Any
 
 NUMBER_MAX = 2**63 - 1
 ITEMS_MAX = 4_096
+ORIGIN_FIELDS = 3
 HASH_CHARACTERS = 66
 ADDRESS_CHARACTERS = 42
 
@@ -37,10 +38,7 @@ def field(value: Json, key: str) -> Json:
 
 def number(value: Json, key: str, *, least: int = 0) -> int:
     """An integer field of least … 2**63 − 1."""
-    found = field(value, key)
-    if type(found) is not int or not least <= found <= NUMBER_MAX:
-        raise WireError(f"{key!r} is {_shown(found)}, expected an integer of {least} … 2**63 - 1")
-    return found
+    return _number(field(value, key), repr(key), least=least)
 
 
 def quantity(value: Json, key: str, *, bits: int = 255) -> int:
@@ -62,11 +60,7 @@ def text(value: Json, key: str) -> str:
 
 def data(value: Json, key: str) -> bytes:
     """A field of bytes as hex without 0x."""
-    found = text(value, key)
-    try:
-        return bytes.fromhex(found)
-    except ValueError:
-        raise WireError(f"{key!r} is {_shown(found)}, expected hex without 0x") from None
+    return _hex(field(value, key), repr(key))
 
 
 def address(value: Json, key: str) -> str:
@@ -108,20 +102,24 @@ def inputs_to_json(inputs: BlockInputs) -> Json:
 
 
 def inputs_from_json(value: Json) -> BlockInputs:
-    """Parse what `inputs_to_json` made. Raises `WireError` naming what is missing or malformed."""
-    try:
-        origin = value["origin"]
-        return BlockInputs(
-            chain_id=int(value["chain"]),
-            number=int(value["number"]),
-            parent=parse_hash(value["parent"]),
-            timestamp=int(value["timestamp"]),
-            base_fee=int(value["base_fee"]),
-            transactions=tuple(bytes.fromhex(raw) for raw in value["txs"]),
-            origin=None if origin is None else L1Origin(int(origin[0]), parse_hash(origin[1]), int(origin[2])),
-        )
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-        raise WireError(f"malformed block inputs: {type(error).__name__}: {error}") from error
+    """Parse what `inputs_to_json` made. Raises `WireError` naming what is missing or malformed.
+
+    Every number is one the execution node can be given: no node may fall over a block that a leader made up.
+    """
+    origin = field(value, "origin")
+    if origin is not None and (not isinstance(origin, list) or len(origin) != ORIGIN_FIELDS):
+        raise WireError(f"'origin' is {_shown(origin)}, expected null or [number, hash, timestamp]")
+    return BlockInputs(
+        chain_id=number(value, "chain"),
+        number=number(value, "number"),
+        parent=parse_hash(field(value, "parent")),
+        timestamp=number(value, "timestamp"),
+        base_fee=number(value, "base_fee"),
+        transactions=tuple(_hex(raw, "'txs'") for raw in items(value, "txs")),
+        origin=None
+        if origin is None
+        else L1Origin(_number(origin[0], "'origin'"), parse_hash(origin[1]), _number(origin[2], "'origin'")),
+    )
 
 
 def block_from_json(item: Json) -> tuple[Hash, BlockInputs]:
@@ -134,6 +132,21 @@ def parse_hash(value: Json) -> Hash:
     if not isinstance(value, str) or len(value) != HASH_CHARACTERS or not _is_hex(value):
         raise WireError(f"not a 32-byte hash: {_shown(value)}")
     return Hash(value)
+
+
+def _number(found: Json, what: str, *, least: int = 0) -> int:
+    if type(found) is not int or not least <= found <= NUMBER_MAX:
+        raise WireError(f"{what} is {_shown(found)}, expected an integer of {least} … 2**63 - 1")
+    return found
+
+
+def _hex(found: Json, what: str) -> bytes:
+    try:
+        if isinstance(found, str):
+            return bytes.fromhex(found)
+    except ValueError:
+        pass
+    raise WireError(f"{what} is {_shown(found)}, expected hex without 0x")
 
 
 def _is_hex(value: str) -> bool:

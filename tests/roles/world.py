@@ -13,11 +13,14 @@ from typing import Any, Protocol
 from harness.anvil import AnvilEngine
 from harness.evm.accounts import account
 from harness.evm.wallet import sign_transaction
+from harness.history.recorder import NodeRecorder
 from harness.plan import L2_CHAIN_ID, Plan, RoleSpec
 from harness.ports import Json, LinkRule
+from harness.roles.client import ChainClient
 from harness.roles.context import Role, RoleContext
 from harness.roles.node import Node
 from harness.roles.registry import make_role
+from harness.rollup.blocks import Receipt
 from harness.rollup.heads import Head, Label
 from harness.runtimes.sim.engines import SimEngines
 from harness.runtimes.sim.loop import virtual_loop
@@ -41,6 +44,7 @@ market:
 products:
   - {id: ETH-F1, kind: future, underlying: ETH, expires: 200s}
   - {id: ETH-C1, kind: call, underlying: ETH, strike: 200, expires: 200s}
+venue: {grace: 4s}
 workload: {traders: 2, rate: 1/s, leverage: [2, 8]}
 storm: 250s
 """
@@ -111,13 +115,15 @@ class World:
     def now(self) -> float:
         return self.runtime.loop.now_ns / 1e9
 
-    async def until(self, condition: Callable[[], object], *, within: float, what: str = "") -> None:
+    async def until(
+        self, condition: Callable[[], object], *, within: float, what: str = "", step: float = STEP_S
+    ) -> None:
         """Wait in virtual time until the condition holds; a failed role or the deadline fails the test."""
         deadline = self.now + within
         while not condition():
             assert not self.runtime.problems, f"a role failed: {self.runtime.problems}"
             assert self.now < deadline, f"not within {within} s: {what or condition.__name__}; {self.levels()}"
-            await asyncio.sleep(STEP_S)
+            await asyncio.sleep(step)
 
     async def settle(self, seconds: float) -> None:
         """Let time pass; a role that fails meanwhile fails the test."""
@@ -133,6 +139,7 @@ class World:
     async def start(self, *names: str) -> None:
         for name in names:
             await self.runtime.start(name)
+        await asyncio.sleep(0.0001)  # so that `roles` names the new incarnations
 
     async def rule(self, src: str, dst: str, rule: LinkRule | None) -> None:
         """Put one rule on every link between two patterns of names, in that direction; None heals."""
@@ -205,11 +212,26 @@ class World:
         key = account(sender).key
         return sign_transaction(key, chain_id=L2_CHAIN_ID, nonce=nonce, to=SILENT_TO, data=data, gas=200_000)
 
-    def included(self, raw_hash: str) -> list[int]:
-        """Heights of the committed chain that hold a transaction."""
+    def receipts(self) -> list[Receipt]:
+        """Of the longest committed chain, in order."""
         node = self.node(max((n for n in self.roles if n in SET), key=self.height))
-        blocks = node.chain.committed_range(1, node.chain.heads.committed.number)
-        return [b.number for b in blocks if any(r.transaction_hash == raw_hash for r in b.receipts)]
+        return [r for b in node.chain.committed_range(1, node.chain.heads.committed.number) for r in b.receipts]
+
+    def times_included(self, name: str | None) -> int:
+        return sum(receipt.transaction_hash == name for receipt in self.receipts())
+
+    def sent_by(self, role: str) -> list[Receipt]:
+        return [receipt for receipt in self.receipts() if receipt.sender == self.stage.accounts[role]]
+
+    def client(self, role: str, *gateways: str, patience_s: float = 4.0) -> ChainClient:
+        """A client that speaks in an idle role's name, with an account of its own."""
+        return ChainClient(
+            self.runtime.network_of(role), self.runtime.clock, NodeRecorder(self, role),  # type: ignore[arg-type]
+            account=account(STRANGER), chain_id=L2_CHAIN_ID, gateways=gateways, patience_s=patience_s,
+        )  # fmt: skip
+
+    def write(self, node: str, kind: str, fields: dict[str, Any]) -> None:
+        self.history.append(Written(self.now, node, kind, fields))
 
 
 Story = Callable[[World], Awaitable[None]]
@@ -224,8 +246,16 @@ class Run(Protocol):
         *roles: str,
         factory: Callable[[RoleContext], Role] = ...,
         change: Callable[[Plan], Plan] = ...,
+        idle: Sequence[str] = (),
         may_fail: bool = False,
     ) -> None: ...
+
+
+class Idle:
+    """A role that does nothing, in whose name a test speaks."""
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
 
 
 def run_world(
@@ -236,9 +266,10 @@ def run_world(
     *,
     factory: Callable[[RoleContext], Role] = make_role,
     change: Callable[[Plan], Plan] = lambda plan: plan,
+    idle: Sequence[str] = (),
     may_fail: bool = False,
 ) -> None:
-    """See `Run`. `change` may alter the plan; `may_fail` allows a role to fail."""
+    """See `Run`. `change` may alter the plan; `idle` roles do nothing; `may_fail` allows a role to fail."""
     plan = change(only(stage_set.plan, tuple(roles)))
 
     async def main() -> None:
@@ -246,7 +277,7 @@ def run_world(
         playing: dict[str, Any] = {}
 
         def play(context: RoleContext) -> Role:
-            role = factory(context)
+            role = Idle() if context.name in idle else factory(context)
             playing[context.name] = getattr(role, "role", role)
             return role
 
@@ -265,6 +296,8 @@ def run_world(
             await asyncio.sleep(0.001)  # every role is made
             await story(world)
             assert may_fail or not runtime.problems, f"a role failed: {runtime.problems}"
+            invoked = [each.fields["id"] for each in world.records("op", phase="invoke")]
+            assert len(invoked) == len(set(invoked)), f"an operation was invoked twice: {sorted(invoked)}"
         finally:
             await runtime.shutdown()
 
