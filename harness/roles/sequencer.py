@@ -27,7 +27,7 @@ from harness.consensus.effects import (
     RequestCertificates,
     SetTimer,
 )
-from harness.consensus.messages import Certificate, from_json, signed_vote_from_json, to_json
+from harness.consensus.messages import Certificate, certified_vote, from_json, signed_vote_from_json, to_json
 from harness.consensus.signing import sign
 from harness.consensus.simplex import Head, Simplex, Timing
 from harness.evm.accounts import account
@@ -362,6 +362,9 @@ class Sequencer:
                 raise Refused("recovering")
             case "consensus":
                 try:
+                    vote = certified_vote(payload)
+                    if vote is not None and self.simplex.holds(vote):
+                        return None  # most certificates: each validator sends the one it formed
                     message = from_json(payload)
                 except ValueError as error:
                     raise Refused(f"malformed consensus message: {error}") from error
