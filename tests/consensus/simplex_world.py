@@ -5,10 +5,10 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 from harness.consensus.effects import (
     Broadcast,
@@ -58,6 +58,14 @@ def block_hash_of(parent: Hash, height: int, payload: bytes) -> Hash:
 
 def names(count: int) -> tuple[str, ...]:
     return tuple(f"0x{index + 1:040x}" for index in range(count))
+
+
+class Digest(Protocol):
+    """What `hashlib.sha256()` gives."""
+
+    def update(self, data: bytes, /) -> None: ...
+
+    def hexdigest(self) -> str: ...
 
 
 def recovery_bound_ms(count: int, stretch: int) -> int:
@@ -133,6 +141,7 @@ class Disk:
     pending: dict[tuple[VoteKind, int], Certificate] = field(default_factory=dict)
     blocks: dict[Hash, tuple[int, Hash]] = field(default_factory=dict)  # executed: (height, parent), parents first
     finalized: Head = GENESIS
+    finalizations: dict[int, Certificate] = field(default_factory=dict)  # by the height they were signed for
     flushed_finalized: Head = GENESIS
     flushed_blocks: int = 0
 
@@ -199,6 +208,8 @@ class Node:
             self.do(self.simplex.on_message(message, self.world.now))
 
     def do(self, effects: list[Effect]) -> None:
+        if self.world.transcript is not None:
+            self.world.transcript.update(f"{self.world.now} {self.index}{self.flavour} {effects!r}\n".encode())
         for effect in effects:
             if self.dies_after is not None:
                 if self.dies_after == 0:
@@ -247,6 +258,7 @@ class Node:
                 if self.honest:
                     world.saw_finalized(self, effect)
                 disk.finalized = Head(effect.view, effect.height, effect.block_hash)
+                disk.finalizations[effect.certificate.height] = effect.certificate
             case Equivocation():
                 if world.names.index(effect.voter) != world.byzantine:
                     raise PropertyViolated(f"evidence against honest node {effect.voter}: {effect}")
@@ -298,8 +310,13 @@ class TwoFaced(Simplex):
 class World:
     """Validators, the links between them, and what an outside observer would call a violation."""
 
-    def __init__(self, storm: Storm, machine: type[Simplex] = Simplex, *, forgets_votes: bool = False) -> None:
-        self.storm, self.forgets_votes = storm, forgets_votes
+    def __init__(
+        self, storm: Storm, machine: type[Simplex] = Simplex, *, forgets_votes: bool = False,
+        page_max: int | None = None, pages_are_finalized: bool = True, transcript: Digest | None = None,
+    ) -> None:
+        self.storm, self.forgets_votes, self.transcript = storm, forgets_votes, transcript
+        self.page_max, self.pages_are_finalized = page_max, pages_are_finalized
+        self.pages = 0
         self.names = names(storm.count)
         self.random = random.Random(storm.seed)
         self.now = 0
@@ -433,11 +450,27 @@ class World:
             self.at(self.now + there, arrive)
 
     def request_blocks(self, node: Node, wanted: RequestBlocks) -> None:
-        def answer(peer: Node) -> Callable[[], Any] | None:
-            chain = peer.chain(wanted.tip_hash, wanted.from_height)
-            return None if chain is None else partial(node.take_blocks, chain)
         for name in wanted.peers[:2]:
-            self.ask(node, self.names.index(name), answer)
+            self.request_page(node, self.names.index(name), wanted)
+
+    def request_page(self, node: Node, peer: int, wanted: RequestBlocks) -> None:
+        """The first `page_max` blocks (all, if that is None) and the newest finalization of one of them; then on."""
+        def answer(other: Node) -> Callable[[], Any] | None:
+            chain = other.chain(wanted.tip_hash, wanted.from_height)
+            if chain is None:
+                return None
+            page = chain[:self.page_max]
+            held = [other.disk.finalizations[row[1]] for row in page if row[1] in other.disk.finalizations]
+            is_paged = self.page_max is not None and self.pages_are_finalized
+            return partial(take, page, held[-1] if held and is_paged else None)
+        def take(page: list[tuple[Hash, int, Hash]], finalization: Certificate | None) -> None:
+            node.take_blocks(page)
+            if finalization is not None:
+                node.receive(finalization)
+            if node.alive and page[-1][1] < wanted.tip_height:
+                self.pages += 1
+                self.request_page(node, peer, replace(wanted, from_height=page[-1][1] + 1))
+        self.ask(node, peer, answer)
 
     def request_certificates(self, node: Node, peer: int, views: tuple[int, ...]) -> None:
         def answer(other: Node) -> Callable[[], Any] | None:
@@ -495,3 +528,10 @@ class World:
         if not recovered():
             heights = {node.index: (node.simplex.view, node.disk.finalized.height) for node in self.honest}
             raise PropertyViolated(f"no finalization above {top} within {bound} ms of synchrony: {heights}")
+
+
+def digest_of_effects(storm: Storm, machine: type[Simplex] = Simplex) -> str:
+    """One line of hex for everything that every validator answered in a storm and after it."""
+    transcript = sha256()
+    World(storm, machine, transcript=transcript).weather()
+    return transcript.hexdigest()

@@ -18,6 +18,7 @@ from harness.consensus.messages import (
     SignedVote,
     Vote,
     VoteKind,
+    certified_vote,
     from_json,
     to_json,
 )
@@ -58,6 +59,32 @@ messages = st.one_of(st.builds(SignedVote, votes, addresses, signatures), certif
 def test_every_message_survives_the_wire(message: Message) -> None:
     """`from_json` inverts `to_json`."""
     assert from_json(to_json(message)) == message
+
+
+@given(messages)
+def test_a_certificates_vote_is_read_without_its_signatures(message: Message) -> None:
+    """The short look agrees with the whole parse, and does not take other messages for certificates."""
+    row = to_json(message)
+    assert certified_vote(row) == (message.vote if isinstance(message, Certificate) else None)
+    if isinstance(message, Certificate):
+        assert certified_vote({**row, "signatures": None}) == message.vote
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [({"view": True}, "message.view"), ({"kind": "maybe"}, "message.kind"), ({"block_hash": "0x0A"}, "block_hash"),
+     ({"colour": 1}, "message.colour"), ({"block_hash": "0x" + "aB" * 32}, "lower-case")],
+)
+def test_the_short_look_refuses_what_the_whole_parse_refuses(change: dict[str, Any], names: str) -> None:
+    """Reading less must not mean believing more."""
+    row = {**to_json(EXAMPLE.nullifications[0]), **change}
+    for read in (certified_vote, from_json):
+        with pytest.raises(ValueError, match=names):
+            read(row)
+    strangers: tuple[Any, ...] = ([], None, {"view": 1})
+    for stranger in strangers:
+        with pytest.raises(ValueError, match="message"):
+            certified_vote(stranger)
 
 
 EXAMPLE = Proposal(

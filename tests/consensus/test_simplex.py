@@ -19,6 +19,7 @@ from harness.consensus.effects import (
     ExecuteBlock,
     Finalized,
     Notarized,
+    PersistCertificate,
     PersistVote,
     RequestBlocks,
     RequestCertificates,
@@ -397,6 +398,36 @@ def test_both_ways_votes_are_evidence_once_and_only_for_real_contradictions() ->
     machine.on_vote(signed(notarize(1), 3), 0)
     assert machine.on_vote(signed(Vote.nullify(1), 3), 0) == []
     assert machine.on_vote(signed(notarize(2, 1, block(1)), 3), 0) == []
+
+
+@pytest.mark.parametrize("kind", list(VoteKind))
+def test_a_forged_certificate_never_hides_the_real_one(kind: VoteKind) -> None:
+    """Only what is valid is held, so a driver that skips what is held still reads the real one after a forgery."""
+    machine = validator()
+    vote = Vote.nullify(1) if kind is VoteKind.NULLIFY else Vote(kind, 1, 1, block(1))
+    good = certificate(vote)
+    forgeries = (
+        Certificate(vote, tuple((voter, b"\x00" * 65) for voter, _ in good.signatures)),
+        Certificate(vote, good.signatures[:2]),
+        Certificate(vote, ()),
+    )
+    for forged in forgeries:
+        assert not machine.holds(forged.vote)
+        assert machine.on_certificate(forged, 0) == []
+    assert not machine.holds(vote)
+    assert of_type(machine.on_certificate(good, 0), PersistCertificate) == [PersistCertificate(good)]
+    assert machine.holds(vote)
+    assert not machine.holds(Vote(VoteKind.NOTARIZE, 2, 2, block(2)))
+
+
+def test_a_held_certificate_hides_no_other_of_its_view() -> None:
+    """What another block, or another outcome, of the same view is certified by is evidence, and is read."""
+    machine = validator()
+    machine.on_certificate(GOOD, 0)
+    assert machine.holds(GOOD.vote)
+    assert not machine.holds(notarize(1, block_hash=block(9)))
+    assert not machine.holds(Vote.nullify(1))
+    assert not machine.holds(Vote(VoteKind.FINALIZE, 1, 1, block(1)))
 
 
 def test_evidence_is_found_inside_certificates_too() -> None:
