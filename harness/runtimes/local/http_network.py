@@ -7,6 +7,7 @@ faults: what the proxy does to bytes is all a role can notice.
 from __future__ import annotations
 
 import asyncio
+import socket
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
@@ -74,8 +75,16 @@ class HttpNetwork:
         self._server = web.Server(
             self._answer, request_factory=_bounded_request, keepalive_timeout=KEEPALIVE_S, access_log=None
         )
-        self._listener = await loop.create_server(self._server, HOST, 0)
-        return int(self._listener.sockets[0].getsockname()[1])
+        # A socket made here saves the look-up of the host, for which the loop would start threads in every process.
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            listening.bind((HOST, 0))
+            port = int(listening.getsockname()[1])
+            self._listener = await loop.create_server(self._server, sock=listening)
+        except BaseException:
+            listening.close()
+            raise
+        return port
 
     async def close(self) -> None:
         """Stop listening, drop what is queued, cancel what is being handled; bounded."""
