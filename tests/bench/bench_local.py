@@ -123,8 +123,8 @@ def main(arguments: list[str]) -> int:
         print(f"local  {nodes} bare Anvils with the same genesis: {bare_s:.2f} s, ratio {ratio:.1f} "
               f"(bound {BOOT_RATIO_MAX:g}): {words['ratio']}")
         print(f"local  the boot from a process with threads, imported anew: {statistics.median(spawned):.2f} s")
-        print(f"local  memory (PSS) after {RUN_S:.0f} s: {total:.0f} MB (bound {MEMORY_MB_MAX:.0f}): {words['memory']}; "
-              + ", ".join(f"{kind} {size:.0f}" for kind, size in memory.items()))
+        print(f"local  memory (PSS) after {RUN_S:.0f} s: {total:.0f} MB (bound {MEMORY_MB_MAX:.0f}): "
+              f"{words['memory']}; " + ", ".join(f"{kind} {size:.0f}" for kind, size in memory.items()))
         print(f"local  at a load of {load:.1f} on {os.cpu_count()} cores")
     return 0 if all(met.values()) else 1
 

@@ -16,6 +16,7 @@ from harness.scenario.stage import Stage
 PRICE = 200 * 10**18
 COLLATERAL_NATIVE = 100_000 * 10**6
 EXPIRES_S = 3_600
+PRICE_AGE_S = 300               # reporters queue behind the trades like everyone; no trade may fail for that
 STORM_NS = 600 * 10**9
 NODE_KINDS: tuple[RoleKind, ...] = ("l1-builder", "l1-follower", "sequencer", "replica")
 
@@ -26,6 +27,7 @@ def default_plan() -> Plan:
     return replace(
         plan,
         markets=tuple((asset, (Knot(0, PRICE),)) for asset, _ in plan.markets),
+        venue=replace(plan.venue, max_price_age_s=PRICE_AGE_S),
         products=tuple(replace(product, expires_s=EXPIRES_S) for product in plan.products),
         operations=tuple((role.name, (_pay_in(role.name),)) for role in plan.of_kind("trader")),
         storm_ns=STORM_NS,
