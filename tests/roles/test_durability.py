@@ -7,8 +7,10 @@ import asyncio
 import pytest
 from world import L1, SET, Run, World
 
-from harness.ports import LinkRule
+from harness.ports import LinkRule, StoreFailure
+from harness.roles.durability import WatchedStore
 from harness.rollup.heads import Label
+from harness.runtimes.sim.store import MemDisk
 
 pytestmark = pytest.mark.node
 
@@ -123,3 +125,21 @@ def test_a_replica_shows_after_a_crash_the_labels_it_showed(run: Run) -> None:
         assert world.head("replica-0", Label.SAFE) == shown
 
     run(story, *NODES, "batcher-0")
+
+
+def test_once_failed_a_store_makes_nothing_durable_any_more() -> None:
+    """The disk may be freed a moment later: the row that was lost is lost, and the role is about to end."""
+    disk = MemDisk()
+    store = WatchedStore(disk.mount())
+    store.put("votes", "1", True)
+    store.flush()
+    disk.full = True
+    store.put("votes", "2", True)
+    with pytest.raises(StoreFailure, match="full"):
+        store.flush()
+    disk.full = False
+    store.put("votes", "3", True)
+    with pytest.raises(StoreFailure, match="full"):
+        store.flush()
+    disk.lose_power()
+    assert [key for key, _ in disk.mount().scan("votes")] == ["1"]

@@ -55,6 +55,35 @@ def test_a_replica_catches_up_after_total_loss_in_small_pages(run: Run, monkeypa
     run(story, *NODES)
 
 
+def test_a_push_above_a_gap_has_the_gap_fetched_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not wait for its next pull, which never comes here."""
+    monkeypatch.setattr("harness.roles.replica.PULL_INTERVAL_S", 10_000)
+
+    async def story(world: World) -> None:
+        await world.until(lambda: world.height("replica-0") >= 2, within=10)
+        await world.rule("sequencer-*", "replica-0", LinkRule(loss=1.0))
+        await world.settle(4)
+        await world.heal()
+        await level(world)
+
+    run(story, *NODES)
+
+
+def test_one_fetch_takes_as_many_pages_as_there_are(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.roles.node.BLOCKS_PER_REPLY_MAX", 3)
+
+    async def story(world: World) -> None:
+        await world.isolate("replica-0", "sequencer-*")
+        await world.until(lambda: world.height("sequencer-0") >= 11, within=12)
+        await world.rule("sequencer-1", "replica-0", None)
+        await world.rule("replica-0", "sequencer-1", None)
+        wanted = world.height("sequencer-1")
+        assert await world.node("replica-0").fetch_committed("sequencer-1") is True
+        assert world.height("replica-0") >= wanted
+
+    run(story, *NODES)
+
+
 def too_few(true: Certificate) -> Certificate:
     return replace(true, signatures=true.signatures[:2])
 
@@ -76,7 +105,14 @@ def notarization(true: Certificate) -> Certificate:
     return certificate(VoteKind.NOTARIZE, view=true.view, height=true.height, block=true.block_hash, signers=QUORUM)
 
 
-@pytest.mark.parametrize("forge", [too_few, one_twice, foreign, of_another_hash, notarization])
+def signed_for_something_else(true: Certificate) -> Certificate:
+    return replace(true, signatures=notarization(true).signatures)
+
+
+FORGERIES = [too_few, one_twice, foreign, of_another_hash, notarization, signed_for_something_else]
+
+
+@pytest.mark.parametrize("forge", FORGERIES)
 def test_what_is_not_a_finalization_by_a_quorum_commits_nothing(
     run: Run, forge: Callable[[Certificate], Certificate]
 ) -> None:

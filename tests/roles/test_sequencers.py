@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from world import L1, SET, Run, World
 
+from harness.consensus.effects import RequestBlocks
 from harness.ports import LinkRule
 from harness.rollup.heads import Label
 
@@ -140,15 +141,20 @@ def test_a_restarted_node_catches_up_over_many_pages(run: Run, monkeypatch: pyte
     run(story, *NODES)
 
 
-def test_an_isolated_node_fetches_what_it_missed_in_pages(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It never died, so it is consensus that asks for the branch (RequestBlocks), from `branch`, in small pages."""
+def test_a_branch_is_fetched_over_many_pages_in_one_go(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What consensus asks for with RequestBlocks."""
     monkeypatch.setattr("harness.roles.sequencer.RANGE_PAGE_MAX", 3)
 
     async def story(world: World) -> None:
         await committing(world, *SET)
         await world.isolate("sequencer-3", "sequencer-*")
         await committing(world, *SET[:3], more=12, within=20)
-        # No batcher here: nothing reaches it through L1.
+        tip, behind = world.head("sequencer-0"), world.height("sequencer-3")
+        request = RequestBlocks(behind + 1, tip.number, tip.hash, ())
+        await world.rule("sequencer-0", "sequencer-3", None)
+        await world.rule("sequencer-3", "sequencer-0", None)
+        assert await world.roles["sequencer-3"]._fetch_from("sequencer-0", request) is True
+        assert world.node("sequencer-3").chain.get(tip.hash) is not None
         await world.heal()
         await committing(world, *SET)
         assert world.agree()
@@ -182,17 +188,34 @@ def test_a_branch_is_served_in_pages_across_the_committed_head(run: Run, monkeyp
     run(story, *NODES)
 
 
+async def stuck_in_a_view(world: World) -> int:
+    """sequencer-0 and sequencer-1 reach nobody else, and both have signed in a view without a quorum; the view."""
+    await committing(world, *SET)
+    for name in ("sequencer-2", "sequencer-3"):
+        await world.isolate(name)
+    await world.settle(6)
+    zero, one = world.roles["sequencer-0"], world.roles["sequencer-1"]
+    view = int(zero.simplex.view)
+    assert one._vote_rows[-1][0] == zero.simplex.highest_view_signed_by(one._me.address) == view
+    return view
+
+
 def test_a_sequencer_that_lost_its_votes_sits_out_what_its_peers_saw_it_sign(run: Run) -> None:
+    """It comes back into the very view it had signed in, and says nothing there."""
+
     async def story(world: World) -> None:
-        await committing(world, *SET)
-        me = world.roles["sequencer-1"]
+        view = await stuck_in_a_view(world)
         await world.kill("sequencer-1")
         forget(world, "sequencer-1")
-        signed = max(world.roles[n].simplex.highest_view_signed_by(me._me.address) for n in SET if n != "sequencer-1")
-        assert signed > 0
+        await world.rule("sequencer-1", "sequencer-3", None)
+        await world.rule("sequencer-3", "sequencer-1", None)
         await world.start("sequencer-1")
-        await committing(world, *SET, more=8)
-        assert min(view for view, _ in world.roles["sequencer-1"]._vote_rows) > signed
+        await world.settle(8)
+        assert world.roles["sequencer-1"].simplex.view == view
+        assert world.voted["sequencer-1"] == []
+        await world.heal()
+        await committing(world, *SET, within=20)
+        assert min(world.voted["sequencer-1"]) == view + 1
         assert not world.problems()
 
     run(story, *NODES)
@@ -218,18 +241,23 @@ def test_a_sequencer_that_lost_its_votes_waits_for_a_quorum_of_memories(run: Run
 
 
 def test_peers_that_restarted_count_what_they_cannot_remember_as_signed(run: Run) -> None:
-    """All four restart and one has no votes left: what it signed last may be known to nobody."""
+    """What it signed last is known to nobody any more: neither to itself nor to the peer that saw it."""
 
     async def story(world: World) -> None:
-        await committing(world, *SET)
-        newest = max(view for view, _ in world.roles["sequencer-1"]._vote_rows)
-        await world.kill(*SET)
+        view = await stuck_in_a_view(world)
+        await world.kill("sequencer-0", "sequencer-1")
         forget(world, "sequencer-1")
-        await world.start("sequencer-0", "sequencer-2", "sequencer-3")
-        await world.settle(0.1)
+        await world.rule("sequencer-1", "sequencer-3", None)
+        await world.rule("sequencer-3", "sequencer-1", None)
+        await world.start("sequencer-0")
+        await world.settle(3)
         await world.start("sequencer-1")
-        await committing(world, *SET, within=20)
-        assert min(view for view, _ in world.roles["sequencer-1"]._vote_rows) > newest
+        await world.settle(8)
+        assert world.roles["sequencer-1"].simplex.view == view
+        assert world.voted["sequencer-1"] == []
+        await world.heal()
+        await committing(world, *SET, within=25)
+        assert min(world.voted["sequencer-1"]) > view
         assert not world.problems()
 
     run(story, *NODES)

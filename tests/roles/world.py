@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
@@ -15,11 +15,13 @@ from harness.evm.accounts import account
 from harness.evm.wallet import sign_transaction
 from harness.history.recorder import NodeRecorder
 from harness.plan import L2_CHAIN_ID, Plan, RoleSpec
-from harness.ports import Json, LinkRule
+from harness.ports import Json, LinkRule, Store
 from harness.roles.client import ChainClient
 from harness.roles.context import Role, RoleContext
+from harness.roles.durability import WatchedStore
 from harness.roles.node import Node
 from harness.roles.registry import make_role
+from harness.roles.sequencer import VOTES
 from harness.rollup.blocks import Receipt
 from harness.rollup.heads import Head, Label
 from harness.runtimes.sim.engines import SimEngines
@@ -107,7 +109,8 @@ class World:
     """Role name → its newest incarnation."""
     history: list[Written]
     stage: Stage
-    _rules: dict[tuple[str, str], None] = field(default_factory=dict)
+    voted: dict[str, list[int]]
+    """Sequencer → views its newest incarnation voted in, whether or not the rows were pruned."""
 
     # -- time
 
@@ -234,6 +237,19 @@ class World:
         self.history.append(Written(self.now, node, kind, fields))
 
 
+class NotingVotes(WatchedStore):
+    """Notes the views of the vote rows put into a store."""
+
+    def __init__(self, store: Store, views: list[int]) -> None:
+        super().__init__(store)
+        self._views = views
+
+    def put(self, table: str, key: str, value: Json) -> None:
+        if table == VOTES:
+            self._views.append(int(key.partition(":")[0]))
+        super().put(table, key, value)
+
+
 Story = Callable[[World], Awaitable[None]]
 
 
@@ -275,8 +291,11 @@ def run_world(
     async def main() -> None:
         history: list[Written] = []
         playing: dict[str, Any] = {}
+        voted: dict[str, list[int]] = {}
 
         def play(context: RoleContext) -> Role:
+            voted[context.name] = []
+            context = replace(context, store=NotingVotes(context.store, voted[context.name]))
             role = Idle() if context.name in idle else factory(context)
             playing[context.name] = getattr(role, "role", role)
             return role
@@ -290,7 +309,7 @@ def run_world(
             plan, play, History(), genesis_timestamp=stage.genesis_timestamp, engines=engines,
             deployment=stage.deployment, accounts=stage.accounts,
         )  # fmt: skip
-        world = World(plan, runtime, playing, history, stage)
+        world = World(plan, runtime, playing, history, stage, voted)
         try:
             await runtime.boot()
             await asyncio.sleep(0.001)  # every role is made
