@@ -14,8 +14,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
 from itertools import islice
+from typing import cast
 
 import rlp
 from eth_utils.crypto import keccak

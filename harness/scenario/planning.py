@@ -79,12 +79,13 @@ def _assign(document: Document, steps: Sequence[str | int], value: object, assig
         else:
             raise ScenarioError.at("", f"{assignment}: nothing at {dotted(steps[: depth + 1])}", file="--set")
     last = steps[-1]
-    if isinstance(place, list) and isinstance(last, int) and last < len(place):
-        place[last] = value
-    elif isinstance(place, dict) and isinstance(last, str):
-        place[last] = value
-    else:
-        raise ScenarioError.at("", f"{assignment}: nothing there to set", file="--set")
+    match place, last:
+        case dict(), str():
+            place[last] = value
+        case list(), int() if last < len(place):
+            place[last] = value
+        case _:
+            raise ScenarioError.at("", f"{assignment}: nothing there to set", file="--set")
 
 
 def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None = None) -> Plan:
