@@ -6,6 +6,7 @@ Everything random has been drawn: replaying a plan needs no generator.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +21,15 @@ L1_GAS_LIMIT = 30_000_000
 RoleKind = Literal[
     "l1-builder", "l1-follower", "sequencer", "replica", "batcher", "reporter", "keeper", "maker", "trader", "admin"
 ]
+ChainName = Literal["l1", "l2"]
+CHAIN_OF_KIND: Mapping[str, ChainName] = {
+    "l1-builder": "l1",
+    "l1-follower": "l1",
+    "sequencer": "l2",
+    "replica": "l2",
+}
+"""The chain whose node a role runs; other kinds run none."""
+
 ProductKind = Literal["future", "call", "put"]
 TradeAction = Literal["deposit", "open", "reduce", "close", "withdraw"]
 

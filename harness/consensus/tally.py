@@ -73,15 +73,6 @@ class Tally:
         """The highest view of any vote ever added for this voter, forgotten ones too; 0 if none."""
         return self._highest.get(voter, 0)
 
-    def votes_of(self, voter: str) -> tuple[SignedVote, ...]:
-        """Every vote held of one voter, by view, then kind."""
-        return tuple(
-            votes[voter]
-            for _, kinds in sorted(self._views.items())
-            for votes in kinds.values()
-            if voter in votes
-        )
-
     def forget_below(self, view: int) -> None:
         for old in [held for held in self._views if held < view]:
             del self._views[old]

@@ -12,6 +12,7 @@ from harness.report.html import report_html
 from harness.report.junit import junit_xml
 from harness.report.result import RESULT_VERSION
 from harness.scenario.errors import ScenarioError
+from harness.scenario.folder import RunFolder
 from harness.scenario.plan_file import read_plan
 
 HISTORY, RESULT, JUNIT, REPORT = "history.jsonl", "result.json", "junit.xml", "report.html"
@@ -27,10 +28,10 @@ def rewrite_report(folder: Path) -> Path:
     plan = read_plan(folder)
     result = _read_result(folder / RESULT)
     history = read(folder / HISTORY)
-    (folder / JUNIT).write_bytes(junit_xml(result))
-    page = folder / REPORT
-    page.write_text(report_html(plan, history, result), encoding="utf-8")
-    return page
+    rewritten = RunFolder(folder)
+    rewritten.write(JUNIT, junit_xml(result))
+    rewritten.write(REPORT, report_html(plan, history, result).encode())
+    return folder / REPORT
 
 
 def _read_result(file: Path) -> dict[str, Any]:

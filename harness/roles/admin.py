@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from harness.evm.accounts import account
-from harness.plan import L2_CHAIN_ID
 from harness.roles.client import ChainClient
 from harness.roles.context import RoleContext
 from harness.venue.exchange import encode_fund_insurance, encode_list_series
@@ -21,15 +19,7 @@ class Admin:
 
     def __init__(self, context: RoleContext) -> None:
         self.context = context
-        assert context.spec.account is not None, "the admin signs with an account"
-        self.client = ChainClient(
-            context.network,
-            context.clock,
-            context.record,
-            account=account(context.spec.account),
-            chain_id=L2_CHAIN_ID,
-            gateways=context.spec.gateways,
-        )
+        self.client = ChainClient.of(context)
         self._calls = 0
 
     async def run(self) -> None:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from harness.evm.accounts import Account
+from harness.evm.accounts import Account, account
 from harness.evm.wallet import sign_transaction, transaction_hash
+from harness.plan import L2_CHAIN_ID
 from harness.ports import Clock, Json, Network, PortError, Recorder, Refused, Store
+from harness.roles.context import RoleContext
 from harness.roles.wire import WireError, data, field, number, parse_hash
 from harness.rollup.blocks import Hash
 
@@ -17,6 +19,8 @@ L2_GAS_LIMIT = 3_000_000
 SUBMIT_ATTEMPTS_MAX = 3
 INSIST_ATTEMPTS_MAX = 1_000
 INSIST_INTERVAL_S = 1.0
+PATIENCE_S = 4.0
+"""How long a gateway is given to report a write committed."""
 INSISTED = "insisted"
 """Operation → lives that have begun it."""
 
@@ -58,7 +62,7 @@ class ChainClient:
         account: Account,
         chain_id: int,
         gateways: Sequence[str],
-        patience_s: float = 4.0,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self.network = network
         self.clock = clock
@@ -69,6 +73,20 @@ class ChainClient:
         self._patience_s = patience_s
         self._nonce: int | None = None
         """Next nonce, or None when it must be asked for: at the start, and after an outcome that is not known."""
+
+    @classmethod
+    def of(cls, context: RoleContext, *, patience_s: float = PATIENCE_S) -> ChainClient:
+        """The client of a role that signs: its own account, over the gateways the plan gave it."""
+        assert context.spec.account is not None, f"{context.name} signs with an account"
+        return cls(
+            context.network,
+            context.clock,
+            context.record,
+            account=account(context.spec.account),
+            chain_id=L2_CHAIN_ID,
+            gateways=context.spec.gateways,
+            patience_s=patience_s,
+        )
 
     async def read(self, to: str, call: bytes, *, label: str = "unsafe", timeout: float = 1.0) -> View:
         """Evaluate a call at a gateway's head of that label; the first gateway that answers.

@@ -11,16 +11,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from harness.evm.accounts import account
-from harness.plan import L2_CHAIN_ID
 from harness.ports import PortError
 from harness.roles.admin import series_id
 from harness.roles.client import ChainClient
 from harness.roles.context import RoleContext
+from harness.roles.deposit import deposit_once
 from harness.venue.exchange import (
     VenueState,
     decode_liquidatable,
     decode_state,
-    encode_deposit,
     encode_finalize,
     encode_liquidatable,
     encode_liquidate,
@@ -51,20 +50,12 @@ class Keeper:
 
     def __init__(self, context: RoleContext) -> None:
         self.context = context
-        assert context.spec.account is not None, "a keeper signs with an account"
-        self.account = account(context.spec.account)
         self.keepers = context.plan.of_kind("keeper")
         clients = context.plan.of_kind("trader", "maker", "keeper")
         self.accounts = [account(c.account).address for c in clients if c.account is not None]
         self.assets = [asset for asset, _ in context.plan.markets]
-        self.client = ChainClient(
-            context.network,
-            context.clock,
-            context.record,
-            account=self.account,
-            chain_id=L2_CHAIN_ID,
-            gateways=context.spec.gateways,
-        )
+        self.client = ChainClient.of(context)
+        self.account = self.client.account
         self._ask_liquidatable = encode_liquidatable(self.accounts)
         self._ask_state = encode_state(self.accounts, self.assets)
         self._ages: dict[str, int] = {}
@@ -72,21 +63,7 @@ class Keeper:
         self._operations = 0
 
     async def run(self) -> None:
-        store = self.context.store
-        if store.get("account", "deposited") is None:
-            deployment = self.context.deployment
-            outcome = await self.client.insist(
-                store,
-                f"{self.context.name}/deposit",
-                "deposit",
-                {"amount": str(DEPOSIT_NATIVE)},
-                deployment["vault"],
-                encode_deposit(DEPOSIT_NATIVE),
-                nonce=0,
-            )
-            if outcome.phase == "ok":
-                store.put("account", "deposited", True)
-                store.flush()
+        await deposit_once(self.context, self.client, DEPOSIT_NATIVE)
         interval = self.context.plan.profile.l2_block_ms / 1000
         while True:
             with suppress(PortError):  # no gateway in reach: the next block is another chance

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from harness.evm.wallet import decode_transaction
 from harness.plan import L1_CHAIN_ID, L1_GAS_LIMIT, Knot
@@ -12,7 +11,16 @@ from harness.ports import Json, PortError, Refused
 from harness.roles.context import RoleContext
 from harness.roles.mempool import Mempool, Rejected
 from harness.roles.recording import block_record
-from harness.roles.wire import address, block_from_json, data, inputs_from_json, inputs_to_json, items, number
+from harness.roles.wire import (
+    address,
+    block_from_json,
+    block_to_json,
+    data,
+    inputs_from_json,
+    inputs_to_json,
+    items,
+    number,
+)
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, InvalidBlock
 
 BLOCKS_PER_REPLY_MAX = 64
@@ -71,7 +79,7 @@ class L1Chain:
                 return {
                     "height": self.height,
                     "genesis": self.engine.genesis_hash,
-                    "blocks": [{"hash": b.hash, "inputs": inputs_to_json(b.inputs)} for b in page],
+                    "blocks": [block_to_json(block) for block in page],
                 }
             case "l1_nonce":
                 return {"nonce": self.pool.nonces.get(address(payload, "address"), 0), "height": self.height}
@@ -211,8 +219,3 @@ async def wait_for_news(news: asyncio.Event, seconds: float) -> None:
     except TimeoutError:
         pass
     news.clear()
-
-
-def l1_block_from_json(item: Mapping[str, Any]) -> tuple[Hash, BlockInputs]:
-    """One element of an `l1_blocks` reply."""
-    return Hash(str(item["hash"])), inputs_from_json(item["inputs"])

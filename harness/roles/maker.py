@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from math import isqrt
 
-from harness.evm.accounts import account
 from harness.evm.wallet import Quote, sign_quote
 from harness.plan import L2_CHAIN_ID, Product
 from harness.ports import Json, PortError, Refused
 from harness.roles.admin import series_id
 from harness.roles.client import ChainClient
 from harness.roles.context import RoleContext
+from harness.roles.deposit import deposit_once
 from harness.roles.market import WAD
 from harness.roles.wire import address, data, number, quantity, text
-from harness.venue.exchange import decode_latest, encode_deposit, encode_latest
+from harness.venue.exchange import decode_latest, encode_latest
 
 HALF_SPREAD_BPS = 10
 BPS = 10_000
@@ -50,16 +50,8 @@ class Maker:
 
     def __init__(self, context: RoleContext) -> None:
         self.context = context
-        assert context.spec.account is not None, "the maker signs with an account"
-        self.account = account(context.spec.account)
-        self.client = ChainClient(
-            context.network,
-            context.clock,
-            context.record,
-            account=self.account,
-            chain_id=L2_CHAIN_ID,
-            gateways=context.spec.gateways,
-        )
+        self.client = ChainClient.of(context)
+        self.account = self.client.account
         self.products = {p.id: p for p in context.plan.products}
         self._index: dict[str, tuple[int, int]] = {}
         """Asset → (price, its timestamp) as last read."""
@@ -67,22 +59,9 @@ class Maker:
         self._reserved = 0
 
     async def run(self) -> None:
-        store = self.context.store
-        self._nonce = self._reserved = int(store.get(NONCES, "reserved") or 0)
+        self._nonce = self._reserved = int(self.context.store.get(NONCES, "reserved") or 0)
         self.context.network.serve(self._handle)
-        if store.get("account", "deposited") is None:
-            outcome = await self.client.insist(
-                store,
-                f"{self.context.name}/deposit",
-                "deposit",
-                {"amount": str(DEPOSIT_NATIVE)},
-                self.context.deployment["vault"],
-                encode_deposit(DEPOSIT_NATIVE),
-                nonce=0,
-            )
-            if outcome.phase == "ok":
-                store.put("account", "deposited", True)
-                store.flush()
+        await deposit_once(self.context, self.client, DEPOSIT_NATIVE)
         interval = self.context.plan.profile.l2_block_ms / 1000
         while True:
             for asset, _ in self.context.plan.markets:

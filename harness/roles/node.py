@@ -18,7 +18,14 @@ from harness.roles.follower import L1Source
 from harness.roles.gateway import Gateway
 from harness.roles.observer import Observer
 from harness.roles.validators import ValidatorSet
-from harness.roles.wire import block_from_json, certificate_from_json, field, inputs_to_json, items, number
+from harness.roles.wire import (
+    block_from_json,
+    block_to_json,
+    certificate_from_json,
+    field,
+    items,
+    number,
+)
 from harness.rollup.acceptance import DerivationRules, SafeBlock
 from harness.rollup.blocks import ZERO_HASH, BlockInputs, ExecutedBlock, Hash, InvalidBlock
 from harness.rollup.derivation import Derivation, DerivationError
@@ -206,7 +213,7 @@ class Node:
             return {"blocks": [], "certificate": None}
         blocks = self.chain.committed_range(start, tip)
         return {
-            "blocks": [{"hash": b.hash, "inputs": inputs_to_json(b.inputs)} for b in blocks],
+            "blocks": [block_to_json(block) for block in blocks],
             "certificate": to_json(self._certificates[tip]),
         }
 

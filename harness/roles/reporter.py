@@ -12,7 +12,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from harness.evm.accounts import account
-from harness.evm.wallet import observation_digest, recover, sign_observation
+from harness.evm.wallet import observation_digest, recover, sign_digest
 from harness.plan import L2_CHAIN_ID
 from harness.ports import Json, PortError, Refused
 from harness.roles.client import ChainClient
@@ -51,24 +51,13 @@ class Reporter:
     def __init__(self, context: RoleContext) -> None:
         self.context = context
         plan = context.plan
-        spec = context.spec
-        assert spec.account is not None, "a reporter signs with an account"
-        self.account = account(spec.account)
         self.peers = plan.of_kind("reporter")
         self.signers = {account(p.account).address for p in self.peers if p.account is not None}
         self.paths = {asset: PricePath(knots) for asset, knots in plan.markets}
         self.rounds: dict[tuple[str, int], Round] = {}
         self.feed = context.deployment["price_feed"]
-        self.chain_id = L2_CHAIN_ID
-        self.client = ChainClient(
-            context.network,
-            context.clock,
-            context.record,
-            account=self.account,
-            chain_id=self.chain_id,
-            gateways=spec.gateways,
-            patience_s=STAGE_S,
-        )
+        self.client = ChainClient.of(context, patience_s=STAGE_S)
+        self.account = self.client.account
         self._due_since: dict[str, int] = {}
         """Asset → round since which a push has been due."""
         self._pushing: dict[str, bool] = {}
@@ -101,15 +90,7 @@ class Reporter:
         price = true + true * (noise - NOISE_BPS) // BPS
         self.context.store.put(SIGNED, key, str(price))
         self.context.store.flush()
-        signature = sign_observation(
-            self.account.key,
-            chain_id=self.chain_id,
-            feed=self.feed,
-            asset=asset.encode(),
-            round_=number,
-            timestamp=timestamp,
-            price=price,
-        )
+        signature = sign_digest(self.account.key, self._digest(asset, number, timestamp, price))
         self.context.record.record(
             "observation", asset=asset, round=number, timestamp=timestamp, price=str(price), source=str(true)
         )
@@ -124,6 +105,12 @@ class Reporter:
         for peer in self.peers:
             if peer.name != self.context.name:
                 self.context.network.send(peer.name, "observation", message)
+
+    def _digest(self, asset: str, number: int, timestamp: int, price: int) -> bytes:
+        """What a reporter signs for one price of one round."""
+        return observation_digest(
+            chain_id=L2_CHAIN_ID, feed=self.feed, asset=asset.encode(), round_=number, timestamp=timestamp, price=price
+        )
 
     def _hold(self, asset: str, number: int, timestamp: int, signer: str, price: int, signature: bytes) -> None:
         held = self.rounds.setdefault((asset, number), Round(timestamp))
@@ -144,16 +131,8 @@ class Reporter:
             return None
         if abs(timestamp - self.context.clock.now() // 1_000_000_000) > ROUNDS_KEPT * ROUND_S:
             return None  # nobody needs it, and what is kept stays bounded, whatever round a liar names
-        digest = observation_digest(
-            chain_id=self.chain_id,
-            feed=self.feed,
-            asset=asset.encode(),
-            round_=number,
-            timestamp=timestamp,
-            price=price,
-        )
         try:
-            signer = recover(digest, signature)
+            signer = recover(self._digest(asset, number, timestamp, price), signature)
         except ValueError:
             return None
         if signer in self.signers:

@@ -41,6 +41,7 @@ from harness.roles.wire import (
     WireError,
     address,
     block_from_json,
+    block_to_json,
     certificate_from_json,
     field,
     inputs_from_json,
@@ -226,7 +227,7 @@ class Sequencer:
             return
         blocks = self.node.chain.committed_range(finalized[0].height, last.height)
         payload = {
-            "blocks": [{"hash": b.hash, "inputs": inputs_to_json(b.inputs)} for b in blocks],
+            "blocks": [block_to_json(block) for block in blocks],
             "certificate": to_json(last.certificate),
         }
         for replica in self._replicas:
@@ -390,6 +391,6 @@ class Sequencer:
         for block in reversed(blocks):
             certificate = certificate or self.node.certificate_at(block.number)
         return {
-            "blocks": [{"hash": b.hash, "inputs": inputs_to_json(b.inputs)} for b in blocks],
+            "blocks": [block_to_json(block) for block in blocks],
             "certificate": None if certificate is None else to_json(certificate),
         }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from harness.evm.accounts import account
-from harness.plan import L2_CHAIN_ID, PlannedOperation
+from harness.plan import PlannedOperation
 from harness.ports import PortError
 from harness.roles.admin import series_id
 from harness.roles.client import ChainClient, Outcome
@@ -31,18 +30,10 @@ class Trader:
 
     def __init__(self, context: RoleContext) -> None:
         self.context = context
-        assert context.spec.account is not None, "a trader signs with an account"
-        self.account = account(context.spec.account)
         self.maker = context.plan.of_kind("maker")[0].name
         self.products = {p.id: p for p in context.plan.products}
-        self.client = ChainClient(
-            context.network,
-            context.clock,
-            context.record,
-            account=self.account,
-            chain_id=L2_CHAIN_ID,
-            gateways=context.spec.gateways,
-        )
+        self.client = ChainClient.of(context)
+        self.account = self.client.account
 
     async def run(self) -> None:
         operations = dict(self.context.plan.operations).get(self.context.name, ())

@@ -8,7 +8,7 @@ from typing import Any
 from harness.consensus.messages import Certificate
 from harness.consensus.messages import certificate_from_json as parse_certificate
 from harness.ports import Refused
-from harness.rollup.blocks import BlockInputs, Hash, L1Origin
+from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, L1Origin
 
 Json = Any
 
@@ -120,6 +120,11 @@ def inputs_from_json(value: Json) -> BlockInputs:
         if origin is None
         else L1Origin(_number(origin[0], "'origin'"), parse_hash(origin[1]), _number(origin[2], "'origin'")),
     )
+
+
+def block_to_json(block: ExecutedBlock) -> Json:
+    """A block as one element of a reply's `blocks`; the inverse of `block_from_json`."""
+    return {"hash": block.hash, "inputs": inputs_to_json(block.inputs)}
 
 
 def block_from_json(item: Json) -> tuple[Hash, BlockInputs]:

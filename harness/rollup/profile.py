@@ -43,16 +43,6 @@ class Profile:
     forced_gas_cap_per_l1_block: int
     l2_gas_limit: int
 
-    @property
-    def proposal_timeout_ms(self) -> int:
-        """2Δ: without a proposal by then, a voter nullifies the view."""
-        return 2 * self.network_bound_ms
-
-    @property
-    def notarization_timeout_ms(self) -> int:
-        """3Δ: without a notarization by then, a voter nullifies the view."""
-        return 3 * self.network_bound_ms
-
     def broken_rules(self) -> tuple[str, ...]:
         """Every required inequality that does not hold, with its values; empty for a sound profile."""
         return tuple(self._broken())

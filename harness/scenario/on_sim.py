@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-from collections.abc import Iterator
 from typing import IO
 
 from harness.anvil import AnvilEngine
@@ -12,10 +9,9 @@ from harness.history.recorder import HistoryWriter
 from harness.plan import Plan
 from harness.roles.context import RoleFactory
 from harness.runtimes.interruption import Interruption
-from harness.runtimes.random import KeyedRandom
-from harness.runtimes.sim.affinity import on_one_core
 from harness.runtimes.sim.engines import SimEngines
-from harness.runtimes.sim.loop import run_virtual, virtual_loop
+from harness.runtimes.sim.loop import virtual_loop
+from harness.runtimes.sim.run import simulate
 from harness.runtimes.sim.runtime import SimRuntime
 from harness.scenario.conduct import OURS, Conductor, Recorded, Variant, WatchedHistory
 from harness.scenario.folder import RunFolder
@@ -23,7 +19,6 @@ from harness.scenario.narration import Narrator
 from harness.scenario.stage import SIM_GENESIS_TIMESTAMP, Stage, run_record, set_stage
 
 RUNNER = "run"
-COLLECT_AFTER_OBJECTS = 100_000
 
 
 def run_sim(
@@ -36,25 +31,11 @@ def run_sim(
     """
     with Interruption() as interruption:
         stage = set_stage(plan, genesis_timestamp=SIM_GENESIS_TIMESTAMP, contracts=variant.contracts)
-        with (
-            on_one_core(),
-            _collecting_rarely(),
-            folder.writing(folder.history.name),
-            folder.history.open("wb") as stream,
-        ):
-            course = _run(plan, stage, stream, narrator, variant.make_role, interruption, shared=shared)
-            return run_virtual(course, KeyedRandom(plan.seed))
-
-
-@contextlib.contextmanager
-def _collecting_rarely() -> Iterator[None]:
-    """A run keeps nearly all it makes and makes few cycles: looking for them at the usual rate costs 3 to 12 %."""
-    before = gc.get_threshold()
-    gc.set_threshold(COLLECT_AFTER_OBJECTS, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
+        with folder.writing(folder.history.name), folder.history.open("wb") as stream:
+            return simulate(
+                lambda: _run(plan, stage, stream, narrator, variant.make_role, interruption, shared=shared),
+                seed=plan.seed,
+            )
 
 
 async def _run(

@@ -36,12 +36,6 @@ class Stage:
     accounts: Mapping[str, str]     # role name → lower-case address
     genesis_timestamp: int
 
-    def chain_of(self, kind: str) -> ChainSpec | None:
-        """The chain a role of this kind runs a node of; None for roles that are not nodes."""
-        if kind in ("l1-builder", "l1-follower"):
-            return self.l1
-        return self.l2 if kind in ("sequencer", "replica") else None
-
 
 def set_stage(plan: Plan, *, genesis_timestamp: int, contracts: Path | None = None) -> Stage:
     """Compile and deploy (from caches where they know the plan's venue) and name every account.

@@ -23,11 +23,11 @@ import uvloop
 
 from harness.anvil.process import AnvilProcess
 from harness.anvil.rpc import IpcClient
-from harness.plan import Plan
+from harness.plan import CHAIN_OF_KIND, Plan
 from harness.runtimes.local.process_tree import descendants
 from harness.scenario.stage import Stage, set_stage
 from harness.toolchain import anvil_binary
-from tests.bench.default_network import NODE_KINDS, default_plan, network
+from tests.bench.default_network import default_plan, network
 
 ROUNDS = 7
 SPAWNED_ROUNDS = 2
@@ -40,7 +40,8 @@ MEMORY_MB_MAX = 600.0
 
 def bare_anvils_s(plan: Plan, stage: Stage) -> float:
     """Seconds until as many nodes as the plan has answer, each with its chain's genesis."""
-    chains = [chain for role in plan.of_kind(*NODE_KINDS) if (chain := stage.chain_of(role.kind)) is not None]
+    chains = [stage.l1 if chain == "l1" else stage.l2
+              for role in plan.roles if (chain := CHAIN_OF_KIND.get(role.kind)) is not None]
     with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:
         nodes = [
             AnvilProcess(chain, name=str(index), binary=anvil_binary(), home=Path(folder) / str(index))
@@ -117,7 +118,7 @@ def main(arguments: list[str]) -> int:
         }))
     else:
         words = {what: "met" if is_met else "missed" for what, is_met in met.items()}
-        nodes = len(plan.of_kind(*NODE_KINDS))
+        nodes = sum(role.kind in CHAIN_OF_KIND for role in plan.roles)
         print(f"local  boot of {len(plan.roles)} roles, {nodes} with an Anvil: {boot_s:.2f} s (bound {BOOT_S_MAX:g}): "
               f"{words['boot_s']}")
         print(f"local  {nodes} bare Anvils with the same genesis: {bare_s:.2f} s, ratio {ratio:.1f} "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from harness.plan import Knot, Plan, PlannedOperation, RoleKind
+from harness.plan import Knot, Plan, PlannedOperation
 from harness.roles.registry import make_role
 from harness.runtimes.local.runtime import LocalRuntime
 from harness.runtimes.local.world import AnvilEngines
@@ -18,7 +18,6 @@ COLLATERAL_NATIVE = 100_000 * 10**6
 EXPIRES_S = 3_600
 PRICE_AGE_S = 300               # reporters queue behind the trades like everyone; no trade may fail for that
 STORM_NS = 600 * 10**9
-NODE_KINDS: tuple[RoleKind, ...] = ("l1-builder", "l1-follower", "sequencer", "replica")
 
 
 def default_plan() -> Plan:

@@ -19,7 +19,7 @@ from harness.ports import LinkCounters, LinkRule
 from harness.proxy.client import ProxyClient
 from harness.proxy.process import ProxyConfig
 from harness.roles.context import RoleFactory
-from harness.runtimes.failure import RuntimeFailure
+from harness.runtimes.failure import Problem, RuntimeFailure
 from harness.runtimes.local.clock import Epoch, LocalClock
 from harness.runtimes.local.control_channel import ChannelClosed, ControlChannel
 from harness.runtimes.local.http_network import HOST
@@ -40,15 +40,6 @@ LOG_TAIL_BYTES = 2000
 
 class BootFailure(RuntimeFailure):
     """A role or the machinery under it did not come up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A role or a process that failed in a way its ports do not provide for: the run cannot be believed."""
-
-    role: str
-    what: str
-    detail: str
 
 
 @dataclass(slots=True)

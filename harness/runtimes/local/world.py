@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.anvil.adapters import ThreadedEngine
 from harness.anvil.engine import AnvilEngine
 from harness.anvil.spec import ChainSpec
-from harness.plan import Plan, RoleSpec
+from harness.plan import CHAIN_OF_KIND, Plan, RoleSpec
 from harness.proxy.process import ProxyConfig
 from harness.roles.context import RoleFactory
 
@@ -28,13 +28,10 @@ class AnvilEngines:
     l2: ChainSpec
 
     def __call__(self, spec: RoleSpec, home: Path) -> ThreadedEngine | None:
-        match spec.kind:
-            case "l1-builder" | "l1-follower":
-                chain = self.l1
-            case "sequencer" | "replica":
-                chain = self.l2
-            case _:
-                return None
+        name = CHAIN_OF_KIND.get(spec.kind)
+        if name is None:
+            return None
+        chain = self.l1 if name == "l1" else self.l2
         return ThreadedEngine(lambda: AnvilEngine(chain, name=spec.name, home=home))
 
 

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from harness.plan import RoleSpec
+from harness.plan import CHAIN_OF_KIND, ChainName, RoleSpec
 from harness.ports import Engine, EngineFailure
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, InvalidBlock
 from harness.runtimes.sim.execution import ExecutionCounts, SharedExecution, SyncEngine
-
-Chain = Literal["l1", "l2"]
-
-CHAIN_OF_KIND: Mapping[str, Chain] = {
-    "l1-builder": "l1",
-    "l1-follower": "l1",
-    "sequencer": "l2",
-    "replica": "l2",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +92,7 @@ class SimEngines:
 
     def __init__(
         self,
-        make_engine: Callable[[Chain, str], SyncEngine],
+        make_engine: Callable[[ChainName, str], SyncEngine],
         *,
         shared: bool = True,
         cost: ExecutionCost = ExecutionCost(),
@@ -154,7 +144,7 @@ class SimEngines:
         """Per chain, or per role when nothing is shared."""
         return {name: execution.counts for name, execution in self._executions.items()}
 
-    def _execution(self, chain: Chain, role: str) -> SharedExecution:
+    def _execution(self, chain: ChainName, role: str) -> SharedExecution:
         key = chain if self._shared else role
         execution = self._executions.get(key)
         if execution is None:

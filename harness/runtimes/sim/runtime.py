@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from harness.plan import Plan, RoleSpec
 from harness.ports import Engine, Json, LinkCounters, LinkRule, PortError
 from harness.roles.context import RoleContext, RoleFactory
+from harness.runtimes.failure import Problem
 from harness.runtimes.random import KeyedRandom
 from harness.runtimes.sim.clock import SimClock
 from harness.runtimes.sim.loop import VirtualLoop, virtual_loop
@@ -46,15 +47,6 @@ class EngineHost(Protocol):
     def close(self) -> None:
         """End whatever was started; after this nothing of it is left."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A role or handler that failed in a way its ports do not provide for: the run cannot be believed."""
-
-    role: str
-    what: str
-    detail: str
 
 
 @dataclass(slots=True)
