@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from harness.anvil.rpc import ConnectionLost, IpcClient, RpcError
@@ -138,10 +138,10 @@ class AnvilProcess:
         Raises:
             EngineFailure: it is not running or listens nowhere.
         """
-        port = _listening_port(self._process.pid) if self._process is not None and sys.platform == "linux" else None
-        if port is None:
+        sockets = listening([self._process.pid]) if self._process is not None and sys.platform == "linux" else []
+        if not sockets:
             raise EngineFailure(f"the TCP port of node {self._name} is not known: {self.how_it_died()}")
-        return port
+        return sockets[0][1]
 
     def stop(self) -> None:
         """End the process for certain: wake it, ask it, and after `STOP_TIMEOUT_S` kill it. Idempotent.
@@ -231,17 +231,21 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
         os.killpg(pid, number)
 
 
-def _listening_port(pid: int) -> int | None:
-    inodes = set()
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        try:
+def listening(pids: Iterable[int]) -> list[tuple[str, int]]:
+    """(IPv4 address, TCP port) of every socket these processes listen on, each once, as the kernel lists them.
+
+    Linux only. A descriptor that a running process closes while it is looked at is passed over.
+    """
+    inodes: dict[str, None] = {}
+    for entry in (entry for pid in pids for entry in Path(f"/proc/{pid}/fd").iterdir()):
+        with contextlib.suppress(OSError):
             target = os.readlink(entry)
-        except OSError:
-            continue
-        if target.startswith("socket:["):
-            inodes.add(target[8:-1])
-    for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+            if target.startswith("socket:["):
+                inodes[target[8:-1]] = None
+    found: list[tuple[str, int]] = []
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
         if fields[3] == "0A" and fields[9] in inodes:  # LISTEN
-            return int(fields[1].rpartition(":")[2], 16)
-    return None
+            host, _, port = fields[1].partition(":")
+            found.append((socket.inet_ntoa(bytes.fromhex(host)[::-1]), int(port, 16)))
+    return found

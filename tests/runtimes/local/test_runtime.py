@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import importlib
 import os
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import orjson
 import pytest
 
+from harness.anvil.process import listening
 from harness.ports import LinkRule, Unreachable
 from harness.runtimes.conformance.echo import echo_factory, echo_plan
 from harness.runtimes.local.http_network import HOST, HttpNetwork
@@ -217,18 +217,11 @@ def test_a_dead_proxy_fails_the_run(tmp_path: Path) -> None:
     _run(check())
 
 
-def _listening_hosts(pids: Iterable[int]) -> list[str]:
-    links = [os.readlink(entry) for pid in pids for entry in Path(f"/proc/{pid}/fd").iterdir()]
-    inodes = {link[8:-1] for link in links if link.startswith("socket:[")}
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    hosts = [row[1].partition(":")[0] for row in rows if row[3] == "0A" and row[9] in inodes]
-    return [socket.inet_ntoa(bytes.fromhex(host)[::-1]) for host in hosts]
-
-
 def test_everything_listens_on_loopback_only(tmp_path: Path) -> None:
     async def check() -> None:
         plan = echo_plan(["a", "b"])
         async with LocalRuntime(plan, echo_factory, logs=tmp_path, genesis_timestamp=1) as runtime:
-            assert _listening_hosts(runtime.pids().values()) == ["127.0.0.1"] * 4  # a and b, a→b and b→a
+            hosts = [host for host, _ in listening(runtime.pids().values())]
+            assert hosts == ["127.0.0.1"] * 4  # a and b, a→b and b→a
 
     _run(check())
