@@ -33,6 +33,7 @@ FLOORS = {
     "harness.toolchain": 3,
     "harness.scenario": 4,
     "harness.report": 4,
+    "harness.network": 4,
     "harness.hunt": 4,
     "harness.cli": 5,
     "harness.pytest_plugin": 5,
