@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from harness.faults.outcome import FaultOutcome
 from harness.plan import PlannedFault
@@ -25,6 +25,10 @@ VERIFY_SECONDS_MAX_CANCELLED = 2.0
 VERIFY_PAUSE_SECONDS = 0.25
 LEADER_SECONDS_MAX = 2.0
 LEADER_PAUSE_SECONDS = 0.05
+FOREVER_NS = 2**62
+"""Later than anything ends, in nanoseconds of monotonic time."""
+SLEEP_SECONDS_MAX = 3600.0
+"""Longer sleeps are taken in parts: a loop need not be able to count to forever."""
 MEASURED_SHARE = 0.8
 """Of a fault's duration, how much the probes at its beginning may take at most."""
 
@@ -74,6 +78,29 @@ class Supervisor:
                 group.create_task(self._storm(fault, until_ns), name=f"fault {fault.id}")
         return self.outcomes
 
+    async def throw(self, fault: PlannedFault, *, on_felt: Callable[[Injector], None]) -> FaultOutcome:
+        """Inject a fault now, whatever its trigger says, and heal it after its duration, if it has one.
+
+        For faults by hand. `on_felt` is called when the fault is on and has been measured. Cancelling heals it; the
+        outcome is then among `thrown`.
+
+        Raises:
+            Unresolved: nobody leads, and the fault is the leader's; nothing was done.
+        """
+        injector = await self._resolved_injector(fault)
+        with contextlib.suppress(Exception):  # without a baseline the fault is judged by its counters alone
+            await injector.measure_before(seconds_max=PROBE_SECONDS)
+        await self._inject_and_heal(fault, injector, FOREVER_NS, on_felt=on_felt)
+        return self._outcomes[fault.id]
+
+    @property
+    def thrown(self) -> Mapping[str, FaultOutcome]:
+        """Outcomes by fault id; `forget` them when they have been read."""
+        return self._outcomes
+
+    def forget(self, fault: str) -> None:
+        self._outcomes.pop(fault, None)
+
     async def _storm(self, fault: PlannedFault, until_ns: int) -> None:
         early: Injector | None = None
         if fault.trigger.at_ns is not None and not _is_dynamic(fault):
@@ -95,7 +122,14 @@ class Supervisor:
             return
         await self._inject_and_heal(fault, injector, until_ns)
 
-    async def _inject_and_heal(self, fault: PlannedFault, injector: Injector, until_ns: int) -> None:
+    async def _inject_and_heal(
+        self,
+        fault: PlannedFault,
+        injector: Injector,
+        until_ns: int,
+        *,
+        on_felt: Callable[[Injector], None] = lambda _: None,
+    ) -> None:
         end_ns = until_ns
         if fault.duration_ns is not None:
             end_ns = min(until_ns, self._clock.monotonic() + fault.duration_ns)
@@ -106,6 +140,7 @@ class Supervisor:
             await injector.apply()
             left_s = (end_ns - self._clock.monotonic()) / 1e9
             await injector.measure_during(seconds_max=left_s * MEASURED_SHARE)
+            on_felt(injector)
             await self._sleep_until(end_ns)
             finished = True
         except Exception as failure:
@@ -168,9 +203,8 @@ class Supervisor:
         return starts_ns < until_ns
 
     async def _sleep_until(self, at_ns: int) -> None:
-        left_ns = at_ns - self._clock.monotonic()
-        if left_ns > 0:
-            await self._clock.sleep(left_ns / 1e9)
+        while (left_ns := at_ns - self._clock.monotonic()) > 0:
+            await self._clock.sleep(min(left_ns / 1e9, SLEEP_SECONDS_MAX))
 
     async def _resolved_injector(self, fault: PlannedFault) -> Injector:
         """Name the dynamic targets, waiting a moment for a leader when there is none. Raises `Unresolved`."""

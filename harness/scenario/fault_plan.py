@@ -51,23 +51,37 @@ def plan_faults(
                 (*location, "when", "product"),
                 f'unknown product "{fault.when.product}"; products are {", ".join(sorted(products))}',
             )
-        resolver = _Resolver(document, location, Selectors(roles, random, key=key), roles)
-        rule, links, targets, words = resolver.resolve(fault)
-        skew = fault.skew
-        planned.append(PlannedFault(
-            id=key,
-            kind=fault.word,
-            trigger=_trigger(fault),
-            duration_ns=_duration(fault),
-            rule=rule,
-            links=links,
-            targets=targets,
-            offset_ms=skew.offset / _NS_PER_MS if skew else 0.0,
-            drift_ppm=skew.drift if skew else 0.0,
-            text=f"{fault.word} {words}{_timing(fault)}",
-        ))  # fmt: skip
+        planned.append(plan_fault(document, location, fault, roles, key=key, random=random))
     _refuse_contradictions(document, scenario.faults, planned, storm_ns)
     return tuple(planned)
+
+
+def plan_fault(
+    document: Document, location: Location, fault: schema.Fault, roles: Sequence[RoleSpec], *, key: str, random: Random
+) -> PlannedFault:
+    """One fault with its targets; `key` becomes its id and names its draws. Raises ScenarioError."""
+    resolver = _Resolver(document, location, Selectors(roles, random, key=key), roles)
+    rule, links, targets, words = resolver.resolve(fault)
+    skew = fault.skew
+    return PlannedFault(
+        id=key,
+        kind=fault.word,
+        trigger=_trigger(fault),
+        duration_ns=_duration(fault),
+        rule=rule,
+        links=links,
+        targets=targets,
+        offset_ms=skew.offset / _NS_PER_MS if skew else 0.0,
+        drift_ppm=skew.drift if skew else 0.0,
+        text=f"{fault.word} {words}{_timing(fault)}",
+    )
+
+
+def contradiction(earlier: PlannedFault, later: PlannedFault) -> str:
+    """Why two faults cannot be on at one time, or the empty string. Link rules add up; process faults do not."""
+    state = EXCLUSIVE.get((earlier.kind, later.kind))
+    both = sorted((set(earlier.targets) & set(later.targets)) - {LEADER}) if state else []
+    return f"{both[0]} is already {state}" if both else ""
 
 
 def _inside_storm(
@@ -211,7 +225,7 @@ def _group(words: Sequence[str]) -> str:
 
 
 # Two faults of these kinds on one role at one time undo or hide each other; link rules add up instead.
-_EXCLUSIVE = {
+EXCLUSIVE = {
     ("kill", "kill"): "killed",
     ("kill", "pause"): "killed",
     ("kill", "skew"): "killed",
@@ -240,12 +254,9 @@ def _refuse_contradictions(
                 continue
             when = f"from {duration_text(first[0])} to {duration_text(first[1])} (faults[{earlier}])"
             here: Location = ("faults", later)
-            state = _EXCLUSIVE.get((one.kind, two.kind))
             same_kind = one.kind == two.kind
-            if state is not None and (not same_kind or earlier < later) and _overlap(first, second):
-                both = sorted((set(one.targets) & set(two.targets)) - {LEADER})
-                if both:
-                    raise document.error((*here, two.kind), f"contradiction: {both[0]} is already {state} {when}")
+            if (not same_kind or earlier < later) and _overlap(first, second) and (why := contradiction(one, two)):
+                raise document.error((*here, two.kind), f"contradiction: {why} {when}")
             if one.kind == "kill" and two.links and first[0] <= second[0] and second[1] <= first[1]:
                 for link in two.links:
                     for side in (link.src, link.dst):
