@@ -14,10 +14,10 @@ class Epoch:
     wall_ns: int                      # what every unskewed role's wall clock says at the start
     monotonic_ns: int | None = None   # CLOCK_MONOTONIC at the start; None until `begin`, and set once
 
-    def begin(self) -> int:
-        """The run starts now; returns CLOCK_MONOTONIC's reading."""
+    def begin(self, elapsed_ns: int = 0) -> int:
+        """The run starts now, or goes on now after so much of it; returns what CLOCK_MONOTONIC was at its start."""
         assert self.monotonic_ns is None, "a run begins once"
-        self.monotonic_ns = time.monotonic_ns()
+        self.monotonic_ns = time.monotonic_ns() - elapsed_ns
         return self.monotonic_ns
 
     def elapsed_ns(self) -> int:

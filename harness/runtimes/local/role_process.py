@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -108,7 +110,8 @@ class RoleProcess:
         self._clock = LocalClock(epoch)
         self._clock.skew(**skew)
         # Unbuffered: what a role recorded before SIGKILL is evidence.
-        stream = world.history_of(self._name).open("ab", buffering=0)
+        history = world.history_of(self._name) if world.keeps_history else Path(os.devnull)
+        stream = history.open("ab", buffering=0)
         self._history = HistoryWriter(stream, now_ns=epoch.elapsed_ns)
         context = RoleContext(
             name=self._name,

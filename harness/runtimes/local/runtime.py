@@ -24,6 +24,7 @@ from harness.runtimes.local.clock import Epoch, LocalClock
 from harness.runtimes.local.control_channel import ChannelClosed, ControlChannel
 from harness.runtimes.local.http_network import HOST
 from harness.runtimes.local.merging import merge_histories
+from harness.runtimes.local.saved_stores import SavedStores
 from harness.runtimes.local.world import EngineFactory, World
 from harness.runtimes.local.zygote import PROXY
 from harness.runtimes.local.zygote_client import ZygoteClient, ZygoteFailure, ZygoteProcess
@@ -75,9 +76,13 @@ class LocalRuntime:
         keys: Mapping[str, bytes] | None = None,
         links: Sequence[tuple[str, str]] | None = None,
         zygote: ZygoteProcess | None = None,
+        keeps_history: bool = True,
+        saved: SavedStores | None = None,
     ) -> None:
         """`logs` gets one file per process. `zygote` is one that was started earlier, to save its second of imports;
         it is this runtime's from now on. `links` are the directed links there are; None means between all roles.
+        Without `keeps_history` nobody writes records, for a network without an end. `saved` is what `save_stores`
+        gave: the roles start from it, and the clock goes on from its moment.
 
         `factory` and `engines` must be picklable by reference: functions of modules, or instances of module classes.
         """
@@ -101,7 +106,9 @@ class LocalRuntime:
             temporary=self._temporary,
             logs=logs.absolute(),
             proxy=ProxyConfig(seed=plan.seed, links=tuple(links), latencies=plan.latencies),
+            keeps_history=keeps_history,
         )
+        self._saved = saved
         self._zygote_process = zygote
         self._zygote: ZygoteClient | None = None
         self._proxy: ProxyClient | None = None
@@ -136,6 +143,8 @@ class LocalRuntime:
             BootFailure: something did not come up; the message has the last lines of its log.
         """
         self._world.logs.mkdir(parents=True, exist_ok=True)
+        if self._saved is not None:
+            self._saved.put_into(self._temporary)
         process = self._zygote_process = self._zygote_process or ZygoteProcess()
         self._zygote = ZygoteClient(process, on_exit=self._exited, on_lost=self._zygote_lost)
         try:
@@ -143,7 +152,7 @@ class LocalRuntime:
             await self._zygote.ready()
             await asyncio.gather(self._start_proxy(), *[self._spawn(member) for member in self._members.values()])
             await self._connect(*self._members.values())
-            self._epoch.begin()
+            self._epoch.begin(0 if self._saved is None else self._saved.clock_ns)
             await asyncio.gather(*[self._go(member) for member in self._members.values()])
         except (ZygoteFailure, ChannelClosed, TimeoutError) as error:
             raise BootFailure(f"the network did not come up: {error}") from error
@@ -186,6 +195,8 @@ class LocalRuntime:
 
     def write(self, node: str, kind: str, fields: dict[str, Any]) -> None:
         """Add a record of the runner's own to the history; at any time before `write_history`."""
+        if not self._world.keeps_history:
+            return
         if self._history is None:
             path = self._world.history_of(RUNNER)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -290,6 +301,25 @@ class LocalRuntime:
         if channel is None:
             raise ChannelClosed(f"{role} is not running")
         return dict(await channel.ask("stats", timeout=ASK_TIMEOUT_S))
+
+    async def save_stores(self, into: Path) -> SavedStores:
+        """Copy every role's durable rows as they are at one moment; the roles stand still meanwhile.
+
+        It is what a power cut would leave, and what every role recovers from. Raises OSError.
+        """
+        running = [name for name, member in self._members.items() if member.pid is not None and not member.is_paused]
+        try:
+            await asyncio.gather(*[self.pause(name) for name in running])
+            saved = SavedStores(into, self._epoch.elapsed_ns())  # no row is from later than that
+            saved.take_from(self._temporary)
+            return saved
+        finally:
+            await asyncio.gather(*[self.resume(name) for name in running])
+
+    @property
+    def temporary(self) -> Path:
+        """Where sockets, stores and nodes are while this runs. Gone with it, unless all is killed at once."""
+        return self._temporary
 
     def ports(self) -> dict[str, dict[str, int]]:
         """Where each role reaches each of its peers through the proxy on 127.0.0.1: src → dst → port."""

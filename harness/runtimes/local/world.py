@@ -49,6 +49,7 @@ class World:
     temporary: Path   # sockets, stores, nodes; gone with the run
     logs: Path        # one log per process and one history per role; they survive whatever happens to the run
     proxy: ProxyConfig
+    keeps_history: bool = True
 
     def store_of(self, role: str) -> Path:
         return self.temporary / f"{role}.sqlite"
