@@ -15,6 +15,9 @@ from harness.plan import BaseLatency
 from harness.proxy.control import control_application
 from harness.proxy.server import ProxyServer
 
+PROXY = "proxy"
+"""What the process is called among those of the roles."""
+
 CLOSE_TIMEOUT_S = 1.0
 DESCRIPTORS_MAX = 16_384
 
