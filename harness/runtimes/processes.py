@@ -7,52 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
 from harness.plan import Plan
-from harness.ports import LinkCounters, LinkRule
-from harness.proxy.client import ProxyClient
 from harness.proxy.process import PROXY
 from harness.runtimes.failure import Problem, RuntimeFailure
 from harness.runtimes.local.clock import Epoch, LocalClock
 from harness.runtimes.local.control_channel import ChannelClosed, ControlChannel
 from harness.runtimes.local.merging import OwnHistory, merge_and_remove
 from harness.runtimes.local.saved_stores import SavedStores
+from harness.runtimes.process_control import ASK_TIMEOUT_S, BootFailure, Member, ProcessControl
 from harness.runtimes.shielded import finish_despite_cancellation
 
 RUNNER = "run"
 READY_TIMEOUT_S = 30.0
-ASK_TIMEOUT_S = 3.0
 STOP_TIMEOUT_S = 3.0
 SHUTDOWN_TIMEOUT_S = 20.0
-PROBE_SLACK_S = 0.5
 LOG_TAIL_BYTES = 2000
 
 Address = tuple[str, int]
 
 
-class BootFailure(RuntimeFailure):
-    """A role or the machinery under it did not come up."""
-
-
-@dataclass(slots=True)
-class Member:
-    """One role, across its incarnations."""
-
-    name: str
-    is_running: bool = False
-    channel: ControlChannel | None = None
-    ready: asyncio.Future[int] | None = None   # its port
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    is_expected_to_end: bool = False
-    is_paused: bool = False
-    skew: dict[str, Any] = field(default_factory=lambda: {"offset_ms": 0.0, "drift_ppm": 0.0, "since_ns": 0})
-
-
-class ProcessRuntime:
+class ProcessRuntime(ProcessControl):
     """`async with` boots on entry and leaves nothing running on any exit.
 
     Roles begin together once all of them, their nodes and the proxy are up; that moment is the history's time 0.
@@ -70,6 +48,7 @@ class ProcessRuntime:
         keeps_history: bool = True,
         saved: SavedStores | None = None,
     ) -> None:
+        super().__init__([spec.name for spec in plan.roles], Epoch(genesis_timestamp * 10**9))
         self.plan = plan
         self._keeps_history = keeps_history
         self._saved = saved
@@ -79,11 +58,8 @@ class ProcessRuntime:
         self.watcher: Callable[[str, str, dict[str, Any]], None] | None = None
         """Sees (node, kind, fields) of the roles' notices, problems and blocks (of these only chain and number)."""
         self._logs = logs.absolute()
-        self._members = {spec.name: Member(spec.name) for spec in plan.roles}
-        self._proxy: ProxyClient | None = None
         self._peers: dict[str, dict[str, Address]] = {}
         """Where each role reaches each of its peers, through the proxy."""
-        self._epoch = Epoch(genesis_timestamp * 10**9)
         self.clock = LocalClock(self._epoch)
         """The run's own clock, never skewed; stands at 0 until all roles are up."""
         self._own_history = OwnHistory(self._history_of(RUNNER), now_ns=self._epoch.elapsed_ns)
@@ -100,16 +76,6 @@ class ProcessRuntime:
 
     async def _launch(self, member: Member) -> None:
         """Start the role's process, and open its channel."""
-        raise NotImplementedError
-
-    async def _kill(self, member: Member) -> None:
-        """SIGKILL it and all that it has started; `_has_ended` is called when it is gone."""
-        raise NotImplementedError
-
-    async def _freeze(self, member: Member) -> None:
-        raise NotImplementedError
-
-    async def _thaw(self, member: Member) -> None:
         raise NotImplementedError
 
     def _address_of(self, member: Member, port: int) -> Address:
@@ -210,83 +176,6 @@ class ProcessRuntime:
         self._own_history.close()
         return merge_and_remove([self._history_of(name) for name in (RUNNER, *self._members)], into)
 
-    # -- FaultControl
-
-    def roles(self) -> Sequence[str]:
-        return tuple(self._members)
-
-    async def set_link(self, src: str, dst: str, rules: Mapping[str, LinkRule]) -> None:
-        await self._booted_proxy().set_rules(src, dst, rules)
-
-    async def link_counters(self, src: str, dst: str) -> LinkCounters:
-        return await self._booted_proxy().counters(src, dst)
-
-    async def probe(self, src: str, dst: str, *, timeout: float) -> float | None:
-        source = self._member(src)
-        self._member(dst)
-        if not source.is_running or source.is_paused or source.channel is None:
-            return None
-        try:
-            answer = await source.channel.ask("probe", timeout=timeout + PROBE_SLACK_S, to=dst, within_s=timeout)
-        except (TimeoutError, ChannelClosed):
-            return None
-        return None if answer is None else float(answer)
-
-    async def kill(self, role: str) -> None:
-        member = self._member(role)
-        if not member.is_running:
-            return
-        member.is_expected_to_end = True
-        await self._kill(member)
-        async with asyncio.timeout(ASK_TIMEOUT_S):
-            await member.ended.wait()
-
-    async def start(self, role: str) -> None:
-        """Raises `BootFailure` if the role does not come up."""
-        member = self._member(role)
-        if member.is_running:
-            return
-        try:
-            await self._spawn(member)
-            await self._connect(member)
-            await self._go(member)
-        except BootFailure:
-            raise
-        except (RuntimeFailure, ChannelClosed, TimeoutError) as error:
-            raise BootFailure(f"{role} did not start: {error}{self._log_tail(role)}") from error
-
-    async def pause(self, role: str) -> None:
-        member = self._member(role)
-        if member.is_running:
-            member.is_paused = True
-            await self._freeze(member)
-
-    async def resume(self, role: str) -> None:
-        member = self._member(role)
-        if member.is_running:
-            await self._thaw(member)
-            member.is_paused = False
-
-    async def skew(self, role: str, *, offset_ms: float, drift_ppm: float = 0.0) -> None:
-        """A role that is paused takes the skew when it is resumed, one that is dead when it is started."""
-        member = self._member(role)
-        member.skew = {"offset_ms": offset_ms, "drift_ppm": drift_ppm, "since_ns": self._epoch.elapsed_ns()}
-        if member.is_running and member.channel is not None:
-            with contextlib.suppress(TimeoutError if member.is_paused else ChannelClosed, ChannelClosed):
-                timeout = PROBE_SLACK_S if member.is_paused else ASK_TIMEOUT_S
-                await member.channel.ask("skew", timeout=timeout, skew=member.skew)
-
-    async def is_alive(self, role: str) -> bool:
-        return self._member(role).is_running
-
-    async def clock_offset(self, role: str) -> float:
-        """Raises TimeoutError or `ChannelClosed` when the role can not be asked."""
-        return float(await self._channel_of(role).ask("clock", timeout=ASK_TIMEOUT_S))
-
-    async def stats(self, role: str) -> dict[str, int]:
-        """Messages the role lost by itself, without a fault. Raises as `clock_offset` does."""
-        return dict(await self._channel_of(role).ask("stats", timeout=ASK_TIMEOUT_S))
-
     async def save_stores(self, into: Path) -> SavedStores:
         """Copy every role's durable rows as they are at one moment; the roles stand still meanwhile.
 
@@ -302,6 +191,16 @@ class ProcessRuntime:
             await asyncio.gather(*[self.resume(name) for name in running])
 
     # -- inside
+
+    async def _begin(self, member: Member) -> None:
+        try:
+            await self._spawn(member)
+            await self._connect(member)
+            await self._go(member)
+        except BootFailure:
+            raise
+        except (RuntimeFailure, ChannelClosed, TimeoutError) as error:
+            raise BootFailure(f"{member.name} did not start: {error}{self._log_tail(member.name)}") from error
 
     async def _spawn(self, member: Member) -> None:
         """Start a process for the role, and return when it and its node are up."""
@@ -382,19 +281,3 @@ class ProcessRuntime:
             return ""
         lines = data.decode(errors="replace").strip().splitlines()[-5:]
         return f"; last lines of {name}.log: " + " | ".join(line.strip() for line in lines) if lines else ""
-
-    def _member(self, role: str) -> Member:
-        try:
-            return self._members[role]
-        except KeyError:
-            raise KeyError(f"no role is called {role!r}; there are {', '.join(self._members)}") from None
-
-    def _channel_of(self, role: str) -> ControlChannel:
-        channel = self._member(role).channel
-        if channel is None:
-            raise ChannelClosed(f"{role} is not running")
-        return channel
-
-    def _booted_proxy(self) -> ProxyClient:
-        assert self._proxy is not None, "links exist once the runtime has booted"
-        return self._proxy

@@ -18,7 +18,8 @@ from harness.runtimes.local.http_network import HOST
 from harness.runtimes.local.saved_stores import SavedStores
 from harness.runtimes.local.world import EngineFactory, World
 from harness.runtimes.local.zygote_client import ZygoteClient, ZygoteProcess
-from harness.runtimes.processes import Address, Member, ProcessRuntime
+from harness.runtimes.process_control import Member
+from harness.runtimes.processes import Address, ProcessRuntime
 
 
 class LocalRuntime(ProcessRuntime):

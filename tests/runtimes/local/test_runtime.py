@@ -19,7 +19,7 @@ from harness.ports import LinkRule, Unreachable
 from harness.runtimes.conformance.echo import echo_factory, echo_plan
 from harness.runtimes.local.http_network import HOST, HttpNetwork
 from harness.runtimes.local.runtime import LocalRuntime
-from harness.runtimes.processes import BootFailure
+from harness.runtimes.process_control import BootFailure
 
 DEADLINE_S = 30.0
 pytestmark = pytest.mark.local
