@@ -30,7 +30,10 @@ CHAIN_OF_KIND: Mapping[str, ChainName] = {
 }
 """The chain whose node a role runs; other kinds run none."""
 
-ProductKind = Literal["future", "call", "put"]
+NEVER_S = 2**32
+"""Expiry, in seconds after genesis, of what never expires: beyond the end of any run."""
+
+ProductKind = Literal["future", "call", "put", "perpetual"]
 TradeAction = Literal["deposit", "open", "reduce", "close", "withdraw"]
 
 
@@ -70,8 +73,8 @@ class Product:
     id: str
     kind: ProductKind
     underlying: str
-    strike_wad: int         # 0 for futures
-    expires_s: int          # seconds after genesis
+    strike_wad: int         # 0 for futures and perpetuals
+    expires_s: int          # seconds after genesis; NEVER_S for perpetuals
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,11 @@ class VenueParameters:
     grace_s: int
     uptime_gap_s: int
     settlement_window_s: int
+    funding_period_s: int = 240
+    premium_window_s: int = 15
+    funding_gap_s: int = 20
+    funding_cap_bps: int = 75
+    funding_interest_bps: int = 1
 
 
 @dataclass(frozen=True, slots=True)

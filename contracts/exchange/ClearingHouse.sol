@@ -7,10 +7,11 @@ import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {BPS, FixedPoint, WAD} from "./FixedPoint.sol";
 import {Risk} from "./Margin.sol";
 import {Params} from "./Params.sol";
+import {Perpetuals} from "./Perpetuals.sol";
 import {Portfolios} from "./Portfolios.sol";
 import {PriceFeed} from "./PriceFeed.sol";
 import {Quote, Quotes} from "./Quotes.sol";
-import {InsufficientMargin, Kind, Position, Series, SeriesExpired} from "./Series.sol";
+import {InsufficientMargin, isLinear, Kind, NEVER, Position, Series, SeriesExpired} from "./Series.sol";
 import {Vault} from "./Vault.sol";
 
 /// @title Series, trades and the margin they need
@@ -20,9 +21,14 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
     using SafeCast for int256;
 
     error UnknownKind(uint8 kind);
-    /// @notice A future has strike 0; an option's lies in [1, int128.max].
+    /// @notice A future or perpetual has strike 0; an option's lies in [1, int128.max].
     error StrikeOutOfRange(uint8 kind, uint256 strike);
     error ExpiryNotInFuture(uint64 expiry, uint64 blockTimestamp);
+    /// @notice A perpetual's expiry must be `NEVER`, 2^64 − 1.
+    error PerpetualExpires(uint64 expiry);
+    error NotPerpetual(uint256 id);
+    /// @notice A perpetual's premium is measured against an index above zero.
+    error IndexNotPositive(bytes32 asset, int256 index);
     error TooManySeries(uint256 max);
     error QuoteExpired(uint64 deadline, uint64 blockTimestamp);
     error SelfTrade(address account);
@@ -57,9 +63,10 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
         address owner_,
         Vault vault_,
         PriceFeed feed_,
+        Perpetuals perpetuals_,
         address liquidator_,
         address settlement_
-    ) Ownable(owner_) Portfolios(params, vault_, feed_) {
+    ) Ownable(owner_) Portfolios(params, vault_, feed_, perpetuals_) {
         liquidator = liquidator_;
         settlement = settlement_;
         bandBps = params.bandBps;
@@ -68,10 +75,10 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
     }
 
     /// @notice Lists an instrument.
-    /// @param kind 0 future, 1 call, 2 put
+    /// @param kind 0 future, 1 call, 2 put, 3 perpetual
     /// @param asset the underlying's name in the price feed
-    /// @param strike 1e18 quote per 1 underlying; 0 for futures
-    /// @param expiry seconds; the first second of the settled side
+    /// @param strike 1e18 quote per 1 underlying; 0 for futures and perpetuals
+    /// @param expiry seconds; the first second of the settled side; `NEVER` for perpetuals
     /// @return id of the series, counted from 1
     function listSeries(uint8 kind, bytes32 asset, uint256 strike, uint64 expiry)
         external
@@ -79,8 +86,9 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
         returns (uint256 id)
     {
         if (kind > uint8(type(Kind).max)) revert UnknownKind(kind);
-        bool isFuture = Kind(kind) == Kind.Future;
-        if (isFuture != (strike == 0) || strike > uint128(type(int128).max)) revert StrikeOutOfRange(kind, strike);
+        bool isPerpetual = Kind(kind) == Kind.Perpetual;
+        if (isLinear(Kind(kind)) != (strike == 0) || strike > uint128(type(int128).max)) revert StrikeOutOfRange(kind, strike);
+        if (isPerpetual && expiry != NEVER) revert PerpetualExpires(expiry);
         if (expiry <= block.timestamp) revert ExpiryNotInFuture(expiry, uint64(block.timestamp));
         if (seriesCount == SERIES_MAX) revert TooManySeries(SERIES_MAX);
         id = ++seriesCount;
@@ -90,6 +98,10 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
         series_.expiry = expiry;
         series_.kind = Kind(kind);
         emit SeriesListed(id, kind, asset, strike, expiry);
+        if (isPerpetual) {
+            perpetuals.list(id, asset);
+            return id;
+        }
         feed.keepInstant(asset, expiry > settlementWindow ? expiry - settlementWindow : 0);
         feed.keepInstant(asset, expiry);
     }
@@ -113,9 +125,8 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
         Risk memory makerBefore = risk(quote.maker);
         _useQuote(quote, makerSignature);
 
-        int256 received = _trade(msg.sender, quote.seriesId, size, quote.price);
-        received += _trade(quote.maker, quote.seriesId, -size, quote.price);
-        if (received != 0) vault.addDust(-received);
+        _exchange(msg.sender, quote.maker, quote.seriesId, size, quote.price);
+        if (series_.kind == Kind.Perpetual) perpetuals.recordTrade(quote.seriesId, size, quote.price, index);
         uint256 fee = FixedPoint.mulDivUp(SignedMath.abs(size), SignedMath.abs(index) * takerFeeBps, BPS * WAD);
         vault.takeFee(msg.sender, fee);
         emit Traded(quote.seriesId, msg.sender, quote.maker, size, quote.price, quote.nonce, fee);
@@ -131,9 +142,15 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
     function transferPosition(address from, address to, uint256 id, int256 price) external returns (int256 size) {
         if (msg.sender != liquidator) revert NotLiquidator(msg.sender);
         size = _positions[from][id].size;
-        int256 received = _trade(from, id, -size, price);
-        received += _trade(to, id, size, price);
-        if (received != 0) vault.addDust(-received);
+        _exchange(from, to, id, -size, price);
+    }
+
+    /// @notice Settles what an account owes or is owed of a perpetual's funding so far; anyone may, for anyone.
+    function settleFunding(address account, uint256 id) external {
+        if (_knownSeries(id).kind != Kind.Perpetual) revert NotPerpetual(id);
+        perpetuals.accrue(id);
+        int256 cashDelta = perpetuals.settle(account, id, _positions[account][id].size);
+        if (cashDelta != 0) vault.addCash(account, cashDelta);
     }
 
     /// @notice Fixes a series' settlement price; settlement only, which calls it once.
@@ -182,7 +199,8 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
     }
 
     function _checkPrice(Series memory series_, int256 price, int256 index) internal view {
-        if (series_.kind == Kind.Future) {
+        if (isLinear(series_.kind)) {
+            if (series_.kind == Kind.Perpetual && index <= 0) revert IndexNotPositive(series_.asset, index);
             if (SignedMath.abs(price - index) * BPS > bandBps * SignedMath.abs(index)) {
                 revert PriceOutOfBand(price, index, bandBps);
             }

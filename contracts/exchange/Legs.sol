@@ -30,7 +30,7 @@ library Legs {
         leg.size = size + delta;
     }
 
-    /// @notice Leg of a future: opening moves only the entry notional, reducing realises profit into cash, flipping
+    /// @notice Leg of a future or perpetual: opening moves only the entry notional, reducing realises profit into cash, flipping
     /// does one after the other, each rounded on its own.
     function future(int256 size, int256 notional, int256 delta, int256 price) internal pure returns (Leg memory leg) {
         (leg.size, leg.notional) = (size, notional);

@@ -4,8 +4,9 @@ pragma solidity ^0.8.28;
 import {ClearingHouse} from "./ClearingHouse.sol";
 import {Liquidator} from "./Liquidator.sol";
 import {Risk} from "./Margin.sol";
+import {Market, Perpetuals} from "./Perpetuals.sol";
 import {PriceFeed} from "./PriceFeed.sol";
-import {Position, Series} from "./Series.sol";
+import {Kind, Position, Series} from "./Series.sol";
 import {Settlement} from "./Settlement.sol";
 import {Vault} from "./Vault.sol";
 
@@ -24,6 +25,8 @@ contract Lens {
         uint256 seriesId;
         int256 size;
         int256 notional;
+        /// Iᵤ of a perpetual's position, 0 of other kinds'.
+        int256 fundingIndex;
     }
 
     /// @dev Margins at the newest prices whatever their age.
@@ -45,12 +48,26 @@ contract Lens {
         int256 price;
     }
 
+    /// @dev As stored: not accrued to now.
+    struct PerpetualState {
+        uint256 seriesId;
+        int256 index;
+        int256 rate;
+        uint256 integral;
+        uint64 window;
+        uint256 weight;
+        int256 weighted;
+    }
+
     struct AssetState {
         bytes32 asset;
         uint64 round;
         uint64 timestamp;
         int256 price;
         int256 cumulative;
+        /// B and the active clock at the newest round.
+        uint256 funded;
+        uint64 activeAt;
     }
 
     ClearingHouse public immutable clearingHouse;
@@ -58,22 +75,26 @@ contract Lens {
     PriceFeed public immutable feed;
     Settlement public immutable settlement;
     Liquidator public immutable liquidator;
+    Perpetuals public immutable perpetuals;
 
     constructor(
         ClearingHouse clearingHouse_,
         Vault vault_,
         PriceFeed feed_,
         Settlement settlement_,
-        Liquidator liquidator_
+        Liquidator liquidator_,
+        Perpetuals perpetuals_
     ) {
         clearingHouse = clearingHouse_;
         vault = vault_;
         feed = feed_;
         settlement = settlement_;
         liquidator = liquidator_;
+        perpetuals = perpetuals_;
     }
 
-    /// @notice The venue in one call. Accounts and assets come back in the order given, series in that of their ids.
+    /// @notice The venue in one call. Accounts and assets come back in the order given, series and perpetuals in that
+    /// of their ids.
     function state(address[] calldata accounts, bytes32[] calldata assets)
         external
         view
@@ -81,6 +102,7 @@ contract Lens {
             Totals memory totals,
             AccountState[] memory accountStates,
             SeriesState[] memory seriesStates,
+            PerpetualState[] memory perpetualStates,
             AssetState[] memory assetStates
         )
     {
@@ -90,11 +112,9 @@ contract Lens {
         for (uint256 i; i < accounts.length; ++i) accountStates[i] = _account(accounts[i]);
         seriesStates = new SeriesState[](clearingHouse.seriesCount());
         for (uint256 i; i < seriesStates.length; ++i) seriesStates[i] = _series(i + 1);
+        perpetualStates = _perpetuals(seriesStates.length);
         assetStates = new AssetState[](assets.length);
-        for (uint256 i; i < assets.length; ++i) {
-            (uint64 round, uint64 timestamp, int256 price) = feed.latest(assets[i]);
-            assetStates[i] = AssetState(assets[i], round, timestamp, price, feed.cumulative(assets[i]));
-        }
+        for (uint256 i; i < assets.length; ++i) assetStates[i] = _asset(assets[i]);
     }
 
     /// @notice What `Liquidator.liquidate` would find of each account now; false when a guard forbids it.
@@ -113,7 +133,8 @@ contract Lens {
         PositionState[] memory positions = new PositionState[](ids.length);
         for (uint256 i; i < ids.length; ++i) {
             Position memory held = clearingHouse.position(account, ids[i]);
-            positions[i] = PositionState(ids[i], held.size, held.notional);
+            positions[i] =
+                PositionState(ids[i], held.size, held.notional, perpetuals.entryIndex(account, ids[i]));
         }
         return AccountState(
             account, vault.cash(account), risk.equity, risk.initialMargin, risk.maintenanceMargin, positions
@@ -124,11 +145,33 @@ contract Lens {
         Series memory series = clearingHouse.series(id);
         return SeriesState(
             id,
-            settlement.clearing(id),
+            series.kind == Kind.Perpetual ? perpetuals.clearing(id) : settlement.clearing(id),
             series.openInterest,
             series.openPositions,
             series.isFinal,
             series.settlementPrice
         );
+    }
+
+    function _perpetuals(uint256 seriesCount) internal view returns (PerpetualState[] memory found) {
+        found = new PerpetualState[](seriesCount);
+        uint256 count;
+        for (uint256 id = 1; id <= seriesCount; ++id) {
+            if (clearingHouse.series(id).kind != Kind.Perpetual) continue;
+            Market memory market = perpetuals.market(id);
+            found[count++] = PerpetualState(
+                id, market.index, market.rate, market.integral, market.window, market.weight, market.weighted
+            );
+        }
+        // Shortens the array in place; count ≤ seriesCount, its allocated length.
+        assembly ("memory-safe") {
+            mstore(found, count)
+        }
+    }
+
+    function _asset(bytes32 asset) internal view returns (AssetState memory) {
+        (uint64 round, uint64 timestamp, int256 price) = feed.latest(asset);
+        (uint256 funded, uint64 activeAt) = feed.fundedAtLastRound(asset);
+        return AssetState(asset, round, timestamp, price, feed.cumulative(asset), funded, activeAt);
     }
 }

@@ -10,7 +10,7 @@ import {BPS, FixedPoint, WAD} from "./FixedPoint.sol";
 import {Margin, Risk} from "./Margin.sol";
 import {Params} from "./Params.sol";
 import {PriceFeed} from "./PriceFeed.sol";
-import {Kind, Series, SeriesExpired} from "./Series.sol";
+import {isLinear, Series, SeriesExpired} from "./Series.sol";
 import {Vault} from "./Vault.sol";
 
 /// @title Full liquidation by keepers
@@ -109,7 +109,7 @@ contract Liquidator {
         for (uint256 i; i < ids.length; ++i) {
             Series memory series = clearingHouse.series(ids[i]);
             (int256 index,) = feed.freshPrice(series.asset);
-            int256 price = series.kind == Kind.Future
+            int256 price = isLinear(series.kind)
                 ? index
                 : Margin.payoff(series.kind, series.strike, SignedMath.max(index, 0)).toInt256();
             int256 size = clearingHouse.transferPosition(account, keeper, ids[i], price);

@@ -24,7 +24,7 @@ library Margin {
     using SafeCast for int256;
     using SafeCast for uint256;
 
-    /// @notice Unrealised profit of a future: ⌊q·P⌋ − N.
+    /// @notice Unrealised profit of a future or perpetual: ⌊q·P⌋ − N.
     /// @param size q, 1e18 underlying
     /// @param notional N, 1e18 quote
     /// @param price P, 1e18 quote per 1 underlying; may be negative

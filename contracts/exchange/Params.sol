@@ -32,4 +32,14 @@ struct Params {
     uint64 uptimeGap;
     /// Window of the settlement TWAP.
     uint64 settlementWindow;
+    /// What a perpetual's rate is per.
+    uint64 fundingPeriod;
+    /// Window whose trades' premium becomes the next rate.
+    uint64 premiumWindow;
+    /// Active seconds after an observation for which funding goes on without another.
+    uint64 fundingGap;
+    /// Largest rate either way, per period.
+    uint256 fundingCapBps;
+    /// Rate at no premium, per period.
+    uint256 fundingInterestBps;
 }

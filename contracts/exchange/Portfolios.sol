@@ -5,8 +5,9 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Leg, Legs} from "./Legs.sol";
 import {Margin, Risk} from "./Margin.sol";
 import {Params} from "./Params.sol";
+import {Perpetuals} from "./Perpetuals.sol";
 import {PriceFeed} from "./PriceFeed.sol";
-import {Kind, Position, Series, UnknownSeries} from "./Series.sol";
+import {isLinear, Kind, Position, Series, UnknownSeries} from "./Series.sol";
 import {Vault} from "./Vault.sol";
 
 /// @title Who holds what of which series, and what that is worth and requires
@@ -20,6 +21,7 @@ abstract contract Portfolios {
 
     Vault public immutable vault;
     PriceFeed public immutable feed;
+    Perpetuals public immutable perpetuals;
     uint256 public immutable imBps;
     uint256 public immutable mmBps;
     uint256 public immutable optionImBps;
@@ -34,9 +36,10 @@ abstract contract Portfolios {
     /// @dev Bit i is set while the account's size in series i is not 0.
     mapping(address account => uint256 bits) internal _holdings;
 
-    constructor(Params memory params, Vault vault_, PriceFeed feed_) {
+    constructor(Params memory params, Vault vault_, PriceFeed feed_, Perpetuals perpetuals_) {
         vault = vault_;
         feed = feed_;
+        perpetuals = perpetuals_;
         imBps = params.imBps;
         mmBps = params.mmBps;
         optionImBps = params.optionImBps;
@@ -81,13 +84,31 @@ abstract contract Portfolios {
         return _risk(account, false);
     }
 
-    /// @dev Adds the leg to the account's position, the open interest and the account's cash.
-    /// @return received Σ n of the leg, whose negation is the caller's to book as dust
-    function _trade(address account, uint256 id, int256 delta, int256 price) internal returns (int256 received) {
+    /// @dev Both legs of a trade at a price: `buyer` takes `delta`, `seller` gives it. The market's funding, if it has
+    /// any, is brought up to now first. What rounding leaves over is booked as dust.
+    function _exchange(address buyer, address seller, uint256 id, int256 delta, int256 price) internal {
+        Kind kind = _series[id].kind;
+        if (kind == Kind.Perpetual) perpetuals.accrue(id);
+        int256 received = _trade(kind, buyer, id, delta, price);
+        received += _trade(kind, seller, id, -delta, price);
+        int256 left = kind == Kind.Perpetual && _series[id].openPositions == 0
+            ? perpetuals.takeClearing(id) - received
+            : -received;
+        if (left != 0) vault.addDust(left);
+    }
+
+    /// @dev Adds the leg to the account's position, the open interest and the account's cash; a perpetual's position is
+    /// settled for its funding first, since that is of the size before.
+    /// @return received Σ n of the leg, whose negation is dust
+    function _trade(Kind kind, address account, uint256 id, int256 delta, int256 price)
+        private
+        returns (int256 received)
+    {
         Position memory old = _positions[account][id];
-        Leg memory leg = _series[id].kind == Kind.Future
+        Leg memory leg = isLinear(kind)
             ? Legs.future(old.size, old.notional, delta, price)
             : Legs.option(old.size, delta, price);
+        if (kind == Kind.Perpetual) leg.cashDelta += perpetuals.settle(account, id, old.size);
         _setPosition(account, id, old.size, Position(leg.size.toInt128(), leg.notional.toInt128()));
         if (leg.cashDelta != 0) vault.addCash(account, leg.cashDelta);
         return leg.received;
@@ -119,11 +140,12 @@ abstract contract Portfolios {
         result.equityWithoutProfit = cash;
         uint256 bits = _holdings[account];
         for (uint256 id; bits != 0; (bits >>= 1, ++id)) {
-            if (bits & 1 == 1) _addPosition(result, id, _positions[account][id], mustBeFresh);
+            if (bits & 1 == 1) _addPosition(result, account, id, mustBeFresh);
         }
     }
 
-    function _addPosition(Risk memory result, uint256 id, Position memory held, bool mustBeFresh) private view {
+    function _addPosition(Risk memory result, address account, uint256 id, bool mustBeFresh) private view {
+        Position memory held = _positions[account][id];
         Series memory series_ = _series[id];
         int256 price;
         // Freshness is asked of every asset held, final series included: one rule, whatever the series' state.
@@ -132,11 +154,12 @@ abstract contract Portfolios {
 
         int256 value;
         if (series_.isFinal) {
-            value = series_.kind == Kind.Future
+            value = isLinear(series_.kind)
                 ? Margin.futureValue(held.size, held.notional, series_.settlementPrice)
                 : Margin.optionValue(series_.kind, series_.strike, held.size, series_.settlementPrice);
-        } else if (series_.kind == Kind.Future) {
+        } else if (isLinear(series_.kind)) {
             value = Margin.futureValue(held.size, held.notional, price);
+            if (series_.kind == Kind.Perpetual) value += perpetuals.pending(account, id, held.size);
             result.initialMargin += Margin.futureRequirement(held.size, price, imBps);
             result.maintenanceMargin += Margin.futureRequirement(held.size, price, mmBps);
         } else {

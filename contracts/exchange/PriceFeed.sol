@@ -5,7 +5,9 @@ import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {LibSort} from "solady/src/utils/LibSort.sol";
+import {L1Info} from "../l2/L1Info.sol";
 import {FixedPoint} from "./FixedPoint.sol";
 import {Params} from "./Params.sol";
 
@@ -14,6 +16,7 @@ import {Params} from "./Params.sol";
 /// integral A(t) = Σ price·dt counts from the asset's first observation.
 contract PriceFeed is Ownable {
     using SafeCast for int256;
+    using SafeCast for uint256;
 
     error UnknownAsset(bytes32 asset);
     error AssetAlreadyListed(bytes32 asset);
@@ -62,6 +65,14 @@ contract PriceFeed is Ownable {
         int256 cumulative;
     }
 
+    /// @dev What funding accrues on; one slot.
+    struct Funded {
+        /// Active clock at the last acceptance.
+        uint64 activeAt;
+        /// B: Σ |price|·active seconds, a gap counted for at most `fundingGap` of them.
+        uint192 integral;
+    }
+
     struct Instant {
         bool isRecorded;
         int248 cumulative;
@@ -73,12 +84,17 @@ contract PriceFeed is Ownable {
     uint64 public immutable maxPriceAge;
     /// @notice The contract that may ask for instants to be kept.
     address public immutable clearingHouse;
+    /// @notice Where the active clock runs.
+    L1Info public immutable l1Info;
+    /// @notice Active seconds after an observation for which funding goes on without another.
+    uint64 public immutable fundingGap;
 
     mapping(address signer => bool) public isReporter;
     mapping(bytes32 asset => Head) private _heads;
     mapping(bytes32 asset => Observation[OBSERVATIONS]) private _observations;
     /// @notice Price of the asset's first observation.
     mapping(bytes32 asset => int256) public firstPrice;
+    mapping(bytes32 asset => Funded) private _funded;
     /// @dev Instants of listed series not reached yet, unordered; at most two per series.
     mapping(bytes32 asset => uint64[]) private _awaited;
     mapping(bytes32 asset => mapping(uint64 timestamp => Instant)) private _instants;
@@ -86,18 +102,22 @@ contract PriceFeed is Ownable {
     /// @param params the venue's parameters
     /// @param owner_ who lists assets and changes reporters
     /// @param clearingHouse_ who may ask for instants to be kept
+    /// @param l1Info_ where the active clock runs
     /// @param reporters the first reporter set
     /// @param assets names of the first assets, all with positive prices
     constructor(
         Params memory params,
         address owner_,
         address clearingHouse_,
+        L1Info l1Info_,
         address[] memory reporters,
         bytes32[] memory assets
     ) Ownable(owner_) {
         minSources = params.minSources;
         maxPriceAge = params.maxPriceAge;
         clearingHouse = clearingHouse_;
+        l1Info = l1Info_;
+        fundingGap = params.fundingGap;
         for (uint256 i; i < reporters.length; ++i) _setReporter(reporters[i], true);
         for (uint256 i; i < assets.length; ++i) _listAsset(assets[i], false);
     }
@@ -193,6 +213,20 @@ contract PriceFeed is Ownable {
         return count == 0 ? int256(0) : _observation(asset, count - 1).cumulative;
     }
 
+    /// @notice B now: ∫ |price| over active time, 1e18 quote-seconds. After a round it goes on for `fundingGap` active
+    /// seconds at that round's price and then stands still until the next; 0 before the first.
+    function fundedIntegral(bytes32 asset) external view returns (uint256) {
+        Head memory head = _head(asset);
+        if (head.count == 0) return 0;
+        return _fundedUntil(_funded[asset], l1Info.activeClock(), _observation(asset, head.count - 1).price);
+    }
+
+    /// @notice B and the active clock as the newest round left them.
+    function fundedAtLastRound(bytes32 asset) external view returns (uint256 integral, uint64 activeAt) {
+        Funded memory funded = _funded[asset];
+        return (funded.integral, funded.activeAt);
+    }
+
     /// @notice A(t), 1e18 quote-seconds, exact for any t between the first and the newest observation that is either
     /// still in the ring or was asked for by a series.
     function cumulativeAt(bytes32 asset, uint64 timestamp) public view returns (int256) {
@@ -220,6 +254,7 @@ contract PriceFeed is Ownable {
 
     function _append(bytes32 asset, Head memory head, uint64 round, uint64 timestamp, int256 price) internal {
         int256 total;
+        uint64 active = l1Info.activeClock();
         if (head.count == 0) {
             head.firstTimestamp = timestamp;
             firstPrice[asset] = price;
@@ -228,7 +263,9 @@ contract PriceFeed is Ownable {
             Observation memory last = _observation(asset, head.count - 1);
             total = _extrapolate(last, timestamp);
             _recordAwaited(asset, timestamp, last);
+            _funded[asset].integral = _fundedUntil(_funded[asset], active, last.price).toUint192();
         }
+        _funded[asset].activeAt = active;
         _observations[asset][head.count % OBSERVATIONS] = Observation(timestamp, round, price.toInt128(), total);
         head.round = round;
         head.timestamp = timestamp;
@@ -272,6 +309,14 @@ contract PriceFeed is Ownable {
 
     function _observation(bytes32 asset, uint256 index) internal view returns (Observation storage) {
         return _observations[asset][index % OBSERVATIONS];
+    }
+
+    /// @dev B at an active time, while `price` is the newest accepted one.
+    function _fundedUntil(Funded memory funded, uint64 active, int256 price) internal view returns (uint256) {
+        // The clock of a block whose system transaction did not run may lie behind that of an earlier one.
+        uint256 elapsed = active > funded.activeAt ? active - funded.activeAt : 0;
+        if (elapsed > fundingGap) elapsed = fundingGap;
+        return funded.integral + SignedMath.abs(price) * elapsed;
     }
 
     /// @dev A(timestamp) while `last` is the newest observation at or before it.

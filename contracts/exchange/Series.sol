@@ -1,22 +1,28 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-/// @dev What a series pays at expiry. The numbers are those of `listSeries` and of the `SeriesListed` event.
+/// @dev What a series pays, at expiry or as it goes. The numbers are those of `listSeries` and of the `SeriesListed` event.
 enum Kind {
     Future,
     Call,
-    Put
+    Put,
+    Perpetual
+}
+
+/// @dev Whether value is linear in the price and entered at a notional: a future, dated or perpetual.
+function isLinear(Kind kind) pure returns (bool) {
+    return kind == Kind.Future || kind == Kind.Perpetual;
 }
 
 /// @notice One listed instrument.
 struct Series {
     /// Name of the underlying in the price feed.
     bytes32 asset;
-    /// Strike, 1e18 quote per 1 underlying; 0 for futures.
+    /// Strike, 1e18 quote per 1 underlying; 0 for futures and perpetuals.
     uint256 strike;
     /// S_T, 1e18 quote per 1 underlying; 0 until `isFinal`.
     int256 settlementPrice;
-    /// First second of the settled side.
+    /// First second of the settled side; `NEVER` for perpetuals.
     uint64 expiry;
     Kind kind;
     /// Whether S_T is known; never undone.
@@ -31,9 +37,12 @@ struct Series {
 struct Position {
     /// 1e18 underlying, long > 0.
     int128 size;
-    /// Entry notional N = Σ sizeᵢ·priceᵢ of a future, 1e18 quote; always 0 for options, which are paid up front.
+    /// Entry notional N = Σ sizeᵢ·priceᵢ of a future or perpetual, 1e18 quote; always 0 for options, which are paid up front.
     int128 notional;
 }
+
+/// @dev Expiry of a series that has none.
+uint64 constant NEVER = type(uint64).max;
 
 /// @dev No series has this id.
 error UnknownSeries(uint256 id);

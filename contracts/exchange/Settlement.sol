@@ -6,7 +6,7 @@ import {FixedPoint} from "./FixedPoint.sol";
 import {Margin} from "./Margin.sol";
 import {Params} from "./Params.sol";
 import {PriceFeed} from "./PriceFeed.sol";
-import {Kind, NotExpired, Position, Series} from "./Series.sol";
+import {isLinear, NotExpired, Position, Series} from "./Series.sol";
 import {Vault} from "./Vault.sol";
 
 /// @title Settlement at expiry: one price per series, each position settled once
@@ -61,7 +61,7 @@ contract Settlement {
 
         // Calls only the venue's own contracts, which call nothing back.
         (Position memory held, bool isLast) = clearingHouse.clearPosition(account, seriesId);
-        int256 cashDelta = series.kind == Kind.Future
+        int256 cashDelta = isLinear(series.kind)
             ? Margin.futureValue(held.size, held.notional, series.settlementPrice)
             : Margin.optionValue(series.kind, series.strike, held.size, series.settlementPrice);
         // Without the entry notional: what this settlement took from, or left to, the others of the series.

@@ -12,6 +12,9 @@ contract L1Info {
     /// @notice The sequencer went down (`up` false, at `startedAt`) or is up again since `startedAt` (seconds).
     event UptimeChanged(bool up, uint64 startedAt);
 
+    /// @notice The chain was down in [`since`, `until`); `downTime` is the total of all ended outages (seconds).
+    event OutageEnded(uint64 since, uint64 until, uint64 downTime);
+
     /// @notice The only account that may write: the sender of system transactions, as on the OP Stack.
     address public constant DEPOSITOR = 0xDeaDDEaDDeAdDeAdDEAdDEaddeAddEAdDEAd0001;
 
@@ -38,6 +41,12 @@ contract L1Info {
 
     bool private _isDown;
 
+    /// @dev When the present outage began; meaningful while down.
+    uint64 private _downSince;
+
+    /// @notice Seconds of all ended outages.
+    uint64 public downTime;
+
     /// @param uptimeGap_ seconds between two L2 blocks above which the chain is taken to have been down
     constructor(uint64 uptimeGap_) {
         uptimeGap = uptimeGap_;
@@ -58,16 +67,27 @@ contract L1Info {
         _lastCall = now_;
         hash = hash_;
 
+        bool wasDown = _isDown;
+        bool isRestart = wasDown || gap > uptimeGap;
+        // A gap is an outage whether or not a sequencer ended it; one that auto blocks already count goes on.
+        if (!wasDown && isRestart) _endOutage(now_ - gap, now_);
         if (auto_) {
-            if (!_isDown) {
+            if (!wasDown) {
                 _isDown = true;
+                _downSince = now_;
                 emit UptimeChanged(false, now_);
             }
-        } else if (_isDown || gap > uptimeGap) {
+        } else if (isRestart) {
+            if (wasDown) _endOutage(_downSince, now_);
             _isDown = false;
             _startedAt = now_;
             emit UptimeChanged(true, now_);
         }
+    }
+
+    /// @notice Seconds that stand still while the chain is down: what funding and auctions run on.
+    function activeClock() external view returns (uint64) {
+        return (_isDown ? _downSince : uint64(block.timestamp)) - downTime;
     }
 
     /// @notice Whether the sequencer is up.
@@ -78,5 +98,10 @@ contract L1Info {
     /// @notice Since when it is up, in seconds; `UP_SINCE_GENESIS` if it never restarted. Never 0.
     function startedAt() external view returns (uint64) {
         return _startedAt == 0 ? UP_SINCE_GENESIS : _startedAt;
+    }
+
+    function _endOutage(uint64 since, uint64 until) private {
+        downTime += until - since;
+        emit OutageEnded(since, until, downTime);
     }
 }

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from harness.roles.client import ChainClient
 from harness.roles.context import RoleContext
-from harness.venue.exchange import encode_fund_insurance, encode_list_series
-
-KINDS = {"future": 0, "call": 1, "put": 2}
+from harness.venue.exchange import KINDS, NEVER, encode_fund_insurance, encode_list_series
 
 
 def series_id(context: RoleContext, product: str) -> int:
@@ -28,7 +26,8 @@ class Admin:
             data = encode_fund_insurance(plan.insurance_native)
             await self._carry_out("fund-insurance", {"amount": str(plan.insurance_native)}, deployment["vault"], data)
         for product in plan.products:
-            expiry = self.context.genesis_timestamp + product.expires_s
+            is_endless = product.kind == "perpetual"
+            expiry = NEVER if is_endless else self.context.genesis_timestamp + product.expires_s
             data = encode_list_series(KINDS[product.kind], product.underlying, product.strike_wad, expiry)
             await self._carry_out("list-series", {"product": product.id}, deployment["clearing_house"], data)
 

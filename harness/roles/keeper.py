@@ -1,4 +1,5 @@
-"""A keeper: liquidates what has fallen below maintenance margin, finalizes and settles what has expired.
+"""A keeper: liquidates what has fallen below maintenance margin, finalizes and settles what has expired, and moves a
+perpetual's rate on once its premium window is over.
 
 Several keepers compete. Each takes its own share of the accounts at once and the others' share only after a few
 blocks without success, so that they neither race for every account nor leave one alone.
@@ -20,6 +21,7 @@ from harness.venue.exchange import (
     VenueState,
     decode_liquidatable,
     decode_state,
+    encode_accrue,
     encode_finalize,
     encode_liquidatable,
     encode_liquidate,
@@ -58,6 +60,9 @@ class Keeper:
         self.account = self.client.account
         self._ask_liquidatable = encode_liquidatable(self.accounts)
         self._ask_state = encode_state(self.accounts, self.assets)
+        self._has_perpetuals = any(product.kind == "perpetual" for product in context.plan.products)
+        self._accrued_window = -1
+        """The newest premium window in which every perpetual was seen accrued."""
         self._ages: dict[str, int] = {}
         """Duty → turns it has been open."""
         self._operations = 0
@@ -71,7 +76,7 @@ class Keeper:
             await self.context.clock.sleep(interval)
 
     async def _turn(self) -> None:
-        duties = [*await self._liquidations(), *await self._settlements()]
+        duties = [*await self._liquidations(), *await self._upkeep()]
         self._ages = {duty.key: self._ages.get(duty.key, 0) + 1 for duty in duties}
         mine = [
             duty
@@ -107,21 +112,24 @@ class Keeper:
             if is_due and address != self.account.address
         ]
 
-    async def _settlements(self) -> list[Duty]:
+    async def _upkeep(self) -> list[Duty]:
+        """Funding to accrue, series to finalize, positions to settle."""
         now_s = self.context.clock.now() // 1_000_000_000
         expired = [
             (series_id(self.context, product.id), self.context.genesis_timestamp + product.expires_s, product)
             for product in self.context.plan.products
             if self.context.genesis_timestamp + product.expires_s <= now_s
         ]
-        if not expired:
+        window = now_s // self.context.plan.venue.premium_window_s
+        must_accrue = self._has_perpetuals and window > self._accrued_window
+        if not expired and not must_accrue:
             return []
         view = await self.client.read(
             self.context.deployment["lens"], self._ask_state
         )
         state = decode_state(view.data)
         observed = {asset.name: asset.timestamp for asset in state.assets}
-        duties: list[Duty] = []
+        duties = self._accruals(state, view.timestamp) if must_accrue else []
         for number, expiry, product in expired:
             series = next((s for s in state.series if s.series_id == number), None)
             if series is None:
@@ -132,6 +140,23 @@ class Keeper:
             elif series.open_positions:
                 duties += self._settle(state, number)
         return duties
+
+    def _accruals(self, state: VenueState, timestamp: int) -> list[Duty]:
+        window = timestamp // self.context.plan.venue.premium_window_s
+        late = [market.series_id for market in state.perpetuals if market.window < window]
+        if state.perpetuals and not late:
+            self._accrued_window = window
+        return [
+            Duty(
+                f"accrue {number} {window}",
+                "accrue",
+                {"series": number},
+                self.context.deployment["perpetuals"],
+                encode_accrue(number),
+                number % len(self.keepers),
+            )
+            for number in late
+        ]
 
     def _finalize(self, number: int) -> Duty:
         return Duty(

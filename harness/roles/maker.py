@@ -1,4 +1,5 @@
-"""The market maker: quotes every listed series on request around the index it last saw.
+"""The market maker: quotes every listed series on request around the index it last saw, a perpetual with a skew
+against what it already holds of it, which is where a premium, and so funding, comes from.
 
 Its view ages with its link to the chain, so latency shows up as stale quotes; a quote it signed stays binding until
 its deadline.
@@ -6,6 +7,7 @@ its deadline.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from math import isqrt
 
 from harness.evm.wallet import Quote, sign_quote
@@ -17,7 +19,7 @@ from harness.roles.context import RoleContext
 from harness.roles.deposit import deposit_once
 from harness.roles.market import WAD
 from harness.roles.wire import address, data, number, quantity, text
-from harness.venue.exchange import decode_latest, encode_latest
+from harness.venue.exchange import VenueState, decode_state, encode_state
 
 HALF_SPREAD_BPS = 10
 BPS = 10_000
@@ -28,6 +30,10 @@ NONCE_RESERVE = 64
 """Nonces are reserved this many at a time, so that a crash never signs one twice and not every quote is flushed."""
 TIME_VALUE_BPS = 400
 """At-the-money premium of a freshly listed option, in bps of the index; it fades with the root of the time left."""
+SKEW_NOTIONAL = 300_000 * WAD
+"""Holding so much of a perpetual (1e18 quote) moves its price by `SKEW_BPS` of the index against more of it."""
+SKEW_BPS = 30
+SKEW_BPS_MAX = 120
 DEPOSIT_NATIVE = 50_000_000 * 10**6
 
 
@@ -55,6 +61,9 @@ class Maker:
         self.products = {p.id: p for p in context.plan.products}
         self._index: dict[str, tuple[int, int]] = {}
         """Asset → (price, its timestamp) as last read."""
+        self._held: dict[int, int] = {}
+        """Series → size it holds, as last read."""
+        self._ask_state = encode_state([self.account.address], [asset for asset, _ in context.plan.markets])
         self._nonce = 0
         self._reserved = 0
 
@@ -64,17 +73,21 @@ class Maker:
         await deposit_once(self.context, self.client, DEPOSIT_NATIVE)
         interval = self.context.plan.profile.l2_block_ms / 1000
         while True:
-            for asset, _ in self.context.plan.markets:
-                try:
-                    view = await self.client.read(
-                        self.context.deployment["price_feed"], encode_latest(asset), timeout=interval
-                    )
-                except PortError:
-                    continue
-                latest = decode_latest(view.data)
-                if latest.timestamp:
-                    self._index[asset] = (latest.price, latest.timestamp)
+            with suppress(PortError):  # what it knows ages; quotes stop once that is too old
+                view = await self.client.read(self.context.deployment["lens"], self._ask_state, timeout=interval)
+                self._see(decode_state(view.data))
             await self.context.clock.sleep(interval)
+
+    def _see(self, state: VenueState) -> None:
+        self._index |= {asset.name: (asset.price, asset.timestamp) for asset in state.assets if asset.timestamp}
+        self._held = {position.series_id: position.size for position in state.accounts[0].positions}
+
+    def _skew(self, product: Product, index: int) -> int:
+        """What its holding of a perpetual adds to the price, in bps of the index: it is keen to get rid of it."""
+        if product.kind != "perpetual":
+            return 0
+        notional = self._held.get(series_id(self.context, product.id), 0) * index // WAD
+        return max(-SKEW_BPS_MAX, min(SKEW_BPS_MAX, -notional * SKEW_BPS // SKEW_NOTIONAL))
 
     async def _handle(self, sender: str, kind: str, payload: Json) -> Json:
         if kind != "quote":
@@ -91,8 +104,9 @@ class Maker:
         if now_s >= expiry:
             raise Refused(f"{product.id} has expired")
         side = 1 if size > 0 else -1
-        if product.kind == "future":
-            price = held[0] + side * held[0] * HALF_SPREAD_BPS // BPS
+        if product.kind in ("future", "perpetual"):
+            skew = self._skew(product, held[0])
+            price = held[0] + held[0] * (side * HALF_SPREAD_BPS + skew) // BPS
         else:
             price = premium(
                 product, index=held[0], remaining_s=expiry - now_s, half_spread_bps=side * HALF_SPREAD_BPS

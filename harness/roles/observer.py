@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from harness.consensus.messages import Certificate
-from harness.ports import PortError
+from harness.ports import Json, PortError
 from harness.roles.chain import Chain
 from harness.roles.context import RoleContext
 from harness.roles.recording import block_record, jsonable
 from harness.roles.validators import ValidatorSet
 from harness.rollup.blocks import ExecutedBlock
-from harness.venue.exchange import VenueState, decode_state, encode_state
+from harness.venue.exchange import PerpetualState, PositionState, VenueState, decode_state, encode_state
 
 QUEUE_MAX = 4_096
 
@@ -60,6 +60,7 @@ class Observer:
 
     def _record_state(self, block: ExecutedBlock, state: VenueState) -> None:
         totals = state.totals
+        perpetuals = {p.series_id: p for p in state.perpetuals}
         self.context.record.record(
             "state",
             number=block.number,
@@ -76,8 +77,7 @@ class Observer:
                 a.address: {
                     **jsonable({"cash": a.cash, "equity": a.equity, "im": a.im, "mm": a.mm}),
                     "positions": [
-                        {"series": p.series_id, **jsonable({"size": p.size, "notional": p.notional})}
-                        for p in a.positions
+                        {"series": p.series_id, **_position(p, p.series_id in perpetuals)} for p in a.positions
                     ],
                 }
                 for a in state.accounts
@@ -87,6 +87,7 @@ class Observer:
                     **jsonable({"clearing": s.clearing, "open_interest": s.open_interest, "price": s.price}),
                     "open_positions": s.open_positions,
                     "final": s.is_final,
+                    **({"funding": _funding(perpetuals[s.series_id])} if s.series_id in perpetuals else {}),
                 }
                 for s in state.series
             },
@@ -94,7 +95,8 @@ class Observer:
                 a.name: {
                     "round": a.round,
                     "timestamp": a.timestamp,
-                    **jsonable({"price": a.price, "cumulative": a.cumulative}),
+                    **jsonable({"price": a.price, "cumulative": a.cumulative, "funded": a.funded}),
+                    "active_at": a.active_at,
                 }
                 for a in state.assets
             },
@@ -114,3 +116,19 @@ class Observer:
         if event not in self._noticed:
             self._noticed[event] = True
             self.context.record.record("notice", event=event, leader=None)
+
+
+def _position(held: PositionState, is_perpetual: bool) -> dict[str, Json]:
+    amounts: dict[str, Json] = {"size": str(held.size), "notional": str(held.notional)}
+    return {**amounts, "funding_index": str(held.funding_index)} if is_perpetual else amounts
+
+
+def _funding(market: PerpetualState) -> dict[str, Json]:
+    return {
+        "index": str(market.index),
+        "rate": str(market.rate),
+        "integral": str(market.integral),
+        "window": market.window,
+        "weight": str(market.weight),
+        "weighted": str(market.weighted),
+    }

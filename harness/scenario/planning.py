@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.checks.catalogue import CHECKS
 from harness.checks.registry import UnknownCheck, select
-from harness.plan import Bounds, Knot, Plan, Product
+from harness.plan import NEVER_S, Bounds, Knot, Plan, Product
 from harness.rollup.profile import from_name
 from harness.runtimes.random import KeyedRandom
 from harness.scenario import schema, units
@@ -175,7 +175,7 @@ def _products(document: Document, scenario: schema.Scenario) -> tuple[Product, .
             hint = did_you_mean(entry.underlying, scenario.market) or f"; there is {', '.join(scenario.market)}"
             raise document.error((*location, "underlying"), f'no market "{entry.underlying}"{hint}')
         seen.add(entry.id)
-        expires_s = entry.expires // units.NS_PER_SECOND
+        expires_s = NEVER_S if entry.expires is None else entry.expires // units.NS_PER_SECOND
         products.append(Product(entry.id, entry.kind, entry.underlying, entry.strike or 0, expires_s))
     return tuple(products)
 
@@ -183,7 +183,7 @@ def _products(document: Document, scenario: schema.Scenario) -> tuple[Product, .
 def _storm_ns(scenario: schema.Scenario, paths: Iterable[Sequence[Knot]], products: Iterable[Product]) -> int:
     if scenario.storm is not None:
         return scenario.storm
-    ends = [product.expires_s * units.NS_PER_SECOND for product in products]
+    ends = [product.expires_s * units.NS_PER_SECOND for product in products if product.expires_s != NEVER_S]
     ends += [knots[-1].at_ns for knots in paths]
     for fault in scenario.faults:
         interval = interval_of(fault)
@@ -200,7 +200,7 @@ def _liveness_ns(document: Document, scenario: schema.Scenario, storm_ns: int, p
             ("liveness",), f"{units.duration_text(liveness)} ends before within.recover, {units.duration_text(recover)}"
         )
     for number, product in enumerate(products):
-        if product.expires_s * units.NS_PER_SECOND >= storm_ns + liveness:
+        if product.expires_s != NEVER_S and product.expires_s * units.NS_PER_SECOND >= storm_ns + liveness:
             end = units.duration_text(storm_ns + liveness)
             raise document.error(("products", number, "expires"), f"the run ends at {end}, before it expires")
     return liveness

@@ -22,8 +22,8 @@ _NOT_YET: dict[str, frozenset[str]] = {
     "Network": frozenset({"relayers", "proposers", "challengers", "searchers"}),
     "Fault": frozenset({"reorg", "censor", "rpc", "fee-spike", "oracle", "disk-full", "upgrade", "corrupt"}),
 }
-_PRODUCTS = ("future", "call", "put")
-_PRODUCTS_NOT_YET = frozenset({"perpetual", "spot", "variance"})
+_PRODUCTS = ("future", "call", "put", "perpetual")
+_PRODUCTS_NOT_YET = frozenset({"spot", "variance"})
 EVENTS = ("first-liquidatable", "first-liquidation", "expiry")
 
 
@@ -133,17 +133,19 @@ def _product_kind(value: object) -> object:
 
 class Product(Words):
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,31}$")
-    kind: Annotated[Literal["future", "call", "put"], BeforeValidator(_product_kind)]
+    kind: Annotated[Literal["future", "call", "put", "perpetual"], BeforeValidator(_product_kind)]
     underlying: str
     strike: PriceWad | None = None
-    expires: PositiveDuration
+    expires: PositiveDuration | None = Field(default=None, description="of all but perpetuals, which never do")
     weight: int = Field(default=1, ge=0, le=1000, description="how often traders choose it")
 
     @model_validator(mode="after")
     def _strike_fits(self) -> Product:
-        if (self.strike is None) != (self.kind == "future"):
-            raise ValueError("an option needs a strike" if self.strike is None else "a future has no strike")
-        if self.expires % units.NS_PER_SECOND:
+        if (self.strike is None) != (self.kind in ("future", "perpetual")):
+            raise ValueError("an option needs a strike" if self.strike is None else f"a {self.kind} has no strike")
+        if (self.expires is None) != (self.kind == "perpetual"):
+            raise ValueError("a perpetual never expires" if self.expires else f"a {self.kind} needs expires")
+        if self.expires is not None and self.expires % units.NS_PER_SECOND:
             raise ValueError("expires must be whole seconds; contracts count in seconds")
         return self
 
@@ -162,6 +164,11 @@ class Venue(Words):
     grace: Duration | None = None
     uptime_gap: PositiveDuration | None = None
     settlement_window: PositiveDuration | None = None
+    funding_period: PositiveDuration | None = Field(default=None, description="what a perpetual's rate is per")
+    premium_window: PositiveDuration | None = Field(default=None, description="trades that make the next rate")
+    funding_gap: Duration | None = Field(default=None, description="how long funding goes on without an observation")
+    funding_cap_bps: int | None = Field(default=None, ge=0, le=90_000)
+    funding_interest_bps: int | None = Field(default=None, ge=0, le=1_000)
     insurance: Native = 250_000 * 10**units.NATIVE_DECIMALS
 
 

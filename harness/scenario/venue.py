@@ -9,13 +9,18 @@ from harness.rollup.profile import Profile
 from harness.scenario import schema
 from harness.scenario.units import NS_PER_SECOND
 
-# contracts/RULES.md, "Parameters"; the settlement window is the only time that no profile of the rollup holds.
+# contracts/RULES.md, "Parameters"; these are the times that no profile of the rollup holds.
 _SETTLEMENT_WINDOW_S = {"fast": 15, "mainnet-like": 1_800}
 _PRICE_AGE_S = {"fast": 20, "mainnet-like": 300}
-_BPS = ("im_bps", "mm_bps", "penalty_bps", "keeper_share_bps", "taker_fee_bps", "band_bps", "min_sources")
+_FUNDING_PERIOD_S = {"fast": 240, "mainnet-like": 28_800}
+_BPS = (
+    "im_bps", "mm_bps", "penalty_bps", "keeper_share_bps", "taker_fee_bps", "band_bps", "min_sources",
+    "funding_cap_bps", "funding_interest_bps",
+)  # fmt: skip
 _TIMES = (
     ("max_price_age", "max_price_age_s"), ("grace", "grace_s"), ("uptime_gap", "uptime_gap_s"),
-    ("settlement_window", "settlement_window_s"),
+    ("settlement_window", "settlement_window_s"), ("funding_period", "funding_period_s"),
+    ("premium_window", "premium_window_s"), ("funding_gap", "funding_gap_s"),
 )  # fmt: skip
 
 
@@ -33,7 +38,8 @@ def venue_parameters(profile: Profile, overrides: schema.Venue, *, reporters: in
         im_bps=1_000, mm_bps=625, penalty_bps=250, keeper_share_bps=5_000, taker_fee_bps=5, band_bps=1_000,
         option_im_bps=1_500, option_min_im_bps=1_000, option_mm_bps=750, min_sources=3,
         max_price_age_s=_PRICE_AGE_S[profile.name], grace_s=profile.uptime_grace_s, uptime_gap_s=profile.uptime_gap_s,
-        settlement_window_s=_SETTLEMENT_WINDOW_S[profile.name],
+        settlement_window_s=_SETTLEMENT_WINDOW_S[profile.name], funding_period_s=_FUNDING_PERIOD_S[profile.name],
+        premium_window_s=_SETTLEMENT_WINDOW_S[profile.name], funding_gap_s=_PRICE_AGE_S[profile.name],
     )  # fmt: skip
     changes = {key: getattr(overrides, key) for key in _BPS if getattr(overrides, key) is not None}
     for key, field in _TIMES:

@@ -143,7 +143,7 @@ class _Trader:
             low = min(self._workload.leverage[0], self._leverage_max)
             leverage = low + self._below(self._leverage_max - low + 1, "leverage")
             leverage = min(leverage, max(low, self._room()))
-        if product.kind != "future":
+        if product.kind in ("call", "put"):
             leverage = max(1, leverage // OPTION_LEVERAGE_DIVISOR)
         # A put gains where the others lose: who expects a fall buys puts and sells the rest.
         with_view = self._below(100, "side") < WITH_VIEW_PERCENT

@@ -70,13 +70,15 @@ def creations(
     arguments: dict[str, tuple[Any, ...]] = {
         "collateral_token": (owner,),
         "l1_info": (params.uptime_gap_s,),
-        "price_feed": (astuple(params), owner, at.clearing_house, list(reporters),
+        "price_feed": (astuple(params), owner, at.clearing_house, at.l1_info, list(reporters),
                        [name.ljust(32, b"\x00") for name in assets]),
         "vault": (at.collateral_token, at.clearing_house, at.liquidator, at.settlement),
-        "clearing_house": (astuple(params), owner, at.vault, at.price_feed, at.liquidator, at.settlement),
+        "clearing_house": (astuple(params), owner, at.vault, at.price_feed, at.perpetuals, at.liquidator,
+                           at.settlement),
+        "perpetuals": (astuple(params), at.clearing_house, at.price_feed),
         "liquidator": (astuple(params), at.clearing_house, at.vault, at.price_feed, at.l1_info),
         "settlement": (astuple(params), at.clearing_house, at.vault, at.price_feed),
-        "lens": (at.clearing_house, at.vault, at.price_feed, at.settlement, at.liquidator),
+        "lens": (at.clearing_house, at.vault, at.price_feed, at.settlement, at.liquidator, at.perpetuals),
         "batch_inbox": (),
     }
     return [

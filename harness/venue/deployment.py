@@ -24,6 +24,7 @@ CONTRACTS: Final[Mapping[str, str]] = {
     "price_feed": "PriceFeed",
     "vault": "Vault",
     "clearing_house": "ClearingHouse",
+    "perpetuals": "Perpetuals",
     "liquidator": "Liquidator",
     "settlement": "Settlement",
     "lens": "Lens",
@@ -45,6 +46,7 @@ class Deployment:
     price_feed: str
     vault: str
     clearing_house: str
+    perpetuals: str
     liquidator: str
     settlement: str
     lens: str

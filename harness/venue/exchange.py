@@ -15,19 +15,23 @@ from harness.evm.wallet import Quote
 from harness.rollup.blocks import L1Origin, Log
 from harness.venue import state
 from harness.venue.deployment import all_errors, interfaces
-from harness.venue.state import AccountState, AssetState, PositionState, SeriesState, Totals, VenueState
+from harness.venue.state import AccountState, AssetState, PerpetualState, PositionState, SeriesState, Totals, VenueState
 
 __all__ = [
-    "KINDS", "AccountState", "AssetState", "Event", "Latest", "PositionState", "SeriesState", "Totals", "VenueState",
-    "decode_balance", "decode_call", "decode_inbox_frame", "decode_latest", "decode_liquidatable", "decode_log",
-    "decode_state", "encode_approve", "encode_balance_of", "encode_deposit", "encode_finalize",
-    "encode_fund_insurance", "encode_inbox_submit", "encode_latest", "encode_liquidatable", "encode_liquidate",
-    "encode_list_series", "encode_mint", "encode_set_l1_block", "encode_settle", "encode_state", "encode_submit",
-    "encode_trade", "encode_withdraw", "explain_revert",
+    "KINDS", "NEVER", "AccountState", "AssetState", "Event", "Latest", "PerpetualState", "PositionState",
+    "SeriesState", "Totals", "VenueState", "decode_balance", "decode_call", "decode_inbox_frame", "decode_latest",
+    "decode_liquidatable", "decode_log", "decode_state", "encode_accrue", "encode_approve", "encode_balance_of",
+    "encode_deposit", "encode_finalize", "encode_fund_insurance", "encode_inbox_submit", "encode_latest",
+    "encode_liquidatable", "encode_liquidate", "encode_list_series", "encode_mint", "encode_set_l1_block",
+    "encode_settle", "encode_settle_funding", "encode_state", "encode_submit", "encode_trade", "encode_withdraw",
+    "explain_revert",
 ]
 
-KINDS: Final = {"future": 0, "call": 1, "put": 2}
+KINDS: Final = {"future": 0, "call": 1, "put": 2, "perpetual": 3}
 """Product kind → number in `listSeries` and `SeriesListed`."""
+
+NEVER: Final = 2**64 - 1
+"""Expiry of a perpetual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,10 @@ def encode_fund_insurance(amount: int) -> bytes:
 
 
 def encode_list_series(kind: int, asset: str, strike: int, expiry: int) -> bytes:
-    """Owner only; `kind` is a value of `KINDS`, strike 0 for futures. Ids count from 1 in order of listing."""
+    """Owner only. `kind` is a value of `KINDS`; strike 0 for futures and perpetuals; a perpetual's expiry is `NEVER`.
+
+    Ids count from 1 in order of listing.
+    """
     return _encode("clearing_house", "listSeries", kind, asset_word(asset), strike, expiry)
 
 
@@ -100,6 +107,16 @@ def encode_trade(quote: Quote, signature: bytes, size: int) -> bytes:
     """Take a quote; `size` is the sender's, of the quote's sign."""
     fields = (quote.maker, quote.series_id, quote.price, quote.size, quote.deadline, quote.nonce)
     return _encode("clearing_house", "trade", fields, signature, size)
+
+
+def encode_settle_funding(account: str, series_id: int) -> bytes:
+    """Permissionless; `account` pays or receives its perpetual's funding so far."""
+    return _encode("clearing_house", "settleFunding", account, series_id)
+
+
+def encode_accrue(series_id: int) -> bytes:
+    """Permissionless, to `perpetuals`: brings a perpetual's funding up to now and its rate up to date."""
+    return _encode("perpetuals", "accrue", series_id)
 
 
 # To the liquidator and the settlement.

@@ -21,6 +21,7 @@ class PositionState:
     series_id: int
     size: int           # 1e18 underlying, long > 0
     notional: int       # entry notional; 0 for options
+    funding_index: int = 0  # of a perpetual: the index it was last settled at
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +47,37 @@ class SeriesState:
 
 
 @dataclass(frozen=True, slots=True)
+class PerpetualState:
+    """A perpetual's funding as stored, not accrued to now."""
+
+    series_id: int
+    index: int          # 1e18 quote per 1 underlying: what one unit long has paid
+    rate: int           # 1e18 per period; positive: longs pay shorts
+    integral: int       # the asset's funded integral at the last accrual
+    window: int         # number of the premium window that the trades below are of
+    weight: int         # Σ |size|
+    weighted: int       # Σ |size|·premium, 1e36
+
+
+@dataclass(frozen=True, slots=True)
 class AssetState:
     name: str
     round: int          # 0: never observed
     timestamp: int
     price: int
     cumulative: int     # A at the newest observation
+    funded: int = 0     # B there
+    active_at: int = 0  # the active clock when it was accepted
 
 
 @dataclass(frozen=True, slots=True)
 class VenueState:
-    """Accounts and assets in the order asked for, series by ascending id."""
+    """Accounts and assets in the order asked for, series and perpetuals by ascending id."""
 
     totals: Totals
     accounts: tuple[AccountState, ...]
     series: tuple[SeriesState, ...]
+    perpetuals: tuple[PerpetualState, ...]
     assets: tuple[AssetState, ...]
 
     def conservation_gap(self) -> int:
@@ -76,7 +93,7 @@ class VenueState:
 
 def from_result(result: tuple[Any, ...]) -> VenueState:
     """What `Lens.state` returned, decoded by ABI."""
-    totals, accounts, series, assets = result
+    totals, accounts, series, perpetuals, assets = result
     return VenueState(
         totals=Totals(*totals),
         accounts=tuple(
@@ -84,5 +101,6 @@ def from_result(result: tuple[Any, ...]) -> VenueState:
             for address, cash, equity, im, mm, positions in accounts
         ),
         series=tuple(SeriesState(*item) for item in series),
+        perpetuals=tuple(PerpetualState(*item) for item in perpetuals),
         assets=tuple(AssetState(asset_name(item[0]), *item[1:]) for item in assets),
     )

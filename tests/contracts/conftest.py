@@ -128,8 +128,9 @@ class Venue:
         return ex.encode_submit(asset, number, stamp, prices, signatures)
 
     def list_series(self, kind: str, *, strike: int = 0, expires: int = 3_600, asset: str = "ETH") -> int:
-        """A new series expiring `expires` seconds after T0; its id."""
-        data = ex.encode_list_series(ex.KINDS[kind], asset, strike, T0 + expires)
+        """A new series expiring `expires` seconds after T0, unless it is a perpetual; its id."""
+        expiry = ex.NEVER if kind == "perpetual" else T0 + expires
+        data = ex.encode_list_series(ex.KINDS[kind], asset, strike, expiry)
         return int(self.ok(OWNER, "clearing_house", data).one("SeriesListed")["id"])
 
     def quote(self, series: int, size: int, price: int, *, maker: int = MAKER, **changes: Any) -> wallet.Quote:

@@ -122,7 +122,7 @@ def test_unknown_series_is_refused(market: Venue) -> None:
     ("who", "arguments", "error"),
     [
         (ALICE, (0, "ETH", 0, T0 + 9), "OwnableUnauthorizedAccount("),
-        (OWNER, (3, "ETH", 0, T0 + 9), "UnknownKind(kind=3)"),
+        (OWNER, (4, "ETH", 0, T0 + 9), "UnknownKind(kind=4)"),
         (OWNER, (0, "ETH", 1, T0 + 9), "StrikeOutOfRange(kind=0,strike=1)"),
         (OWNER, (1, "ETH", 0, T0 + 9), "StrikeOutOfRange(kind=1,strike=0)"),
         (OWNER, (2, "ETH", 2**127, T0 + 9), f"StrikeOutOfRange(kind=2,strike={2**127})"),
