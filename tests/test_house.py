@@ -46,7 +46,6 @@ ALLOWED_UP = {
 # Modules that outgrew the limit, with a limit of their own, so that they do not go on growing unseen.
 LONG = {
     "harness.runtimes.sim.loop": 530,  # one event loop; asyncio's interface is that wide
-    "harness.runtimes.local.runtime": 460,  # to be split: starting processes, and what faults do to them
 }
 PURE = 2  # the floors up to this one get time, randomness and identifiers through ports only
 

@@ -31,8 +31,17 @@ class ProxyServer:
         self._links: dict[tuple[str, str], Link] = {}
         self._listeners: list[asyncio.Server] = []
 
-    async def open(self, links: Iterable[tuple[str, str]], *, latencies: Iterable[BaseLatency] = ()) -> None:
-        """Listen for every link, each on a port the system chooses; a link resets callers until its target is known."""
+    async def open(
+        self,
+        links: Iterable[tuple[str, str]],
+        *,
+        latencies: Iterable[BaseLatency] = (),
+        hosts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Listen for every link, each on a port the system chooses; a link resets callers until its target is known.
+
+        `hosts` are the addresses to listen at by source: where each source is on a network of its own.
+        """
         base = {(latency.src, latency.dst): latency for latency in latencies}
         for src, dst in links:
             # Replies travel the reverse link, whether or not anyone opens connections over it.
@@ -42,15 +51,15 @@ class ProxyServer:
                     self._links[ends] = Link(
                         *ends, self._random, delay_ms=latency.delay_ms, jitter_ms=latency.jitter_ms
                     )
-            await self._listen(self._links[src, dst])
+            await self._listen(self._links[src, dst], (hosts or {}).get(src, HOST))
 
-    async def _listen(self, link: Link) -> None:
+    async def _listen(self, link: Link, host: str) -> None:
         loop = asyncio.get_running_loop()
         reverse = self._links[link.dst, link.src]
         # A socket made here saves the loop the look-up of an address, which for hundreds of links is half the work.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
-            listener.bind((HOST, 0))
+            listener.bind((host, 0))
             link.port = listener.getsockname()[1]
             server = await loop.create_server(
                 lambda: Connection(link, reverse, loop).source, sock=listener, backlog=BACKLOG

@@ -11,9 +11,10 @@ import uvloop
 
 from harness.plan import Plan
 from harness.runtimes.interruption import Interruption
-from harness.runtimes.local.runtime import RUNNER, LocalRuntime
+from harness.runtimes.local.runtime import LocalRuntime
 from harness.runtimes.local.world import AnvilEngines
 from harness.runtimes.local.zygote_client import ZygoteProcess
+from harness.runtimes.processes import RUNNER
 from harness.scenario.conduct import OURS, Conductor, Recorded, Variant, WatchedHistory
 from harness.scenario.folder import RunFolder
 from harness.scenario.narration import Narrator

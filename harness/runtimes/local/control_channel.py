@@ -29,7 +29,8 @@ class ControlChannel:
         self._reading: asyncio.Task[None] | None = None
 
     async def open(self, end: socket.socket) -> None:
-        reader, self._writer = await asyncio.open_unix_connection(sock=end, limit=LINE_BYTES_MAX)
+        """`end` is a connected stream socket, of whatever family."""
+        reader, self._writer = await asyncio.open_connection(sock=end, limit=LINE_BYTES_MAX)
         self._reading = asyncio.get_running_loop().create_task(self._read(reader))
 
     async def ask(self, do: str, *, timeout: float, **fields: Any) -> Any:

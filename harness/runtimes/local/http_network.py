@@ -37,8 +37,12 @@ ProblemReport = Callable[[str, str], None]
 class HttpNetwork:
     """A role's place in the network. `open` before use, `close` at the end; both from the role's own loop."""
 
-    def __init__(self, name: str, peers: Mapping[str, tuple[str, int]], *, report: ProblemReport) -> None:
+    def __init__(
+        self, name: str, peers: Mapping[str, tuple[str, int]], *, report: ProblemReport, host: str = HOST
+    ) -> None:
+        """`host` is the address to listen at."""
         self._name = name
+        self._host = host
         self._peers = dict(peers)
         self._report = report
         self._handler: Handler | None = None
@@ -78,7 +82,7 @@ class HttpNetwork:
         # A socket made here saves the look-up of the host, for which the loop would start threads in every process.
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
-            listening.bind((HOST, 0))
+            listening.bind((self._host, 0))
             port = int(listening.getsockname()[1])
             self._listener = await loop.create_server(self._server, sock=listening)
         except BaseException:

@@ -4,10 +4,44 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import IO, Any
 
 import orjson
+
+from harness.history.recorder import HistoryWriter
+
+
+class OwnHistory:
+    """What the runner itself records, in a file like those of the roles; the file is made with the first record."""
+
+    def __init__(self, path: Path, *, now_ns: Callable[[], int]) -> None:
+        self._path = path
+        self._now_ns = now_ns
+        self._stream: IO[bytes] | None = None
+        self._writer: HistoryWriter | None = None
+
+    def write(self, node: str, kind: str, fields: dict[str, Any]) -> None:
+        if self._writer is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = self._path.open("ab", buffering=0)
+            self._writer = HistoryWriter(self._stream, now_ns=self._now_ns)
+        self._writer.write(node, kind, fields)
+
+    def close(self) -> None:
+        """Idempotent; a later record opens the file again."""
+        if self._stream is not None:
+            self._stream.close()
+        self._writer = self._stream = None
+
+
+def merge_and_remove(parts: Sequence[Path], into: Path) -> str:
+    """`merge_histories`, and remove the parts, all of which is in the whole now."""
+    digest = merge_histories(parts, into)
+    for part in parts:
+        part.unlink(missing_ok=True)
+    return digest
 
 
 def merge_histories(parts: Iterable[Path], into: Path) -> str:

@@ -21,7 +21,7 @@ from harness.ports import PortError
 from harness.roles.context import RoleContext
 from harness.runtimes.local import wire
 from harness.runtimes.local.clock import Epoch, LocalClock
-from harness.runtimes.local.http_network import HOST, HttpNetwork
+from harness.runtimes.local.http_network import HttpNetwork
 from harness.runtimes.local.sqlite_store import SqliteStore
 from harness.runtimes.local.world import World
 from harness.runtimes.random import KeyedRandom
@@ -53,7 +53,7 @@ class RoleProcess:
         self._exit_code = 0
 
     async def run(self, control: socket.socket) -> int:
-        reader, self._writer = await asyncio.open_unix_connection(sock=control)
+        reader, self._writer = await asyncio.open_connection(sock=control)
         # The node boots on its own thread's watch while the rest is opened.
         if self._world.engines is not None:
             self._engine = self._world.engines(self._spec, self._world.node_home_of(self._name))
@@ -87,7 +87,7 @@ class RoleProcess:
     async def _do(self, command: dict[str, Any]) -> Any:
         match command["do"]:
             case "go":
-                self._network.reach({peer: (HOST, port) for peer, port in command["ports"].items()})
+                self._network.reach({peer: (host, port) for peer, (host, port) in command["peers"].items()})
                 self._go(Epoch(self._world.genesis_timestamp * 10**9, command["monotonic_ns"]), command["skew"])
             case "skew":
                 assert self._clock is not None, "a skew comes after `go`"

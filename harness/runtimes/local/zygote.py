@@ -30,13 +30,12 @@ from typing import Any, NoReturn
 
 import orjson
 
-from harness.proxy.process import run_proxy
+from harness.proxy.process import PROXY, run_proxy
 from harness.runtimes.local.mortality import die_with_parent
 from harness.runtimes.local.process_tree import descendants, signal_tree
 from harness.runtimes.local.role_process import run_role
 from harness.runtimes.local.world import World
 
-PROXY = "proxy"
 END_TIMEOUT_S = 3.0
 _PR_SET_CHILD_SUBREAPER = 36
 _LENGTH = struct.Struct("!I")

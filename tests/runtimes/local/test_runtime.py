@@ -18,7 +18,8 @@ from harness.anvil.process import listening
 from harness.ports import LinkRule, Unreachable
 from harness.runtimes.conformance.echo import echo_factory, echo_plan
 from harness.runtimes.local.http_network import HOST, HttpNetwork
-from harness.runtimes.local.runtime import BootFailure, LocalRuntime
+from harness.runtimes.local.runtime import LocalRuntime
+from harness.runtimes.process_control import BootFailure
 
 DEADLINE_S = 30.0
 pytestmark = pytest.mark.local

@@ -1,0 +1,149 @@
+"""What faults may do to roles that are processes: `FaultControl` over their members, channels and the proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.ports import LinkCounters, LinkRule
+from harness.proxy.client import ProxyClient
+from harness.runtimes.failure import RuntimeFailure
+from harness.runtimes.local.clock import Epoch
+from harness.runtimes.local.control_channel import ChannelClosed, ControlChannel
+
+ASK_TIMEOUT_S = 3.0
+PROBE_SLACK_S = 0.5
+
+
+class BootFailure(RuntimeFailure):
+    """A role or the machinery under it did not come up."""
+
+
+@dataclass(slots=True)
+class Member:
+    """One role, across its incarnations."""
+
+    name: str
+    is_running: bool = False
+    channel: ControlChannel | None = None
+    ready: asyncio.Future[int] | None = None   # its port
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    is_expected_to_end: bool = False
+    is_paused: bool = False
+    skew: dict[str, Any] = field(default_factory=lambda: {"offset_ms": 0.0, "drift_ppm": 0.0, "since_ns": 0})
+
+
+class ProcessControl:
+    """A runtime adds how a process is killed, frozen and thawed, and how one is started (`_begin`)."""
+
+    def __init__(self, names: Sequence[str], epoch: Epoch) -> None:
+        self._members = {name: Member(name) for name in names}
+        self._epoch = epoch
+        self._proxy: ProxyClient | None = None
+
+    # -- what a runtime adds
+
+    async def _kill(self, member: Member) -> None:
+        """SIGKILL it and all that it has started; `_has_ended` is called when it is gone."""
+        raise NotImplementedError
+
+    async def _freeze(self, member: Member) -> None:
+        raise NotImplementedError
+
+    async def _thaw(self, member: Member) -> None:
+        raise NotImplementedError
+
+    async def _begin(self, member: Member) -> None:
+        """Start the role again and let it work. Raises `BootFailure`."""
+        raise NotImplementedError
+
+    # -- FaultControl
+
+    def roles(self) -> Sequence[str]:
+        return tuple(self._members)
+
+    async def set_link(self, src: str, dst: str, rules: Mapping[str, LinkRule]) -> None:
+        await self._booted_proxy().set_rules(src, dst, rules)
+
+    async def link_counters(self, src: str, dst: str) -> LinkCounters:
+        return await self._booted_proxy().counters(src, dst)
+
+    async def probe(self, src: str, dst: str, *, timeout: float) -> float | None:
+        source = self._member(src)
+        self._member(dst)
+        if not source.is_running or source.is_paused or source.channel is None:
+            return None
+        try:
+            answer = await source.channel.ask("probe", timeout=timeout + PROBE_SLACK_S, to=dst, within_s=timeout)
+        except (TimeoutError, ChannelClosed):
+            return None
+        return None if answer is None else float(answer)
+
+    async def kill(self, role: str) -> None:
+        member = self._member(role)
+        if not member.is_running:
+            return
+        member.is_expected_to_end = True
+        await self._kill(member)
+        async with asyncio.timeout(ASK_TIMEOUT_S):
+            await member.ended.wait()
+
+    async def start(self, role: str) -> None:
+        """Raises `BootFailure` if the role does not come up."""
+        member = self._member(role)
+        if member.is_running:
+            return
+        await self._begin(member)
+
+    async def pause(self, role: str) -> None:
+        member = self._member(role)
+        if member.is_running:
+            member.is_paused = True
+            await self._freeze(member)
+
+    async def resume(self, role: str) -> None:
+        member = self._member(role)
+        if member.is_running:
+            await self._thaw(member)
+            member.is_paused = False
+
+    async def skew(self, role: str, *, offset_ms: float, drift_ppm: float = 0.0) -> None:
+        """A role that is paused takes the skew when it is resumed, one that is dead when it is started."""
+        member = self._member(role)
+        member.skew = {"offset_ms": offset_ms, "drift_ppm": drift_ppm, "since_ns": self._epoch.elapsed_ns()}
+        if member.is_running and member.channel is not None:
+            with contextlib.suppress(TimeoutError if member.is_paused else ChannelClosed, ChannelClosed):
+                timeout = PROBE_SLACK_S if member.is_paused else ASK_TIMEOUT_S
+                await member.channel.ask("skew", timeout=timeout, skew=member.skew)
+
+    async def is_alive(self, role: str) -> bool:
+        return self._member(role).is_running
+
+    async def clock_offset(self, role: str) -> float:
+        """Raises TimeoutError or `ChannelClosed` when the role can not be asked."""
+        return float(await self._channel_of(role).ask("clock", timeout=ASK_TIMEOUT_S))
+
+    async def stats(self, role: str) -> dict[str, int]:
+        """Messages the role lost by itself, without a fault. Raises as `clock_offset` does."""
+        return dict(await self._channel_of(role).ask("stats", timeout=ASK_TIMEOUT_S))
+
+    # -- inside
+
+    def _member(self, role: str) -> Member:
+        try:
+            return self._members[role]
+        except KeyError:
+            raise KeyError(f"no role is called {role!r}; there are {', '.join(self._members)}") from None
+
+    def _channel_of(self, role: str) -> ControlChannel:
+        channel = self._member(role).channel
+        if channel is None:
+            raise ChannelClosed(f"{role} is not running")
+        return channel
+
+    def _booted_proxy(self) -> ProxyClient:
+        assert self._proxy is not None, "links exist once the runtime has booted"
+        return self._proxy
