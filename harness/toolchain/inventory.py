@@ -52,7 +52,8 @@ _COMMANDS = (
     _Command("make", ("make", "--version"), False, "install make; without it, type the Makefile's commands by hand",
              lambda text: text.splitlines()[0].removeprefix("GNU Make ")),
     _Command("docker engine", ("docker", "version", "--format", "{{.Server.Version}}"), False,
-             "install Docker Engine 20.10 or newer and start it; only the compose runtime needs it"),
+             "install Docker Engine 20.10 or newer and start it (on Debian, as root: compose/engine start); only the "
+             "compose runtime needs it"),
 )
 
 

@@ -13,15 +13,15 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 
 from harness.runtimes.compose.base import Narrate, Target, base_image, compose_folder, target_of
+from harness.runtimes.compose.client import engine_client
 from harness.runtimes.compose.dependencies import (
     add_bytes,
     add_file,
@@ -176,9 +176,9 @@ def _digest(file: Path) -> str:
 
 def main() -> int:
     try:
-        client = docker.from_env(timeout=60)
-        print(ensure_image(client, lambda line: print(line, file=sys.stderr)))
-    except (ToolError, DockerException) as error:
+        with closing(engine_client()) as client:
+            print(ensure_image(client, lambda line: print(line, file=sys.stderr)))
+    except ToolError as error:
         print(f"harness: {error}", file=sys.stderr)
         return 4
     return 0
