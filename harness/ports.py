@@ -40,8 +40,39 @@ class EngineFailure(PortError):
     """The execution node died, hung or contradicted its own journal, and could not be brought back."""
 
 
+class QueryRefused(PortError):
+    """The execution node would not answer a question; a JSON-RPC error as it gave it.
+
+    `data` is the error's own data: of a revert (code 3) the 0x-hex of what the contract returned, else mostly None.
+    """
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(f"{message} ({code})")
+        self.code = code
+        self.message = message
+        self.data = data
+
+
 class StoreFailure(PortError):
     """A row could not be made durable (disk full, damaged file). What was flushed before is intact."""
+
+
+QUERIES: Mapping[str, int | None] = {
+    "eth_getBalance": 1,
+    "eth_getTransactionCount": 1,
+    "eth_getCode": 1,
+    "eth_getStorageAt": 2,
+    "eth_getProof": 2,
+    "eth_call": 1,
+    "eth_estimateGas": 1,
+    "eth_createAccessList": 1,
+    "eth_getBlockByNumber": 0,
+    "eth_getBlockReceipts": 0,
+    "debug_traceTransaction": None,
+    "debug_traceCall": 1,
+}
+"""What `Engine.query` may be asked, and the position of the block among the method's parameters; None where the
+question names a transaction instead, which is one of block `at`."""
 
 
 class Clock(Protocol):
@@ -117,6 +148,18 @@ class Engine(Protocol):
         """
         ...
 
+    async def query(self, method: str, params: Sequence[Json], *, at: Hash) -> Json:
+        """Ask the node one of `QUERIES` about block `at`, which is not among `params`: it goes where the method has it.
+
+        Never costs the node more than a few blocks of going elsewhere, so what it no longer holds is refused. Strings
+        in `params` must be hex or words: the node's framing does not survive braces in them.
+
+        Raises:
+            QueryRefused: the node's own error, a revert among them; or `at` is too far from where the node is.
+            EngineFailure: as above, or `at` is unknown to this engine.
+        """
+        ...
+
     async def replay(self, chain: Sequence[BlockInputs]) -> Sequence[ExecutedBlock]:
         """Re-execute a chain from genesis after a restart, in order; stops at the first block that does not execute."""
         ...
@@ -162,6 +205,41 @@ class Recorder(Protocol):
     """Appends to the run's history. The runtime adds the time and the role's name to each record."""
 
     def record(self, kind: str, **fields: Json) -> None: ...
+
+
+class RpcSession(Protocol):
+    """One public client: a WebSocket connection, or one that cannot be told anything by itself (HTTP)."""
+
+    @property
+    def can_notify(self) -> bool: ...
+
+    def notify(self, message: bytes) -> None:
+        """Hand a JSON-RPC notification to the client; one that does not read is dropped, with all its subscriptions."""
+        ...
+
+    def drop(self, reason: str) -> None:
+        """End the connection: what the client would be told next would mislead it."""
+        ...
+
+
+class RpcService(Protocol):
+    """A role's public JSON-RPC interface; whoever has a connection to a client hands its requests here."""
+
+    async def answer(self, body: bytes, session: RpcSession) -> bytes | None:
+        """The reply to one JSON-RPC request or batch, or None where none is due. Raises nothing but cancellation."""
+        ...
+
+    def closed(self, session: RpcSession) -> None:
+        """The client is gone: forget its subscriptions."""
+        ...
+
+
+class PublicRpc(Protocol):
+    """Where a runtime lets clients reach a node's JSON-RPC interface."""
+
+    def serve(self, service: RpcService) -> None:
+        """Answer clients with this, once; until then they are told that the node is starting."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

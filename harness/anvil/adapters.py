@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from harness.anvil.engine import AnvilEngine
 from harness.ports import EngineFailure
@@ -29,6 +29,9 @@ class InlineEngine:
 
     async def call(self, to: str, data: bytes, *, at: Hash, sender: str | None = None) -> bytes:
         return self.engine.call(to, data, at=at, sender=sender)
+
+    async def query(self, method: str, params: Sequence[Any], *, at: Hash) -> Any:
+        return self.engine.query(method, params, at=at)
 
     async def replay(self, chain: Sequence[BlockInputs]) -> Sequence[ExecutedBlock]:
         return self.engine.replay(chain)
@@ -69,6 +72,9 @@ class ThreadedEngine:
 
     async def call(self, to: str, data: bytes, *, at: Hash, sender: str | None = None) -> bytes:
         return await self._on_worker(lambda: self._engine.call(to, data, at=at, sender=sender))
+
+    async def query(self, method: str, params: Sequence[Any], *, at: Hash) -> Any:
+        return await self._on_worker(lambda: self._engine.query(method, params, at=at))
 
     async def replay(self, chain: Sequence[BlockInputs]) -> Sequence[ExecutedBlock]:
         return await self._on_worker(lambda: self._engine.replay(chain))

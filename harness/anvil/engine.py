@@ -15,7 +15,7 @@ from harness.anvil.node import Node, NodeContradiction, named
 from harness.anvil.process import AnvilProcess
 from harness.anvil.rpc import ConnectionLost, RpcError
 from harness.anvil.spec import ChainSpec
-from harness.ports import EngineFailure, Refused
+from harness.ports import QUERIES, EngineFailure, QueryRefused, Refused
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, InvalidBlock
 from harness.toolchain import anvil_binary
 
@@ -25,6 +25,7 @@ _T = TypeVar("_T")
 
 _REVERTED = 3  # error code of a revert; its data is what the contract returned
 _STATE_GONE = "BlockOutOfRange"  # pruned; blocks of abandoned forks count among the states kept
+_QUERY_MOVES_MAX = 8  # blocks a query may have the node undo and execute; clients ask, and blocks come first
 _READS = frozenset({"eth_getBalance", "eth_getTransactionCount", "eth_getCode", "eth_getStorageAt", "eth_getProof"})
 
 
@@ -150,6 +151,16 @@ class AnvilEngine:
         except RpcError as error:
             raise EngineFailure(f"node {self.name} refused {method} at block {at}: {error}") from error
 
+    def query(self, method: str, params: Sequence[Any], *, at: Hash) -> Any:
+        """As `ports.Engine.query`."""
+        if method not in QUERIES:
+            raise ValueError(f"{method} is no query; use one of {', '.join(QUERIES)}")
+        self._known(at)
+        try:
+            return self._surviving(lambda: self._query(method, list(params), at))
+        except RpcError as error:
+            raise QueryRefused(error.code, error.message, error.data) from error
+
     def replay(self, chain: Sequence[BlockInputs]) -> Sequence[ExecutedBlock]:
         """As `ports.Engine.replay`: the blocks up to the first that does not execute."""
         blocks: list[ExecutedBlock] = []
@@ -221,6 +232,25 @@ class AnvilEngine:
         self._move_to(at)
         return self._node.request(method, *params, hex(number))
 
+    def _query(self, method: str, params: list[Any], at: Hash) -> Any:
+        number = self._journal().number(at)
+        if not self._node.is_on_chain(at, number):
+            route = self._journal().route(self._node.at, at)
+            if route.back + len(route.forward) > _QUERY_MOVES_MAX:
+                raise QueryRefused(-32000, f"block {number} is {route.back} blocks back and {len(route.forward)} "
+                                   "forward from where the node executes; ask for one nearer its head")
+            self._move_to(at)
+        position = QUERIES[method]
+        if position is not None:
+            params.insert(position, hex(number))
+        try:
+            return self._node.request(method, *params)
+        except RpcError as error:
+            if error.message.startswith(_STATE_GONE):
+                raise QueryRefused(-32000, f"the state after block {number} is not kept any more; the newest "
+                                   f"{self.spec.history} are") from error
+            raise
+
     def _move_to(self, target: Hash) -> None:
         """Bring the node's head to a journaled block, the cheapest way it still can."""
         journal = self._journal()
@@ -272,7 +302,7 @@ class AnvilEngine:
             self._reboot()
         try:
             return operation()
-        except (InvalidBlock, RpcError):
+        except (InvalidBlock, RpcError, QueryRefused):
             raise  # an answer: where the node's head is, is known
         except BaseException:  # a dead node, or Ctrl-C in mid-answer
             self._node.forget()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from harness.evm.wallet import decode_transaction
 from harness.plan import L2_CHAIN_ID
 from harness.ports import Engine
@@ -32,6 +34,8 @@ class Chain:
         self.pool = Mempool(chain_id=L2_CHAIN_ID, gas_limit=context.plan.profile.l2_gas_limit)
         root = BlockInputs(L2_CHAIN_ID, 0, ZERO_HASH, context.genesis_timestamp, 0, ())
         self._tree = BlockTree(TreeBlock(self.genesis_hash, root))
+        self.when_changed: list[Callable[[], None]] = []
+        """Called after any label has moved."""
 
     # -- holding blocks
 
@@ -133,6 +137,9 @@ class Chain:
                 self.context.record.record(
                     "head", label=each.word, number=head.number, hash=head.hash, reset=is_reset and each is label
                 )
+        if heads != before:
+            for tell in self.when_changed:
+                tell()
 
     # -- after a crash
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from harness.plan import Plan, RoleSpec
-from harness.ports import Clock, Engine, Network, Random, Recorder, Store
+from harness.ports import Clock, Engine, Network, PublicRpc, Random, Recorder, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class RoleContext:
     deployment: Mapping[str, str]   # contract name → lower-case address
     accounts: Mapping[str, str]     # role name → lower-case address, for roles that sign
     genesis_timestamp: int          # seconds since the Unix epoch; monotonic 0 of an unskewed clock
+    public: PublicRpc | None = None  # where a node's clients reach its JSON-RPC interface; None where nobody may
     key: bytes | None = field(default=None, repr=False)  # the role's own signing key; None where it signs nothing
 
 

@@ -88,10 +88,14 @@ class Gateway:
         except (Rejected, ValueError) as error:
             raise Refused(str(error)) from error
         if gossip and is_new:
-            message = {"raw": raw.hex()}
-            for peer in self._gossip:
-                self.context.network.send(peer, "gossip", message)
+            self.pass_on(raw)
         return name
+
+    def pass_on(self, raw: bytes) -> None:
+        """Send a transaction to the sequencers, any of which may build the block it gets into."""
+        message = {"raw": raw.hex()}
+        for peer in self._gossip:
+            self.context.network.send(peer, "gossip", message)
 
     async def _wait_for_inclusion(self, name: str, seconds: float) -> Included | None:
         if self._waiting >= WAITERS_MAX:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from harness.evm.wallet import decode_transaction
 from harness.plan import L1_CHAIN_ID, L1_GAS_LIMIT, Knot
 from harness.ports import Json, PortError, Refused
 from harness.roles.context import RoleContext
+from harness.roles.jsonrpc.opening import serve_l1
 from harness.roles.mempool import Mempool, Rejected
 from harness.roles.recording import block_record
 from harness.roles.wire import (
@@ -35,7 +36,10 @@ class L1Chain:
         self.context = context
         self.engine = context.engine
         self.blocks: list[ExecutedBlock] = []
+        self._held: dict[Hash, ExecutedBlock] = {}
         self.pool = Mempool(chain_id=L1_CHAIN_ID, gas_limit=L1_GAS_LIMIT)
+        self.when_changed: list[Callable[[], None]] = []
+        """Called after the tip has moved."""
 
     @property
     def tip_hash(self) -> Hash:
@@ -48,6 +52,10 @@ class L1Chain:
     @property
     def tip_timestamp(self) -> int:
         return self.blocks[-1].inputs.timestamp if self.blocks else self.context.genesis_timestamp
+
+    def held(self, name: Hash) -> ExecutedBlock | None:
+        """A block this node executed, whether or not it is still on its chain."""
+        return self._held.get(name)
 
     async def recover(self) -> None:
         """Replay the journal into the engine; rows that do not execute any more are dropped from there on."""
@@ -68,7 +76,10 @@ class L1Chain:
 
     def _adopt(self, block: ExecutedBlock) -> None:
         self.blocks.append(block)
+        self._held[block.hash] = block
         self.pool.commit(decode_transaction(raw) for raw in block.inputs.transactions)
+        for tell in self.when_changed:
+            tell()
 
     async def answer(self, kind: str, payload: Json) -> Json:
         """The read side every L1 node serves, and `l1_submit` on the builder's pool."""
@@ -97,6 +108,16 @@ class L1Builder:
     async def run(self) -> None:
         await self.chain.recover()
         self.context.network.serve(self._handle)
+        public = serve_l1(self.chain, builder=None, base_fee=self._base_fee)
+        async with asyncio.TaskGroup() as tasks:
+            if public is not None:
+                tasks.create_task(public.run())
+            tasks.create_task(self._build_forever())
+
+    def _base_fee(self) -> int:
+        return scheduled_value(self.context.plan.l1_base_fee, self.context.clock.monotonic())
+
+    async def _build_forever(self) -> None:
         interval_ns = int(self.context.plan.profile.l1_block_ms) * 1_000_000
         clock = self.context.clock
         due = clock.monotonic() + interval_ns
@@ -107,7 +128,7 @@ class L1Builder:
             due = max(due + interval_ns, clock.monotonic() + interval_ns // 10)
 
     async def _build(self) -> None:
-        base_fee = scheduled_value(self.context.plan.l1_base_fee, self.context.clock.monotonic())
+        base_fee = self._base_fee()
         chain = self.chain
         candidates = chain.pool.select(base_fee=base_fee)
         while True:
@@ -142,8 +163,7 @@ class L1Builder:
             except Rejected as rejected:
                 raise Refused(rejected.args[0]) from rejected
         if kind == "l1_fee":
-            plan = self.context.plan.l1_base_fee
-            return {"base_fee": scheduled_value(plan, self.context.clock.monotonic())}
+            return {"base_fee": self._base_fee()}
         return await self.chain.answer(kind, payload)
 
 
@@ -159,6 +179,17 @@ class L1Follower:
         await self.chain.recover()
         self.context.network.serve(self._handle)
         builder = self.context.plan.of_kind("l1-builder")[0].name
+        public = serve_l1(self.chain, builder=builder, base_fee=self._base_fee)
+        async with asyncio.TaskGroup() as tasks:
+            if public is not None:
+                tasks.create_task(public.run())
+            tasks.create_task(self._follow_forever(builder))
+
+    def _base_fee(self) -> int:
+        """What the builder will charge: all nodes know the schedule."""
+        return scheduled_value(self.context.plan.l1_base_fee, self.context.clock.monotonic())
+
+    async def _follow_forever(self, builder: str) -> None:
         interval = self.context.plan.profile.l1_block_ms / 1000
         while True:
             await wait_for_news(self._news, interval)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from harness.evm.wallet import DecodedTransaction as Transaction
@@ -11,10 +11,13 @@ from harness.evm.wallet import decode_transaction
 POOL_TRANSACTIONS_MAX = 20_000
 SENDER_TRANSACTIONS_MAX = 256
 BLOCK_TRANSACTIONS_MAX = 300
+REPLACEMENT_PERCENT = 10
+"""How much more a replacement pays per gas: geth's, so that wallets' own "speed up" gets through."""
 
 
 class Rejected(Exception):
-    """The pool will not hold this transaction; `args[0]` says why and with which values."""
+    """The pool will not hold this transaction; `args[0]` says why and with which values, in geth's words first:
+    wallets tell the reasons apart by them."""
 
 
 @dataclass(slots=True)
@@ -30,6 +33,8 @@ class Mempool:
     """Transaction hash → arrival order, which is the order of inclusion (first come, first served)."""
     _raw: dict[str, bytes] = field(default_factory=dict)
     _arrival: int = 0
+    when_added: list[Callable[[Transaction], None]] = field(default_factory=list)
+    """Called with each transaction that is new here, once it is held."""
 
     def __len__(self) -> int:
         return len(self._arrivals)
@@ -40,7 +45,7 @@ class Mempool:
     def add(self, raw: bytes) -> Transaction:
         """Admit a raw transaction; one already held is returned again, unchanged in its place.
 
-        A transaction with the nonce of one already pending replaces it when it pays more per gas.
+        A transaction with the nonce of one already pending replaces it when it outbids it.
 
         Raises:
             Rejected: malformed, for another chain, with a used nonce, too large, or the pool is full.
@@ -53,28 +58,48 @@ class Mempool:
             return transaction
         sender = transaction.sender
         if transaction.chain_id != self.chain_id:
-            raise Rejected(f"transaction is for chain {transaction.chain_id}, this is chain {self.chain_id}")
+            raise Rejected(
+                f"invalid chain id: the transaction is for chain {transaction.chain_id}, this is chain {self.chain_id}"
+            )
         if transaction.gas_limit > self.gas_limit:
-            raise Rejected(f"gas limit {transaction.gas_limit} is above the block's {self.gas_limit}")
+            raise Rejected(
+                f"exceeds block gas limit: gas limit {transaction.gas_limit} is above the block's {self.gas_limit}"
+            )
         expected = self.nonces.get(sender, 0)
         if transaction.nonce < expected:
-            raise Rejected(f"nonce {transaction.nonce} of {sender} is used; the next is {expected}")
+            raise Rejected(f"nonce too low: nonce {transaction.nonce} of {sender} is used; the next is {expected}")
         mine = self._pending.setdefault(sender, {})
         rival = mine.get(transaction.nonce)
-        if rival is not None and transaction.max_fee <= rival.max_fee:
+        if rival is not None and not outbids(transaction, rival):
             raise Rejected(
-                f"nonce {transaction.nonce} of {sender} is pending as {rival.hash}; to replace it pay more than "
-                f"{rival.max_fee} wei per gas"
+                f"replacement transaction underpriced: nonce {transaction.nonce} of {sender} is pending as "
+                f"{rival.hash}; to replace it pay {REPLACEMENT_PERCENT} % more than {rival.max_fee} wei per gas, and "
+                f"than its tip of {rival.max_priority_fee}"
             )
         if rival is None and (len(self._arrivals) >= POOL_TRANSACTIONS_MAX or len(mine) >= SENDER_TRANSACTIONS_MAX):
-            raise Rejected(f"the pool is full ({len(self._arrivals)} pending, {len(mine)} of this sender)")
+            held = f"{len(self._arrivals)} pending, {len(mine)} of this sender"
+            raise Rejected(f"txpool is full: the pool is full ({held})")
         if rival is not None:
             self._forget(rival.hash)
         mine[transaction.nonce] = transaction
         self._arrival += 1
         self._arrivals[transaction.hash] = self._arrival
         self._raw[transaction.hash] = raw
+        for tell in self.when_added:
+            tell(transaction)
         return transaction
+
+    def raw(self, transaction_hash: str) -> bytes | None:
+        """A pending transaction as it came; None where it is not held."""
+        return self._raw.get(transaction_hash)
+
+    def pending_of(self, sender: str) -> Mapping[int, Transaction]:
+        """A sender's pending transactions by nonce."""
+        return self._pending.get(sender, {})
+
+    def senders(self) -> list[str]:
+        """Who has something pending."""
+        return list(self._pending)
 
     def next_nonce(self, sender: str) -> int:
         """The first nonce of `sender` that is neither committed nor pending without a gap."""
@@ -152,3 +177,13 @@ class Mempool:
 
 def _arrival_then_nonce(candidate: tuple[int, Transaction]) -> tuple[int, int]:
     return candidate[0], candidate[1].nonce
+
+
+def outbids(transaction: Transaction, rival: Transaction) -> bool:
+    """Whether one pays enough more per gas than another to take its place: 10 %, in fee cap and in tip."""
+    hundredths = 100 + REPLACEMENT_PERCENT
+    return (
+        transaction.max_fee > rival.max_fee
+        and transaction.max_fee * 100 >= rival.max_fee * hundredths
+        and transaction.max_priority_fee * 100 >= rival.max_priority_fee * hundredths
+    )

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from harness.ports import Json, PortError
 from harness.roles.context import RoleContext
+from harness.roles.jsonrpc.opening import serve_l2
 from harness.roles.node import Node
 from harness.roles.wire import certificate_from_json, field, items
 
@@ -25,7 +26,10 @@ class Replica:
     async def run(self) -> None:
         await self.node.recover()
         self.context.network.serve(self._handle)
+        public = serve_l2(self.node)
         async with asyncio.TaskGroup() as tasks:
+            if public is not None:
+                tasks.create_task(public.run())
             tasks.create_task(self.node.derive_forever())
             if self.node.observer is not None:
                 tasks.create_task(self.node.observer.watch_forever())

@@ -35,6 +35,7 @@ from harness.plan import L2_CHAIN_ID
 from harness.ports import Json, PortError, Refused, Unreachable
 from harness.roles.building import Builder
 from harness.roles.context import RoleContext
+from harness.roles.jsonrpc.opening import serve_l2
 from harness.roles.node import SYNC_TIMEOUT_S, Node
 from harness.roles.wire import (
     NUMBER_MAX,
@@ -114,8 +115,11 @@ class Sequencer:
             floor_view=floor,
         )
         self._blind_until = self.simplex.view + 1 if has_voted else 0
+        public = serve_l2(self.node)
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
+            if public is not None:
+                tasks.create_task(public.run())
             tasks.create_task(self.node.derive_forever())
             if self.node.observer is not None:
                 tasks.create_task(self.node.observer.watch_forever())

@@ -68,7 +68,7 @@ def test_replacement_needs_a_higher_fee_and_goes_to_the_end() -> None:
     cheap, other, dear = signed(100, 0, max_fee=1), signed(101, 0), signed(100, 0, max_fee=2)
     held.add(cheap)
     held.add(other)
-    with pytest.raises(Rejected, match="to replace it pay more than 2"):
+    with pytest.raises(Rejected, match=r"replacement transaction underpriced: .* pay 10 % more than 2 wei"):
         held.add(dear) and held.add(signed(100, 0, max_fee=2, gas=90_000))
     assert held.select() == [other, dear]
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from harness.ports import Engine, EngineFailure, Refused
+from harness.ports import QUERIES, Engine, EngineFailure, QueryRefused, Refused
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, InvalidBlock
 
 STRANGER = Hash("0x" + "5e" * 32)
@@ -81,6 +81,36 @@ async def a_revert_is_a_refusal_with_its_data(subject: EngineUnderTest) -> None:
     assert len(str(refusal.args[0])) == 2 + 64, "the revert's one word, as 0x-hex"
 
 
+async def a_query_is_answered_at_the_block_it_names(subject: EngineUnderTest) -> None:
+    first = await subject.engine.execute(subject.block(None, subject.sign(0)))
+    second = await subject.engine.execute(subject.block(first, subject.sign(1)))
+    sender = first.receipts[0].sender
+    for block, nonce in ((second, "0x2"), (first, "0x1")):
+        assert await subject.engine.query("eth_getTransactionCount", [sender], at=block.hash) == nonce
+        assert (await subject.engine.query("eth_getBlockByNumber", [False], at=block.hash))["hash"] == block.hash
+        receipts = await subject.engine.query("eth_getBlockReceipts", [], at=block.hash)
+        assert [receipt["transactionHash"] for receipt in receipts] == [block.receipts[0].transaction_hash]
+
+
+async def a_query_about_a_sibling_is_not_answered_by_the_other(subject: EngineUnderTest) -> None:
+    first = await subject.engine.execute(subject.block(None, subject.sign(0)))
+    sibling = await subject.engine.execute(subject.block(None))
+    sender = first.receipts[0].sender
+    for block, nonce in ((first, "0x1"), (sibling, "0x0"), (first, "0x1")):
+        assert await subject.engine.query("eth_getTransactionCount", [sender], at=block.hash) == nonce
+
+
+async def a_refused_query_carries_the_nodes_own_error(subject: EngineUnderTest) -> None:
+    at = (await subject.engine.execute(subject.block(None))).hash
+    reverted = await _raised(subject.engine.query("eth_call", [{"to": subject.reverts}], at=at), QueryRefused)
+    assert reverted.code == 3
+    assert len(reverted.data) == 2 + 64, "the revert's one word"
+    assert (await _raised(subject.engine.query("eth_getBalance", ["0x12"], at=at), QueryRefused)).code == -32602
+    assert "eth_sendRawTransaction" not in QUERIES
+    await _raised(subject.engine.query("eth_sendRawTransaction", ["0x"], at=at), ValueError)
+    await _raised(subject.engine.query("eth_getBalance", [subject.answers], at=STRANGER), EngineFailure)
+
+
 async def an_unknown_block_cannot_be_read_or_built_on(subject: EngineUnderTest) -> None:
     await _raised(subject.engine.call(subject.answers, b"", at=STRANGER), EngineFailure)
     await _raised(subject.engine.execute(replace(subject.block(None), parent=STRANGER)), EngineFailure, InvalidBlock)
@@ -100,6 +130,9 @@ ENGINE: tuple[EngineCheck, ...] = (
     siblings_can_be_executed_and_read,
     an_invalid_block_changes_nothing,
     a_revert_is_a_refusal_with_its_data,
+    a_query_is_answered_at_the_block_it_names,
+    a_query_about_a_sibling_is_not_answered_by_the_other,
+    a_refused_query_carries_the_nodes_own_error,
     an_unknown_block_cannot_be_read_or_built_on,
     replay_stops_at_what_does_not_execute,
 )

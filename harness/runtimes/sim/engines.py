@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.plan import CHAIN_OF_KIND, ChainName, RoleSpec
-from harness.ports import Engine, EngineFailure
+from harness.ports import Engine, EngineFailure, Json
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, InvalidBlock
 from harness.runtimes.sim.execution import ExecutionCounts, SharedExecution, SyncEngine
 
@@ -46,6 +46,12 @@ class NodeEngine:
             self._check_known(at)
             await self._take(self._cost.call_ns)
             return self._execution.call(to, data, at=at, sender=sender)
+
+    async def query(self, method: str, params: Sequence[Json], *, at: Hash) -> Json:
+        async with self._one_at_a_time:
+            self._check_known(at)
+            await self._take(self._cost.call_ns)
+            return self._execution.query(method, params, at=at)
 
     async def replay(self, chain: Sequence[BlockInputs]) -> Sequence[ExecutedBlock]:
         async with self._one_at_a_time:

@@ -6,11 +6,11 @@ one's answer. A node that asks for anything else gets that executed, and so real
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from harness.ports import EngineFailure, Refused
+from harness.ports import EngineFailure, Json, Refused
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, InvalidBlock
 
 LANES_MAX = 2
@@ -31,6 +31,8 @@ class SyncEngine(Protocol):
     def adopt(self, block: ExecutedBlock) -> None: ...
 
     def call(self, to: str, data: bytes, *, at: Hash, sender: str | None = None) -> bytes: ...
+
+    def query(self, method: str, params: Sequence[Json], *, at: Hash) -> Json: ...
 
     def close(self) -> None: ...
 
@@ -121,6 +123,11 @@ class SharedExecution:
         if isinstance(answer, Refused):
             raise Refused(*answer.args)
         return answer
+
+    def query(self, method: str, params: Sequence[Json], *, at: Hash) -> Json:
+        """As `Engine.query`; never kept, for the answers are large and seldom wanted twice."""
+        self._evaluated += 1
+        return self._lane_that_holds(at).engine.query(method, params, at=at)
 
     def close(self) -> None:
         """End every engine, also if one of them fails to."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from harness.plan import Plan, RoleSpec
-from harness.ports import Engine, Json, LinkCounters, LinkRule, PortError
+from harness.ports import Engine, Json, LinkCounters, LinkRule, PortError, RpcService
 from harness.roles.context import RoleContext, RoleFactory
 from harness.runtimes.failure import Problem
 from harness.runtimes.random import KeyedRandom
@@ -49,6 +49,16 @@ class EngineHost(Protocol):
         ...
 
 
+class _PublicRpc:
+    """The `PublicRpc` port of one incarnation: whoever drives the simulation asks the service itself."""
+
+    def __init__(self) -> None:
+        self.service: RpcService | None = None
+
+    def serve(self, service: RpcService) -> None:
+        self.service = service
+
+
 @dataclass(slots=True)
 class _Machine:
     """What of a role outlives its process."""
@@ -58,6 +68,7 @@ class _Machine:
     disk: MemDisk = field(default_factory=MemDisk)
     node: SimNode | None = None
     network: SimNetwork | None = None
+    public: _PublicRpc | None = None
 
     @property
     def state(self) -> NodeState:
@@ -139,6 +150,13 @@ class SimRuntime:
             raise KeyError(f"{role} is not running")
         return network
 
+    def rpc_of(self, role: str) -> RpcService:
+        """A running node's JSON-RPC interface; ask it on this loop. Raises KeyError while there is none."""
+        public = self._machine(role).public
+        if public is None or public.service is None:
+            raise KeyError(f"{role} answers no JSON-RPC: it is down, starting, or no node")
+        return public.service
+
     # -- FaultControl
 
     def roles(self) -> Sequence[str]:
@@ -173,7 +191,7 @@ class SimRuntime:
             return
         node = self.loop.node(role)
         network = self._fabric.attach(role, node)
-        machine.node, machine.network = node, network
+        machine.node, machine.network, machine.public = node, network, _PublicRpc()
         context = RoleContext(
             name=role,
             spec=machine.spec,
@@ -187,6 +205,7 @@ class SimRuntime:
             deployment=self._deployment,
             accounts=self._accounts,
             genesis_timestamp=self._genesis_timestamp,
+            public=machine.public,
             key=self._keys.get(role),
         )
         self.loop.create_task(self._run_role(context), name=role, context=node.context.copy())
@@ -225,7 +244,7 @@ class SimRuntime:
             return
         self.loop.crash(machine.node)
         machine.disk.lose_power()
-        machine.node = machine.network = None
+        machine.node = machine.network = machine.public = None
         if self._engines is not None:
             self._engines.drop(machine.spec.name)
 
