@@ -177,7 +177,7 @@ class Plan:
     faults: tuple[PlannedFault, ...]
     storm_ns: int            # faults and workload end here; everything is healed
     liveness_ns: int         # then this long to make progress
-    checks: tuple[str, ...]  # check ids, or ("all",)
+    checks: tuple[str, ...]  # check ids, "?" behind those only judged where met; or ("all",)
     bounds: Bounds
 
     def role(self, name: str) -> RoleSpec:

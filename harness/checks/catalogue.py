@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.checks import expiry, heads, liquidations, operations, oracle, solvency, trading
+from harness.checks import (
+    accounting,
+    availability,
+    expiry,
+    fairness,
+    heads,
+    liquidations,
+    operations,
+    oracle,
+    settlement_price,
+    solvency,
+    trading,
+)
 from harness.checks.registry import Check, run_each, select
 from harness.checks.results import CheckResult, JudgeBounds
 from harness.history.reader import History
 
 CHECKS: tuple[Check, ...] = (
-    *solvency.CHECKS, *trading.CHECKS, *liquidations.CHECKS, *expiry.CHECKS, *oracle.CHECKS, *heads.CHECKS,
-    *operations.CHECKS,
+    *solvency.CHECKS, *accounting.CHECKS, *trading.CHECKS, *liquidations.CHECKS, *fairness.CHECKS,
+    *availability.CHECKS, *expiry.CHECKS, *settlement_price.CHECKS, *oracle.CHECKS, *heads.CHECKS, *operations.CHECKS,
 )
 """In the order results are given."""
 

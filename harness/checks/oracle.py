@@ -34,20 +34,77 @@ def fresh_when_used(subject: Subject) -> Finding:
 def moves_forward(subject: Subject) -> Finding:
     cases = Cases()
     rounds = subject.replay.facts.rounds
-    sources_min = subject.bounds.venue.min_sources
     for fact in rounds:
         back = fact.previous_round is not None and fact.round <= fact.previous_round
         late = fact.previous_timestamp is not None and fact.timestamp <= fact.previous_timestamp
-        if back or late or fact.timestamp > fact.block_timestamp or fact.sources < sources_min:
+        if back or late or fact.timestamp > fact.block_timestamp:
             cases.add(severity=max(0, (fact.previous_timestamp or 0) - fact.timestamp), block=fact.block, tx=fact.tx,
                       asset=fact.asset, round=fact.round, previous_round=fact.previous_round, timestamp=fact.timestamp,
-                      previous_timestamp=fact.previous_timestamp, block_timestamp=fact.block_timestamp,
-                      sources=fact.sources, sources_min=sources_min)
+                      previous_timestamp=fact.previous_timestamp, block_timestamp=fact.block_timestamp)
     return cases.finding(
         len(rounds),
-        holds=f"{len(rounds)} rounds strictly increase in number and time, none from the future or from too few",
-        violated="round out of order, from the future, or from too few reporters",
+        holds=f"{len(rounds)} rounds strictly increase in number and time, none from the future",
+        violated="round out of order or from the future",
         nothing="no round was accepted",
+    )
+
+
+def enough_sources(subject: Subject) -> Finding:
+    cases = Cases()
+    rounds = subject.replay.facts.rounds
+    sources_min = subject.bounds.venue.min_sources
+    for fact in rounds:
+        if fact.sources < sources_min:
+            cases.add(severity=sources_min - fact.sources, block=fact.block, tx=fact.tx, asset=fact.asset,
+                      round=fact.round, sources=fact.sources, sources_min=sources_min)
+    return cases.finding(
+        len(rounds),
+        holds=f"each of {len(rounds)} rounds is from {sources_min} reporters or more",
+        violated="round from too few reporters",
+        nothing="no round was accepted",
+    )
+
+
+def no_flash_price(subject: Subject) -> Finding:
+    cases = Cases()
+    facts = subject.replay.facts
+    moved = {(fact.block, fact.tx): fact for fact in facts.rounds}
+    used = [(fact.block, fact.tx, did)
+            for did, facts_ in (("trade", facts.trades), ("liquidate", facts.liquidations),
+                                ("withdraw", facts.withdrawals))
+            for fact in facts_]
+    for block, tx, did in used:
+        own = moved.get((block, tx))
+        if own is not None:
+            cases.add(block=block, tx=tx, did=did, asset=own.asset, round=own.round, price=own.price)
+    return cases.finding(
+        len(used),
+        holds=f"{len(used)} trades, liquidations and withdrawals used prices accepted in an earlier transaction",
+        violated="a transaction used a price it had just moved",
+        nothing="no price was used",
+    )
+
+
+def whole_rounds(subject: Subject) -> Finding:
+    cases, judged = Cases(), 0
+    accepted = {(fact.asset, fact.round): fact for fact in subject.replay.facts.rounds}
+    for snapshot in subject.replay.snapshots:
+        for asset, shown in snapshot.state.assets.items():
+            if shown.round == shown.timestamp == shown.price == 0:
+                continue
+            judged += 1
+            of = accepted.get((asset, shown.round))
+            if of is None or of.block > snapshot.state.number or (of.timestamp, of.price) != (
+                shown.timestamp, shown.price
+            ):
+                cases.add(block=snapshot.state.number, asset=asset, round=shown.round, timestamp=shown.timestamp,
+                          price=shown.price, timestamp_of_round=None if of is None else of.timestamp,
+                          price_of_round=None if of is None else of.price)
+    return cases.finding(
+        judged,
+        holds=f"in {judged} readings round, timestamp and price are of one accepted round",
+        violated="round, timestamp and price in storage are not of one accepted round",
+        nothing="no state record of a canonical block shows a price",
     )
 
 
@@ -81,8 +138,12 @@ def honest(subject: Subject) -> Finding:
 CHECKS = (
     Check("O1", "fresh when used", "no trade, liquidation or withdrawal uses a price older than the limit",
           fresh_when_used),
-    Check("O2", "feed moves forward", "accepted rounds strictly increase in number and time, from enough reporters",
-          moves_forward),
+    Check("O2", "feed moves forward", "accepted rounds strictly increase in number and time", moves_forward),
+    Check("O6", "enough sources", "every accepted price is from at least the required number of reporters",
+          enough_sources),
+    Check("O7", "no flash price", "no transaction uses a price that it moved itself", no_flash_price),
+    Check("O8", "whole rounds", "round, timestamp and price in storage are those of one accepted round, never mixed",
+          whole_rounds),
     Check("P1", "oracle honesty", "an accepted price lies between the lowest and highest its round's reporters signed",
           honest),
 )

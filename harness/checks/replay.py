@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from harness.checks.exposure import Excuses, Exposure, ExposureTracker
 from harness.checks.results import JudgeBounds
 from harness.checks.storage import Snapshot, snapshot
+from harness.checks.swaps import Swap, Swapper
 from harness.history.reader import History
 from harness.history.records import BlockRecord
 from harness.model.facts import Discrepancy, Facts
@@ -21,6 +22,7 @@ class Replay:
     imbalances: list[tuple[int, int, int]] = field(default_factory=list)  # (block, tx, custody − what is owed)
     snapshots: list[Snapshot] = field(default_factory=list)
     exposures: list[Exposure] = field(default_factory=list)
+    swaps: list[Swap] = field(default_factory=list)
     events: int = 0              # events of the venue that were applied
 
     @property
@@ -37,12 +39,16 @@ def replay(chain: Sequence[BlockRecord], history: History, bounds: JudgeBounds) 
     tracker = ExposureTracker(Excuses(history, bounds.recover_s), keepers)
     for block in chain:
         result.discrepancies += venue.begin_block(block.number, block.timestamp)
-        for event in block.events:
+        swapper = Swapper(block)
+        for index, event in enumerate(block.events):
+            swapper.before(index, venue.book)
             result.discrepancies += venue.apply(event)
             result.events += 1
             imbalance = venue.imbalance()
             if imbalance:
                 result.imbalances.append((block.number, event.tx, imbalance))
+            swapper.after(index, venue.book)
+        result.swaps += swapper.done
         result.discrepancies += venue.end_block()
         for state in history.states.get(block.hash, ()):
             result.snapshots.append(snapshot(venue.book, state))

@@ -26,6 +26,7 @@ class JudgeBounds:
     recover_s: float = 15.0      # heads agree and advance this long after heal; also LL1's excuse after a fault
     liquidate_blocks: int = 10   # LL1's N
     venue: VenueParams = FAST
+    block_gas_limit: int = 30_000_000  # of L2; LL6 allows a liquidation a quarter
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +48,25 @@ class CheckResult:
     summary: str                 # one line for people
     evidence: tuple[Evidence, ...] = ()  # (first, worst, last) when violated
     crashed: bool = False        # the check itself failed; `summary` carries the exception
+    demanded: bool = True        # unknown counts against the run; else only violated does, and a crash
+
+    @property
+    def is_idle(self) -> bool:
+        """It waited for an occasion that never came: nothing for the run, nothing against it."""
+        return self.verdict is Verdict.UNKNOWN and not self.demanded and not self.crashed
 
     def to_json(self) -> dict[str, Any]:
         """The entry of `result.json`'s `checks`."""
         return {
             "id": self.id, "name": self.name, "verdict": str(self.verdict), "guarded": self.guarded,
             "summary": self.summary, "evidence": list(self.evidence), "crashed": self.crashed,
+            "demanded": self.demanded,
         }
 
 
 def combine(results: Iterable[CheckResult]) -> Verdict:
-    """Violated outranks unknown outranks holds; nothing judged at all is unknown."""
-    verdicts = {result.verdict for result in results}
+    """Violated outranks unknown outranks holds; nothing judged at all is unknown. Idle checks do not count."""
+    verdicts = {result.verdict for result in results if not result.is_idle}
     if Verdict.VIOLATED in verdicts:
         return Verdict.VIOLATED
     if Verdict.UNKNOWN in verdicts or not verdicts:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from harness.history.records import StateRecord
 from harness.model.book import Book
+from harness.model.fixed import NATIVE
 
 Field = tuple[str, int | bool | None, int | bool | None]
 """(path of the field, the model's value, the storage's value)"""
@@ -21,6 +22,7 @@ class Snapshot:
     insurance: int
     dust: int
     roundings: int
+    withdrawable: int            # native units all accounts together could withdraw here, freshness aside
     settled_size: dict[int, int]  # series → Σ q settled so far
     unlisted: tuple[str, ...]    # accounts the model knows to own or owe something, absent from the record
     fields: int                  # how many were compared
@@ -31,6 +33,7 @@ def snapshot(book: Book, state: StateRecord) -> Snapshot:
     fields = list(_fields(book, state))
     return Snapshot(
         state, book.custody, book.insurance, book.dust, book.roundings,
+        sum(max(0, book.free_cash(address) - book.margin(address).im) // NATIVE for address in book.accounts),
         {series.id: series.settled_size for series in book.series.values()},
         tuple(
             address

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.checks.intervals import intervals
 from harness.checks.registry import Check
 from harness.checks.results import Cases, Finding
 from harness.checks.subject import Subject
@@ -45,6 +46,54 @@ def increases_risk(leg: LegFact) -> bool:
     """The side ended larger, or on the other side of zero."""
     flipped = (leg.size_before > 0) != (leg.size_after > 0)
     return leg.size_after != 0 and (abs(leg.size_after) > abs(leg.size_before) or flipped)
+
+
+def under_margined_moves(subject: Subject) -> Finding:
+    """M1's second branch by itself, so that it is known whether anyone ever took it."""
+    cases, judged = Cases(), 0
+    for trade in subject.replay.facts.trades:
+        for leg in (trade.taker, trade.maker):
+            if leg.before.equity >= leg.before.im or leg.before.mm <= 0:
+                continue
+            judged += 1
+            if not may_move(leg.before, leg.after):
+                _note(cases, trade, leg)
+    return cases.finding(
+        judged,
+        holds=f"{judged} sides traded while under their initial margin, and each ended margined or no worse",
+        violated="an under-margined account moved to a worse requirement or ratio",
+        nothing="nobody traded while under initial margin",
+    )
+
+
+def adding_collateral(subject: Subject) -> Finding:
+    cases, judged = Cases(), 0
+    facts = subject.replay.facts
+    for fact in facts.deposits:
+        if fact.before.mm <= 0 and fact.after.mm <= 0:
+            continue
+        judged += 1
+        if fact.after.is_liquidatable and not fact.before.is_liquidatable:
+            cases.add(severity=fact.after.mm - fact.after.equity, block=fact.block, tx=fact.tx, account=fact.account,
+                      equity_before=fact.before.equity, mm_before=fact.before.mm, equity=fact.after.equity,
+                      mm=fact.after.mm)
+    for interval in intervals(subject):
+        if interval.is_repriced:
+            continue
+        for address, events in interval.touched().items():
+            before = interval.before.state.accounts.get(address)
+            after = interval.after.state.accounts.get(address)
+            if before is None or after is None or any(event.name != "Deposited" for event in events):
+                continue
+            if after.equity < after.mm and before.equity >= before.mm:
+                cases.add(severity=after.mm - after.equity, block=interval.block, account=address, where="storage",
+                          equity_before=before.equity, mm_before=before.mm, equity=after.equity, mm=after.mm)
+    return cases.finding(
+        judged,
+        holds=f"{judged} deposits of accounts with positions left none liquidatable that was not before",
+        violated="adding collateral made a healthy account liquidatable",
+        nothing="nobody with a position added collateral",
+    )
 
 
 def no_debt_by_trading(subject: Subject) -> Finding:
@@ -116,6 +165,9 @@ CHECKS = (
           margin_after_trade),
     Check("M2", "margin after withdrawal", "a withdrawal leaves cash less unrealised loss at or above IM",
           margin_after_withdrawal),
+    Check("M4", "adding collateral", "adding collateral never turns a healthy account liquidatable", adding_collateral),
+    Check("M5", "under-margined moves", "an account under its initial margin only moves to a no worse requirement and "
+          "ratio (rule 3.9)", under_margined_moves, occasion="a trade while under initial margin"),
     Check("M9", "no debt by trading", "no trade takes an account's equity from zero or more to below zero",
           no_debt_by_trading),
     Check("T1", "price bounds", "futures trade within the band around the index, options between 0 and their ceiling",

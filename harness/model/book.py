@@ -5,9 +5,11 @@ Mutable on purpose: it is replayed forward, one event after another. Only `venue
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from harness.model.facts import Holding
 from harness.model.feed import Feed
 from harness.model.fixed import NATIVE, WAD, floor_div
 from harness.model.legs import future_leg, option_leg
@@ -75,6 +77,23 @@ class Book:
         self.started_at = 1
         self._price_version = 0
 
+    def fork(self, addresses: Iterable[str]) -> Book:
+        """A book that goes its own way from here on, with only those accounts in it. It shares the feeds: read only."""
+        other = Book(self.params)
+        other.accounts = {
+            address: Account(
+                held.cash, {key: Position(item.size, item.notional) for key, item in held.positions.items()}
+            )
+            for address in addresses
+            for held in (self.account(address),)
+        }
+        other.series = {key: replace(series) for key, series in self.series.items()}
+        other.feeds = self.feeds
+        other.custody, other.insurance, other.fees, other.dust = self.custody, self.insurance, self.fees, self.dust
+        other.roundings, other.now = self.roundings, self.now
+        other.is_up, other.started_at = self.is_up, self.started_at
+        return other
+
     def account(self, address: str) -> Account:
         found = self.accounts.get(address)
         if found is None:
@@ -134,32 +153,50 @@ class Book:
 
     def position_value(self, series: Series, position: Position) -> int:
         """What closing at the index (or at S_T once final) adds to cash: options at intrinsic value or payoff."""
+        return self._value(series, position.size, position.notional, self.index(series))
+
+    def _value(self, series: Series, size: int, notional: int, index: int) -> int:
         if series.kind is Kind.FUTURE:
-            price = self.index(series) if series.final_price is None else series.final_price
-            return future_pnl(size=position.size, notional=position.notional, price=price)
+            price = index if series.final_price is None else series.final_price
+            return future_pnl(size=size, notional=notional, price=price)
         if series.final_price is None:
-            unit = intrinsic(series.kind, strike=series.strike, price=self.index(series))
+            unit = intrinsic(series.kind, strike=series.strike, price=index)
         else:
             unit = payoff(series.kind, strike=series.strike, settlement_price=series.final_price)
-        return floor_div(position.size * unit, WAD)
+        return floor_div(size * unit, WAD)
+
+    def holding(self, address: str) -> Holding:
+        account = self.account(address)
+        return Holding(
+            account.cash,
+            tuple((series_id, held.size, held.notional) for series_id, held in sorted(account.positions.items())),
+        )
+
+    def margin_at(self, holding: Holding, prices: Mapping[str, int], *, live: bool = False) -> Margin:
+        """E, IM and MM of an account made of that, at those prices; of assets without one, at the newest accepted.
+
+        With `live`, series that have become final since count as they did before.
+        """
+        equity, im, mm = holding.cash, 0, 0
+        for series_id, size, notional in holding.positions:
+            series = self.series[series_id]
+            index = prices.get(series.asset, self.index(series))
+            if live and series.final_price is not None:
+                series = replace(series, final_price=None)
+            if series.kind is Kind.FUTURE or series.final_price is not None:
+                equity += self._value(series, size, notional, index)
+            if series.final_price is None:
+                need = requirement(series.kind, strike=series.strike, size=size, price=index, params=self.params)
+                im += need.im
+                mm += need.mm
+        return Margin(equity, im, mm)
 
     def margin(self, address: str) -> Margin:
         """E, IM and MM at the newest accepted prices, whatever their age."""
         account = self.account(address)
         if account.margin is not None and account.margin_version == self._price_version:
             return account.margin
-        equity, im, mm = account.cash, 0, 0
-        for series_id, position in account.positions.items():
-            series = self.series[series_id]
-            if series.kind is Kind.FUTURE or series.final_price is not None:
-                equity += self.position_value(series, position)
-            if series.final_price is None:
-                need = requirement(
-                    series.kind, strike=series.strike, size=position.size, price=self.index(series), params=self.params
-                )
-                im += need.im
-                mm += need.mm
-        account.margin, account.margin_version = Margin(equity, im, mm), self._price_version
+        account.margin, account.margin_version = self.margin_at(self.holding(address), {}), self._price_version
         return account.margin
 
     def free_cash(self, address: str) -> int:

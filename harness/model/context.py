@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.model.book import Book, Series
-from harness.model.facts import Discrepancy, Facts
+from harness.model.facts import Discrepancy, Facts, Holding
 from harness.model.margin import Margin
 
 
@@ -16,6 +16,8 @@ class PendingLiquidation:
 
     keeper: str
     before: Margin
+    keeper_before: Margin
+    held: Holding
     oldest_report: int | None
     earliest_expiry: int
     notional: int                # Σ |q|·|P| over every position, unrounded (1e36)

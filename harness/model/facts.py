@@ -56,6 +56,35 @@ class WithdrawalFact:
 
 
 @dataclass(frozen=True, slots=True)
+class Holding:
+    """An account by itself: enough to say what its margin would be at other prices."""
+
+    cash: int
+    positions: tuple[tuple[int, int, int], ...]  # (series, size, notional), ascending
+
+
+@dataclass(frozen=True, slots=True)
+class DepositFact:
+    block: int
+    tx: int
+    account: str
+    before: Margin
+    after: Margin
+
+
+@dataclass(frozen=True, slots=True)
+class LossFact:
+    """A loss beyond what an account had, and who bore it."""
+
+    block: int
+    tx: int
+    account: str
+    loss: int                    # the model's L = −equity after the close
+    got_covered: int             # from the event: the insurance's part
+    got_remaining: int           # from the event: what stays as bad debt
+
+
+@dataclass(frozen=True, slots=True)
 class LiquidationFact:
     block: int
     tx: int
@@ -72,6 +101,14 @@ class LiquidationFact:
     loss: int                    # from the events: value before − value received, plus what was collected
     collected: int               # from the event: toKeeper + toInsurance
     bad_debt: int                # from the event
+    to_keeper: int               # from the event
+    covered: int                 # from the event
+    shortfall: int               # the model's L = max(0, −cash) once all is closed
+    got_equity: int              # from the event: equityBefore
+    got_maintenance: int         # from the event: maintenanceMargin
+    held: Holding                # what the account was made of, just before the first transfer
+    after: Margin                # the account's, when all is done
+    keeper_before: Margin
     keeper_after: Margin
     keeper_oldest_age: int | None  # seconds, over every asset the keeper holds afterwards; None where one has no price
 
@@ -130,6 +167,7 @@ class UptimeFact:
 class Facts:
     """Grows as the venue replays; each list is in chain order."""
 
+    deposits: list[DepositFact] = field(default_factory=list)
     trades: list[TradeFact] = field(default_factory=list)
     withdrawals: list[WithdrawalFact] = field(default_factory=list)
     liquidations: list[LiquidationFact] = field(default_factory=list)
@@ -137,3 +175,4 @@ class Facts:
     finals: list[FinalFact] = field(default_factory=list)
     rounds: list[RoundFact] = field(default_factory=list)
     restarts: list[UptimeFact] = field(default_factory=list)
+    losses: list[LossFact] = field(default_factory=list)

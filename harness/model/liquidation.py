@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.model.book import Book
 from harness.model.context import Context, PendingLiquidation
-from harness.model.facts import LiquidationFact
+from harness.model.facts import LiquidationFact, LossFact
 from harness.model.fixed import BPS, WAD, ceil_div, floor_div
 from harness.model.margin import Kind, intrinsic
 
@@ -64,6 +64,7 @@ def liquidated(context: Context, args: Mapping[str, Any]) -> None:
     if keeper != account:
         book.add_cash(keeper, to_keeper)
     book.insurance += to_insurance
+    loss = max(0, -book.account(account).cash)
     covered = cover(book, account)
     debt = max(0, -book.account(account).cash)
 
@@ -73,6 +74,10 @@ def liquidated(context: Context, args: Mapping[str, Any]) -> None:
     context.expect("Liquidated.toInsurance", to_insurance, args["toInsurance"])
     context.expect("Liquidated.covered", covered, args["covered"])
     context.expect("Liquidated.badDebt", debt, args["badDebt"])
+    if loss or args["covered"] or args["badDebt"]:
+        context.facts.losses.append(
+            LossFact(context.block, context.tx, account, loss, args["covered"], args["badDebt"])
+        )
     got_collected = args["toKeeper"] + args["toInsurance"]
     report = pending.oldest_report
     context.facts.liquidations.append(
@@ -80,7 +85,8 @@ def liquidated(context: Context, args: Mapping[str, Any]) -> None:
             context.block, context.tx, book.now, account, keeper, pending.before,
             None if report is None else book.now - report, report, book.is_up, book.started_at,
             pending.earliest_expiry, penalty, pending.shortfall + got_collected, got_collected, args["badDebt"],
-            book.margin(keeper), book.oldest_age(keeper),
+            args["toKeeper"], args["covered"], loss, args["equityBefore"], args["maintenanceMargin"],
+            pending.held, book.margin(account), pending.keeper_before, book.margin(keeper), book.oldest_age(keeper),
         )
     )
 
@@ -108,5 +114,6 @@ def _begin(book: Book, account: str, keeper: str) -> PendingLiquidation:
         for series_id, position in book.account(account).positions.items()
     )
     return PendingLiquidation(
-        keeper, book.margin(account), book.oldest_report(account), book.earliest_expiry(account), notional, 0, 0
+        keeper, book.margin(account), book.margin(keeper), book.holding(account), book.oldest_report(account),
+        book.earliest_expiry(account), notional, 0, 0,
     )

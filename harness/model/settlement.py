@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.model.context import Context, PendingDebt
-from harness.model.facts import FinalFact, SettlementFact
+from harness.model.facts import FinalFact, LossFact, SettlementFact
 from harness.model.feed import NoPrice
 from harness.model.fixed import WAD, floor_div
 from harness.model.liquidation import cover
@@ -107,5 +107,7 @@ def _match(
     if not queue:
         del waiting[account]
     computed, said = (first, debt) if waiting is context.debts else (debt, first)
+    loss = computed.covered + computed.remaining
+    context.facts.losses.append(LossFact(context.block, context.tx, account, loss, said.covered, said.remaining))
     context.expect("BadDebt.covered", computed.covered, said.covered)
     context.expect("BadDebt.remaining", computed.remaining, said.remaining)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from harness.model import liquidation, settlement, trading
 from harness.model.book import Book, Guards, Series
 from harness.model.context import Context
-from harness.model.facts import Discrepancy, Facts, RoundFact, UptimeFact
+from harness.model.facts import DepositFact, Discrepancy, Facts, RoundFact, UptimeFact
 from harness.model.fixed import NATIVE
 from harness.model.margin import Kind, Margin
 from harness.model.params import FAST, VenueParams
@@ -149,8 +149,11 @@ def _round_accepted(context: Context, args: Mapping[str, Any]) -> None:
 
 
 def _deposited(context: Context, args: Mapping[str, Any]) -> None:
-    context.book.custody += args["amount"]
-    context.book.add_cash(args["account"], args["amount"] * NATIVE)
+    book, account = context.book, args["account"]
+    before = book.margin(account)
+    book.custody += args["amount"]
+    book.add_cash(account, args["amount"] * NATIVE)
+    context.facts.deposits.append(DepositFact(context.block, context.tx, account, before, book.margin(account)))
 
 
 def _insurance_funded(context: Context, args: Mapping[str, Any]) -> None:

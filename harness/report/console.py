@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.text import Text
 
 from harness.plan import Plan
+from harness.report.verdicts import is_idle
 
 MILESTONES = 10           # without a terminal: so many lines for a whole run
 EVIDENCE_LINES_MAX = 6
@@ -111,7 +112,7 @@ def announce(console: Console, plan: Plan, *, runtime: str | None) -> None:
 def close(console: Console, result: Mapping[str, Any], folder: Path) -> None:
     """The last lines: what did not hold, the verdict, where the evidence is, how to run it again."""
     for check in result["checks"]:
-        if check["verdict"] != "holds":
+        if check["verdict"] != "holds" and not is_idle(check):
             style = _STYLE[check["verdict"]]
             line = f"  {check['id']} {check['name']}: {check['summary']}"
             console.print(Text.assemble((f"{check['verdict']:>9}", style), line))
@@ -129,12 +130,15 @@ def close(console: Console, result: Mapping[str, Any], folder: Path) -> None:
             console.print(Text.assemble((f"{'failed':>9}", _STYLE["failed"]), line))
     stats = result["stats"]
     held = sum(check["verdict"] == "holds" for check in result["checks"])
+    idle = sum(is_idle(check) for check in result["checks"])
+    judged = len(result["checks"]) - idle
     bit = sum(fault["bit"] and fault["healed"] for fault in result["faults"])
     word = "failed" if result["exit_code"] == 4 else result["verdict"]
     console.print(Text.assemble(
         (f"{word.upper()}", _STYLE[word]),
-        f"  {held} of {len(result['checks'])} checks hold, {bit} of {len(result['faults'])} faults bit and healed, "
-        f"{stats.get('liquidations', 0)} liquidations, {stats.get('settlements', 0)} settlements",
+        f"  {held} of {judged} checks hold, {bit} of {len(result['faults'])} faults bit and healed, "
+        f"{stats.get('liquidations', 0)} liquidations, {stats.get('settlements', 0)} settlements"
+        + (f"; {idle} more checks met nothing to judge" if idle else ""),
     ))  # fmt: skip
     console.print(Text(f"report  {folder / 'report.html'}"))
     console.print(Text(f"replay  {result['replay']}"))

@@ -13,6 +13,7 @@ from harness.history.reader import History
 from harness.plan import Plan
 from harness.report.story import Story, tell
 from harness.report.timeline import Band, timeline_html
+from harness.report.verdicts import is_idle
 
 ROWS_MAX = 500            # per table; the history has the rest
 EVIDENCE_CHARACTERS_MAX = 4_000
@@ -33,6 +34,7 @@ def report_html(plan: Plan, history: History, result: Mapping[str, Any], story: 
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["evidence"] = _evidence
+    environment.filters["idle"] = is_idle
     failed = result["exit_code"] == 4
     return environment.get_template("report.html.j2").render(
         result=result,
@@ -53,9 +55,10 @@ def _tally(result: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     """The few numbers a reader wants before anything else: (figure, what it counts)."""
     stats, checks, faults = result["stats"], result["checks"], result["faults"]
     held = sum(check["verdict"] == "holds" for check in checks)
+    judged = sum(not is_idle(check) for check in checks)
     bit = sum(fault["bit"] and fault["healed"] for fault in faults)
     return (
-        (f"{held}/{len(checks)}", "checks hold"),
+        (f"{held}/{judged}", "checks hold"),
         (f"{bit}/{len(faults)}", "faults bit and healed"),
         (str(stats.get("liquidations", 0)), "liquidations"),
         (str(stats.get("settlements", 0)), "settlements"),

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
+from harness.report.verdicts import is_idle
+
 # What XML 1.0 cannot carry at all, not even escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -21,6 +23,8 @@ def junit_xml(result: Mapping[str, Any]) -> bytes:
         case = _case(checks, f"harness.{result['scenario']}.checks", f"{check['id']} {check['name']}")
         if check["verdict"] == "violated":
             _add(case, "failure", check["summary"], check["evidence"])
+        elif is_idle(check):
+            _add(case, "skipped", check["summary"], [])
         elif check["verdict"] != "holds":
             _add(case, "error", f"unknown: {check['summary']}", check["evidence"])
         _out(case, f"guarded {check['guarded']} times; {check['summary']}")

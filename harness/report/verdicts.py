@@ -52,6 +52,11 @@ def verdict_of(checks: Sequence[CheckResult], faults: Iterable[FaultLike]) -> Ve
     return verdict
 
 
+def is_idle(check: Mapping[str, Any]) -> bool:
+    """Of an entry of result.json's `checks`: it waited for an occasion that never came, and nobody demanded it."""
+    return check["verdict"] == "unknown" and not check.get("demanded", True) and not check.get("crashed", False)
+
+
 def exit_code_of(verdict: Verdict, problems: Iterable[ProblemRecord | Mapping[str, Any]] = ()) -> ExitCode:
     """The run's exit code; a fatal problem of the harness or a tool is 4 whatever the checks could still say."""
     for problem in problems:

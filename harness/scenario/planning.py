@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness.checks.catalogue import CHECKS
-from harness.checks.registry import UnknownCheck, select
+from harness.checks.registry import Chosen, UnknownCheck, select
 from harness.plan import NEVER_S, Bounds, Knot, Plan, Product
 from harness.rollup.profile import from_name
 from harness.runtimes.random import KeyedRandom
@@ -147,21 +147,23 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
 
 
 def _checks(document: Document, scenario: schema.Scenario) -> tuple[str, ...]:
-    """Ids of the checks to run; `-LS2` takes one out of `all`, where a storm never meets what it guards."""
-    wanted: dict[str, None] = {}
+    """The checks to run, as `select` reads them; `-LS2` takes one out, where a storm never meets what it guards."""
+    wanted: dict[str, Chosen] = {}
     for number, word in enumerate(scenario.checks):
         try:
-            ids = [check.id for check in select([word.removeprefix("-")], CHECKS)]
+            found = select([word.removeprefix("-")], CHECKS)
         except UnknownCheck as problem:
             raise document.error(("checks", number), str(problem)) from None
-        for id in ids:
+        for chosen in found:
+            id_ = chosen.check.id
             if not word.startswith("-"):
-                wanted[id] = None
-            elif wanted.pop(id, "absent") == "absent":
-                raise document.error(("checks", number), f"takes out {id}, which is not among the checks before it")
+                wanted[id_] = chosen if id_ not in wanted or chosen.demanded else wanted[id_]
+            elif wanted.pop(id_, None) is None:
+                raise document.error(("checks", number), f"takes out {id_}, which is not among the checks before it")
     if not wanted:
         raise document.error(("checks",), "no check is left")
-    return ("all",) if len(wanted) == len(CHECKS) else tuple(wanted)
+    words = tuple(str(chosen) for chosen in wanted.values())
+    return ("all",) if words == tuple(str(chosen) for chosen in select(["all"], CHECKS)) else words
 
 
 def _products(document: Document, scenario: schema.Scenario) -> tuple[Product, ...]:

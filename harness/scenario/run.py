@@ -113,7 +113,7 @@ def judge(
     """Read a folder's history, run the plan's checks over it, and write result.json, junit.xml and the report."""
     history = read(folder.history)
     venue = VenueParams(**{name: getattr(plan.venue, name) for name in VenueParams.__dataclass_fields__})
-    bounds = JudgeBounds(plan.bounds.recover_s, plan.bounds.liquidate_blocks, venue)
+    bounds = JudgeBounds(plan.bounds.recover_s, plan.bounds.liquidate_blocks, venue, plan.profile.l2_gas_limit)
     checks = run_checks(history, plan.checks, bounds)
     story = tell(plan, history)
     result = build_result(

@@ -53,7 +53,7 @@ class Run:
         self._followers = followers
         self._serial = 0
         self.record("run", "run", scenario="test", seed=1, runtime="sim", versions={}, genesis_timestamp=START,
-                    deployment={}, accounts={})
+                    deployment={"liquidator": address("liquidator")}, accounts={})
 
     # -- recording ---------------------------------------------------------------------------------------------
 
@@ -122,15 +122,21 @@ class Run:
         self.lines += self._after + [self._state_record(*state) for state in self._states]
         return self
 
-    def transaction(self, *, ok: bool = True, error: str | None = None, sender: str = "someone") -> str:
+    def transaction(self, *, ok: bool = True, error: str | None = None, sender: str = "someone", to: str = "venue",
+                    gas: int = 21_000) -> str:
         """A transaction of the open block without events of its own; returns its hash."""
         assert self._open is not None, "open a block first"
         self._serial += 1
         hash_ = "0x" + f"{self._serial:064x}"
         self._open["transactions"].append(
-            {"hash": hash_, "sender": address(sender), "to": address("venue"), "ok": ok, "gas": 21_000, "error": error}
+            {"hash": hash_, "sender": address(sender), "to": address(to), "ok": ok, "gas": gas, "error": error}
         )
         return hash_
+
+    @property
+    def last(self) -> str:
+        """Hash of the newest transaction."""
+        return "0x" + f"{self._serial:064x}"
 
     def op(self, id_: str, phase: str, tx: str | None = None, action: str = "open") -> Run:
         """An invocation is recorded at once, an outcome after the block that is open."""
@@ -168,8 +174,8 @@ class Run:
         self._events.append((name, -1, args))
         return self
 
-    def _next(self) -> int:
-        self.transaction()
+    def _next(self, to: str = "venue", gas: int = 21_000) -> int:
+        self.transaction(to=to, gas=gas)
         assert self._open is not None
         return len(self._open["transactions"]) - 1
 
@@ -214,8 +220,8 @@ class Run:
         return self
 
     def liquidate(self, name: str, keeper: str = "keeper", *, transfer: Mapping[str, Any] | None = None,
-                  **wrong: Any) -> Run:
-        tx = self._next()
+                  gas: int = 300_000, **wrong: Any) -> Run:
+        tx = self._next("liquidator", gas)
         account = address(name)
         for series_id in sorted(self.venue.book.account(account).positions):
             self._emit("PositionTransferred", tx, account=account, keeper=address(keeper), seriesId=series_id,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.checks.results import Verdict
-from tests.checks.builder import Run, address
+from tests.checks.builder import START, Run, address
 from tests.checks.stories import market
 
 W = 10**18
@@ -141,6 +141,75 @@ def hedge_covered() -> Run:
     return run.state(corrupt={"totals.insurance": -50 * W, f"accounts.{ALICE}.cash": 50 * W})
 
 
+def bankrupt() -> Run:
+    """Alice long 9 from 100 at 87: −17 once closed, with 50 of insurance."""
+    return sick(87)
+
+
+def debt_a_wei_short() -> Run:
+    run = market(expires_in=20).trade("maker", "alice", -5, 100).blocks(20, price=60).block().finalize(1)
+    run.settle("alice", 1)
+    name, tx, args = run._events[-1]
+    run._events[-1] = (name, tx, {**args, "remaining": args["remaining"] - 1})
+    return run
+
+
+def seen_sick(path: str) -> Run:
+    return sick().state(corrupt={path: -1}).block().liquidate("alice")
+
+
+def attempt(error: str) -> Run:
+    run = sick()
+    run.transaction(ok=False, error=error, to="liquidator")
+    return run
+
+
+def during_grace(action: str, error: str) -> Run:
+    run = after_outage(5).op("trader-0/1", "invoke", action=action)
+    return run.op("trader-0/1", "fail", run.transaction(ok=False, error=error), action=action)
+
+
+def late_final(wrong: Callable[[int], int]) -> Run:
+    """Finalized after a further round, at a price of which that round is part."""
+    return due().block().price(99).block().finalize(1, price=wrong(97 * W))
+
+
+def below_zero(**wrong: int) -> Run:
+    run = Run().block().price(2, asset="OIL").list_series(0, expires_in=20, asset="OIL")
+    run.deposit("alice", 100).deposit("maker", 100).trade("alice", "maker", 1, 2)
+    for _ in range(20):
+        run.block().price(-3, asset="OIL")
+    return run.block().finalize(1).settle("alice", **wrong)
+
+
+def both_sides(**wrong: int) -> Run:
+    """A call and a put of one strike and expiry, both settled at 103."""
+    run = market(expires_in=20).trade("alice", "writer", 2, 5, series=2).trade("bob", "writer", 2, 5, series=3)
+    run.blocks(20, price=103).block().finalize(2).finalize(3)
+    return run.settle("alice", 2, **wrong).settle("bob", 3)
+
+
+def late_window(price: int) -> Run:
+    """A round of the window lands three seconds after it was observed."""
+    run = market(expires_in=20).trade("alice", "maker", 5, 100).blocks(15, price=97).blocks(4).block()
+    run.timestamp += 0
+    return run.price(96, age=3).price(97).block().finalize(1, price=price)
+
+
+def flash(did: str) -> Run:
+    """The price moves and is used in one transaction."""
+    run = sick() if did == "liquidate" else market()
+    run.price(94 if did == "liquidate" else 100)
+    count = len(run._events)
+    if did == "liquidate":
+        run.liquidate("alice")
+    else:
+        run.trade("alice", "maker", 1, 100)
+    moved = run._events[count - 1][1]
+    run._events[count:] = [(name, moved, args) for name, _, args in run._events[count:]]
+    return run
+
+
 CASES: dict[str, Case] = {
     "C1": Case(unread, {
         "more custody than owed": storage("totals.custody"),
@@ -156,9 +225,43 @@ CASES: dict[str, Case] = {
         "negative": lambda: market(insurance=0).state(corrupt={"totals.insurance": -1}),
         "paid to an account that still holds a position": hedge_covered,
     }),
+    "C4": Case(unread, {
+        "insurance paid a wei more than the loss": lambda: bankrupt().liquidate("alice", covered=W),
+        "a wei of the loss nobody bore": lambda: bankrupt().liquidate("alice", badDebt=1),
+        "a settlement's debt a wei short": debt_a_wei_short,
+    }),
+    "C7": Case(unread, {
+        "custody short of what may be withdrawn": storage("totals.custody", -90_000_000_000),
+        "bad debt nobody covers": lambda: market(insurance=0, expires_in=20).trade("alice", "maker", 9, 100)
+        .blocks(20, price=50).block().finalize(1).settle("alice").settle("maker").state(),
+    }),
     "A1": Case(quiet, {
         "positions do not cancel": storage(f"accounts.{ALICE}.positions.0.size"),
+    }),
+    "A2": Case(quiet, {
         "open interest is not the longs": storage("series.1.open_interest", -1),
+        "open interest of a settled series": lambda: settled().state(corrupt={"series.1.open_interest": 1}),
+    }),
+    "A4": Case(lambda: traded().state(), {
+        "a trade made cash": lambda: market().state().block().trade("alice", "maker", 5, 100)
+        .state(corrupt={f"accounts.{ALICE}.cash": W}),
+        "a trade lowered an entry notional": lambda: market().state().block().trade("alice", "maker", 5, 100)
+        .state(corrupt={f"accounts.{ALICE}.positions.0.notional": -W}),
+    }),
+    "A5": Case(lambda: traded().state(), {
+        "a deposit credited a wei less": lambda: quiet().block().deposit("alice", 5)
+        .state(corrupt={f"accounts.{ALICE}.cash": -1}),
+        "a withdrawal debited a wei less": lambda: quiet().block().withdraw("alice", 5)
+        .state(corrupt={f"accounts.{ALICE}.cash": 1}),
+    }),
+    "A7": Case(quiet, {
+        "a wei above the exact sum": lambda: traded().state(corrupt={f"accounts.{ALICE}.cash": 1}),
+        "more lost than the roundings": lambda: traded().state(corrupt={f"accounts.{ALICE}.cash": -5}),
+        "a fee that was never told": lambda: market().trade("alice", "maker", 5, 100, fee=0).state(),
+    }),
+    "A8": Case(lambda: due().finalize(1).settle("alice").block().settle("maker").state(), {
+        "the first to come got more": lambda: settled().state(corrupt={f"accounts.{ALICE}.cash": 1}),
+        "the last to come got less": lambda: settled().state(corrupt={f"accounts.{address('writer')}.cash": -1}),
     }),
     "A3": Case(quiet, {
         "fell": lambda: market().trade("alice", "maker", 0, 0, size_wad=W // 3, price_wad=100 * W + 1).state()
@@ -189,6 +292,16 @@ CASES: dict[str, Case] = {
         "a final payoff owed": lambda: market(expires_in=20).trade("maker", "writer", 5, 8, series=2)
         .blocks(20, price=200).block().finalize(2).block().withdraw("writer", 900),
     }),
+    "M4": Case(lambda: market().state().block().deposit("alice", 5).state(), {
+        "a top-up that lowered the equity": lambda: market().trade("alice", "maker", 9, 100).state().block()
+        .deposit("alice", 1).state(corrupt={f"accounts.{ALICE}.equity": -90 * W}),
+    }),
+    "M5": Case(traded, {
+        "more risk while under IM": lambda: market().trade("alice", "maker", 9, 100).block().price(97).block()
+        .trade("maker", "alice", 3, 88),
+        "a worse ratio": lambda: market().trade("alice", "maker", 9, 100).block().price(97).block()
+        .trade("alice", "maker", -1, 88),
+    }),
     "M9": Case(quiet, {
         "premium without cash": lambda: market().deposit("pauper", 1).trade("pauper", "writer", 5, 10, series=2),
     }),
@@ -213,6 +326,45 @@ CASES: dict[str, Case] = {
     "LS4": Case(unread, {
         "penalty above its rate": lambda: sick().liquidate("alice", toKeeper=20 * W, toInsurance=20 * W),
         "taken below the index": lambda: sick().liquidate("alice", transfer={"price": 93 * W}),
+    }),
+    "LS3": Case(unread, {
+        "at the price of its own trade": lambda: market().trade("alice", "maker", 9, 100).block().liquidate("alice"),
+        "at the price of its own withdrawal": lambda: market().trade("alice", "maker", 5, 100).block().price(99)
+        .block().withdraw("alice", 1).liquidate("alice"),
+    }),
+    "LS6": Case(unread, {
+        "a reward out of the insurance": lambda: bankrupt().liquidate("alice", toKeeper=5 * W, covered=22 * W),
+        "insurance beyond the loss": lambda: bankrupt().liquidate("alice", covered=18 * W),
+    }),
+    "LS7": Case(unread, {
+        "at a price nobody honest saw": lambda: sick(99).price(80, observed=(), wad=80 * W).record(
+            "reporter-0", "observation", asset="ETH", round=3, timestamp=START + 2, price=str(80 * W),
+            source=str(99 * W)).liquidate("alice"),
+        "healthy at every true price": lambda: sick(96).liquidate("alice"),
+    }),
+    "LS8": Case(lambda: sick().liquidate("alice").state(), {
+        "another equity than shown": lambda: seen_sick(f"accounts.{ALICE}.equity"),
+        "another requirement than shown": lambda: seen_sick(f"accounts.{ALICE}.mm"),
+        "shown as healthy": lambda: sick(95).state().block().liquidate("alice"),
+    }),
+    "Q4": Case(unread, {
+        "opened and liquidated at one price": lambda: market().block().trade("alice", "maker", 20, 100)
+        .liquidate("alice"),
+    }),
+    "LL2": Case(unread, {
+        "a panic": lambda: attempt("Panic(17)"),
+        "an undocumented error": lambda: attempt("InsuranceShort(1)"),
+    }),
+    "LL6": Case(unread, {
+        "a gas more than a quarter": lambda: sick().liquidate("alice", gas=7_500_001),
+    }),
+    "G1": Case(lambda: after_outage(20).deposit("alice", 1), {
+        "top-up refused": lambda: during_grace("deposit", "SequencerGrace(1)"),
+        "close refused": lambda: during_grace("close", "SequencerDown()"),
+        "settlement refused": lambda: during_grace("settle", "SequencerGrace(1)"),
+    }),
+    "Q6": Case(traded, {
+        "executed at expiry": lambda: market(expires_in=20).blocks(20, price=97).trade("alice", "maker", 1, 97),
     }),
     "LL1": Case(under_faults, {
         "left liquidatable": lambda: sick().blocks(3, price=94),
@@ -244,6 +396,26 @@ CASES: dict[str, Case] = {
         "someone left behind": lambda: due().finalize(1).finalize(3).settle("alice").settle("bob", 3)
         .settle("writer", 3).blocks(10),
     }),
+    "S5": Case(due, {
+        "a later round entered": lambda: late_final(lambda price: price + W),
+        "before any round at expiry": lambda: market(expires_in=20).trade("alice", "maker", 5, 100)
+        .blocks(19, price=97).block().raw("SeriesFinalized", seriesId=1, price=97 * W),
+    }),
+    "S7": Case(settled, {
+        "the sign dropped": lambda: below_zero(price=3 * W),
+        "zero paid for a loss": lambda: below_zero(cashDelta=0),
+    }),
+    "S8": Case(lambda: due().finalize(1).finalize(3).settle("bob", 3), {
+        "a call that paid a wei more": lambda: both_sides(cashDelta=6 * W + 2),
+        "another price for the put": lambda: both_sides(price=98 * W),
+    }),
+    "S9": Case(lambda: due().finalize(1), {
+        "counted from when it landed": lambda: late_window(97 * W - 1),
+    }),
+    "O5": Case(due, {
+        "the expiry price at another scale": lambda: due().finalize(1, price=97 * 10**8),
+        "below every live price": lambda: due().finalize(1, price=97 * W - 1),
+    }),
     "O1": Case(quiet, {
         "a trade": lambda: market().blocks(21).trade("alice", "maker", 1, 100),
         "a withdrawal": lambda: traded().blocks(21).withdraw("alice", 1),
@@ -256,7 +428,18 @@ CASES: dict[str, Case] = {
         "a round again": lambda: quiet().block().price(100, round_=1),
         "a timestamp back": lambda: quiet().block().price(100, age=3),
         "from the future": lambda: quiet().block().price(100, age=-1),
+    }),
+    "O6": Case(lambda: Run().blocks(3).block().deposit("alice", 5), {
         "too few reporters": lambda: quiet().block().price(100, sources=2),
+    }),
+    "O7": Case(quiet, {
+        "a trade at its own price": lambda: flash("trade"),
+        "a liquidation at its own price": lambda: flash("liquidate"),
+    }),
+    "O8": Case(unread, {
+        "a new price under an old round": storage("assets.ETH.price"),
+        "a new time under an old round": storage("assets.ETH.timestamp"),
+        "a round never accepted": storage("assets.ETH.round"),
     }),
     "P1": Case(lambda: Run().block().price(100, observed=()), {
         "above all that were signed": lambda: quiet().block().price(100, observed=(97 * W, 98 * W, 99 * W)),

@@ -20,6 +20,8 @@ def market(*, expires_in: int = 60, insurance: int = 50, params: VenueParams = F
 def full() -> Run:
     """Everything a run can show, all of it right: every check holds and has something to guard."""
     run = market()
+    run.price(20, asset="OIL").list_series(0, expires_in=60, asset="OIL").deposit("gambler", 25)
+    run.trade("gambler", "maker", 1, 20, series=4)
     run.op("trader-0/1", "invoke").trade("alice", "maker", 5, 100)
     run.trade("bob", "maker", 5, 101).trade("bob", "writer", 2, 7, series=2).trade("maker", "writer", 3, 9, series=3)
     paid = run.transaction()
@@ -29,19 +31,22 @@ def full() -> Run:
     run.block().price(90).withdraw("writer", 100).trade("bob", "maker", -2, 90).state()
     run.phase("storm").fault("inject")
     run.block().price(84).state()
-    run.block().liquidate("alice").state()
+    run.block().liquidate("alice").trade("bob", "maker", -1, 84).state()
     run.block(dt=5)
-    run.transaction(ok=False, error="SequencerGrace(1)")
+    run.transaction(ok=False, error="SequencerGrace(1)", to="liquidator")
+    run.op("trader-1/1", "invoke", action="deposit").deposit("bob", 1)
+    run.op("trader-1/1", "ok", run.last, action="deposit")
     run.price(80).state()
     run.fault("heal").phase("heal")
-    run.blocks(29).block().price(76).state()
+    run.blocks(29).block().price(76).price(-3, asset="OIL").state()
     run.block().liquidate("bob").state()
     run.phase("liveness")
-    run.blocks(20, price=77).block().price(78).state()
-    run.block().finalize(1).finalize(2).finalize(3).state()
+    run.blocks(16, price=77).blocks(2).block().price(77, age=2).block().block().price(78).price(-3, asset="OIL").state()
+    run.transaction(ok=False, error="SeriesExpired(1,2)")
+    run.block().finalize(1).finalize(2).finalize(3).finalize(4).state()
     run.block()
-    for series in (1, 2, 3):
-        for account in ("maker", "writer", "keeper", "bob"):
+    for series in (1, 2, 3, 4):
+        for account in ("maker", "writer", "keeper", "bob", "gambler"):
             if series in run.venue.book.account(address(account)).positions:
                 run.settle(account, series)
     run.state()

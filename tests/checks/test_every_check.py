@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.checks.catalogue import CHECKS, run_checks
-from harness.checks.registry import Check, UnknownCheck, run_each, select
+from harness.checks.registry import Check, Chosen, UnknownCheck, run_each, select
 from harness.checks.results import CheckResult, Finding, Verdict, combine
 from harness.checks.subject import Subject
 from harness.history.reader import from_lines
 from tests.checks.builder import BOUNDS, Run
 from tests.checks.cases import CASES, Case, Story, verdicts_missing
-from tests.checks.stories import full
+from tests.checks.stories import full, market
 
 IDS = [check.id for check in CHECKS]
 
@@ -98,7 +100,7 @@ def test_a_crashing_check_says_unknown_with_the_exception_and_the_rest_go_on() -
         raise ZeroDivisionError("of my own making")
 
     broken = Check("X1", "broken", "fails", crash)
-    results = run_each([broken, CHECKS[0]], full().history(), BOUNDS)
+    results = run_each([Chosen(broken, True), Chosen(CHECKS[0], True)], full().history(), BOUNDS)
     assert (results[0].verdict, results[0].crashed) == (Verdict.UNKNOWN, True)
     assert "ZeroDivisionError: of my own making" in results[0].summary
     assert results[1].verdict is Verdict.HOLDS
@@ -119,12 +121,40 @@ def test_a_crashing_replay_fails_once_and_alike_for_every_check(monkeypatch: pyt
 
 
 def test_selection_keeps_the_catalogues_order_and_ignores_case() -> None:
-    assert [check.id for check in select(["ll1", "C1", "c1"], CHECKS)] == ["C1", "LL1"]
-    assert select(["all"], CHECKS) == CHECKS
+    assert [chosen.check.id for chosen in select(["ll1", "C1", "c1"], CHECKS)] == ["C1", "LL1"]
+    assert tuple(chosen.check for chosen in select(["all"], CHECKS)) == CHECKS
+
+
+def test_all_demands_every_check_but_those_that_wait_for_an_occasion() -> None:
+    """A run need not meet a settlement below zero; one that asks for it by name must."""
+    demanded = {chosen.check.id: chosen.demanded for chosen in select(["all"], CHECKS)}
+    assert demanded == {check.id: not check.occasion for check in CHECKS}
+    assert not demanded["S7"]
+    for words in (["S7"], ["all", "S7"], ["S7", "all"], ["s7?", "S7"]):
+        assert {c.check.id: c.demanded for c in select(words, CHECKS)}["S7"], words
+    assert [str(chosen) for chosen in select(["S7?"], CHECKS)] == ["S7?"]
+
+
+def test_a_check_that_met_no_occasion_says_unknown_and_does_not_count() -> None:
+    """Not *holds*, for nothing was seen; and no shadow on the run, for nothing was promised. A crash does count."""
+    history = market().history()
+    (idle,) = run_checks(history, ["S7?"], BOUNDS)
+    (asked,) = run_checks(history, ["S7"], BOUNDS)
+    (held,) = run_checks(full().history(), ["C1"], BOUNDS)
+    assert (idle.verdict, idle.is_idle, asked.is_idle) == (Verdict.UNKNOWN, True, False)
+    assert combine([held, idle]) is Verdict.HOLDS
+    assert combine([held, asked]) is Verdict.UNKNOWN
+    assert combine([idle]) is Verdict.UNKNOWN
+    assert combine([held, replace(idle, crashed=True)]) is Verdict.UNKNOWN
+
+
+def test_a_violation_counts_although_nobody_demanded_the_check() -> None:
+    (result,) = run_checks(CASES["S7"].bad["the sign dropped"]().history(), ["S7?"], BOUNDS)
+    assert combine([result]) is Verdict.VIOLATED
 
 
 def test_an_unknown_check_is_refused_with_near_names() -> None:
-    with pytest.raises(UnknownCheck, match=r"no check is called 'LS9'; near: .*LS1"):
+    with pytest.raises(UnknownCheck, match=r"no check is called 'LS9'; near: .*LS8"):
         run_checks(from_lines([]), ["LS9"], BOUNDS)
 
 

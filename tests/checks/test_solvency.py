@@ -24,7 +24,7 @@ def traded() -> Run:
         ("C1", f"accounts.{ALICE}.cash"), ("C1", f"accounts.{ALICE}.positions.0.notional"), ("C1", "series.1.clearing"),
         ("C2", "totals.custody"),
         ("C3", "totals.insurance"),
-        ("A1", f"accounts.{ALICE}.positions.0.size"), ("A1", "series.1.open_interest"),
+        ("A1", f"accounts.{ALICE}.positions.0.size"), ("A2", "series.1.open_interest"),
         *(("A6", path) for path in (
             "totals.custody", "totals.insurance", "totals.fees", "totals.dust", f"accounts.{ALICE}.cash",
             f"accounts.{ALICE}.equity", f"accounts.{ALICE}.im", f"accounts.{ALICE}.mm",

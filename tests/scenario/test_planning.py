@@ -181,7 +181,14 @@ def test_a_check_can_be_taken_out_of_all(write: Write, minimal: str) -> None:
     assert plan_from_file(write(minimal)).checks == ("all",)
     some = plan_from_file(write(minimal + "checks: [all, -LS2]\n")).checks
     assert "C1" in some
+    assert "C4?" in some
     assert "LS2" not in some
+
+
+def test_a_check_that_waits_for_an_occasion_is_demanded_by_name(write: Write, minimal: str) -> None:
+    """`all` judges it where it is met; naming it says that the storm is built to meet it."""
+    assert "S8" in plan_from_file(write(minimal + "checks: [all, S8]\n")).checks
+    assert "S8?" not in plan_from_file(write(minimal + "checks: [all, -S8]\n")).checks
 
 
 def test_regions_set_the_latency_between_roles(write: Write, minimal: str) -> None:

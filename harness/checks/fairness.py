@@ -1,0 +1,201 @@
+"""Liquidations nobody may have arranged: at honest prices, not at those of the trade itself, and never for a profit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+
+from harness.checks.intervals import PARTIES
+from harness.checks.registry import Check
+from harness.checks.results import Cases, Finding
+from harness.checks.subject import Subject
+from harness.checks.trading import increases_risk
+from harness.history.records import BlockRecord, ObservationRecord
+from harness.model.book import Book
+from harness.model.facts import Holding, LiquidationFact
+from harness.model.fixed import BPS, floor_div
+
+Place = tuple[int, int]
+"""(block, transaction)"""
+
+HONEST_BPS = 50
+"""A reporter farther than this from the true price lies; its word says nothing about what the true price was."""
+
+
+def newer_price(subject: Subject) -> Finding:
+    """An account that its own last trade or withdrawal left healthy can only have been made due by a later price."""
+    cases, judged = Cases(), 0
+    facts = subject.replay.facts
+    changes: list[tuple[Place, str, bool]] = []
+    for trade in facts.trades:
+        for leg in (trade.taker, trade.maker):
+            changes.append(((trade.block, trade.tx), leg.account, leg.after.equity >= leg.after.im))
+    for withdrawal in facts.withdrawals:
+        changes.append(((withdrawal.block, withdrawal.tx), withdrawal.account, True))
+    changes.sort()
+    prices = sorted((fact.block, fact.tx) for fact in facts.rounds)
+    for fact in facts.liquidations:
+        here = (fact.block, fact.tx)
+        last = next((change for change in reversed(changes) if change[1] == fact.account and change[0] < here), None)
+        if last is None or not last[2]:
+            continue
+        judged += 1
+        if not any(last[0] < place < here for place in prices):
+            cases.add(severity=fact.before.equity - fact.before.mm, block=fact.block, tx=fact.tx, account=fact.account,
+                      last_change_block=last[0][0], last_change_tx=last[0][1])
+    return cases.finding(
+        judged,
+        holds=f"{judged} accounts left healthy by their last own move were liquidated only after a newer price",
+        violated="liquidated at the very prices its own last move was margined at",
+        nothing="no liquidated account had been left healthy by a trade or withdrawal of its own",
+    )
+
+
+def no_coalition_gain(subject: Subject) -> Finding:
+    cases = Cases()
+    liquidations = subject.replay.facts.liquidations
+    for fact in liquidations:
+        if fact.covered > fact.shortfall or (fact.covered > 0 and fact.collected > 0):
+            cases.add(severity=max(fact.covered - fact.shortfall, fact.collected), block=fact.block, tx=fact.tx,
+                      account=fact.account, keeper=fact.keeper, covered=fact.covered, shortfall=fact.shortfall,
+                      to_keeper=fact.to_keeper, collected=fact.collected)
+    return cases.finding(
+        len(liquidations),
+        holds=f"none of {len(liquidations)} liquidations drew on the insurance beyond the loss, or for a reward",
+        violated="owner and keeper together took from the insurance",
+        nothing="no liquidation",
+    )
+
+
+def true_price_path(subject: Subject) -> Finding:
+    """Judged where the run recorded what reporters saw and what was true, within the age a price may have.
+
+    E − MM is a sum over assets, so its least value over all combinations of prices is the sum of the least ones.
+    """
+    cases, judged, unseen = Cases(), 0, 0
+    book = subject.replay.venue.book
+    seen: dict[str, list[ObservationRecord]] = {}
+    for observation in subject.history.observations:
+        seen.setdefault(observation.asset, []).append(observation)
+    age_max = subject.bounds.venue.max_price_age_s
+    for fact in subject.replay.facts.liquidations:
+        prices = {
+            asset: _true_prices(seen.get(asset, ()), fact.timestamp - age_max, fact.timestamp)
+            for asset in sorted({book.series[series].asset for series, _, _ in fact.held.positions})
+        }
+        if not all(prices.values()):
+            unseen += 1
+            continue
+        judged += 1
+        least = _least_surplus(book, fact.held, prices)
+        if least >= 0:
+            cases.add(severity=least, block=fact.block, tx=fact.tx, account=fact.account, surplus_at_worst_price=least,
+                      equity=fact.before.equity, mm=fact.before.mm)
+    aside = f"; {unseen} without a recorded observation" if unseen else ""
+    return cases.finding(
+        judged,
+        holds=f"each of {judged} liquidated accounts was under MM at some true price of the last {age_max} s{aside}",
+        violated="liquidated although healthy on the whole true price path",
+        nothing=f"no liquidation has a true price to compare with{aside}",
+    )
+
+
+def _true_prices(observations: Iterable[ObservationRecord], first: int, last: int) -> set[int]:
+    """What an honest oracle may have said in that time: every true price, what honest reporters saw, and means."""
+    found: set[int] = set()
+    rounds: dict[int, list[int]] = {}
+    for seen in observations:
+        if not first <= seen.timestamp <= last or seen.source is None:
+            continue
+        found.add(seen.source)
+        if abs(seen.price - seen.source) * BPS <= HONEST_BPS * abs(seen.source):
+            found.add(seen.price)
+            rounds.setdefault(seen.round, []).append(seen.price)
+    for prices in rounds.values():
+        prices.sort()
+        found.update(floor_div(low + high, 2) for low, high in pairwise(prices))
+    return found
+
+
+def _least_surplus(book: Book, held: Holding, prices: Mapping[str, set[int]]) -> int:
+    """The least E − MM over all combinations of those prices. As of the end of the run no series is live any more in
+    `book`, so what was live at the liquidation is valued as live here too."""
+    surplus = held.cash
+    for asset, candidates in prices.items():
+        part = Holding(0, tuple(item for item in held.positions if book.series[item[0]].asset == asset))
+        margins = [book.margin_at(part, {asset: price}, live=True) for price in sorted(candidates)]
+        surplus += min(margin.equity - margin.mm for margin in margins)
+    return surplus
+
+
+def same_view(subject: Subject) -> Finding:
+    """Judged where nothing happened to the account or to any price between the reading and the liquidation."""
+    cases, judged = Cases(), 0
+    replay = subject.replay
+    by_number = {snapshot.state.number: snapshot.state for snapshot in replay.snapshots}
+    blocks = {block.number: block for block in subject.chain}
+    for fact in replay.facts.liquidations:
+        shown = by_number.get(fact.block - 1)
+        account = None if shown is None else shown.accounts.get(fact.account)
+        if account is None or _is_disturbed(blocks[fact.block], fact):
+            continue
+        judged += 1
+        if (account.equity, account.mm) != (fact.got_equity, fact.got_maintenance) or account.equity >= account.mm:
+            cases.add(severity=abs(account.equity - fact.got_equity), block=fact.block, tx=fact.tx,
+                      account=fact.account, shown_equity=account.equity, used_equity=fact.got_equity,
+                      shown_mm=account.mm, used_mm=fact.got_maintenance)
+    return cases.finding(
+        judged,
+        holds=f"{judged} liquidations used exactly the equity and MM that the health view had shown, both due",
+        violated="liquidated by another equity or MM than the health view shows",
+        nothing="no liquidation has a reading before it with nothing in between",
+    )
+
+
+def _is_disturbed(block: BlockRecord, fact: LiquidationFact) -> bool:
+    for event in block.events:
+        if event.tx >= fact.tx:
+            return False
+        if event.name in ("RoundAccepted", "SeriesFinalized") or fact.account in [
+            event.args.get(key) for key in PARTIES
+        ]:
+            return True
+    return False
+
+
+def no_open_and_liquidate(subject: Subject) -> Finding:
+    cases = Cases()
+    facts = subject.replay.facts
+    opened: dict[tuple[str, int], list[int]] = {}
+    for trade in facts.trades:
+        for leg in (trade.taker, trade.maker):
+            if increases_risk(leg):
+                opened.setdefault((leg.account, trade.block), []).append(trade.tx)
+    prices: dict[int, list[int]] = {}
+    for round_ in facts.rounds:
+        prices.setdefault(round_.block, []).append(round_.tx)
+    for fact in facts.liquidations:
+        mine = [tx for tx in opened.get((fact.account, fact.block), ()) if tx <= fact.tx]
+        if mine and not any(mine[-1] < tx <= fact.tx for tx in prices.get(fact.block, ())):
+            cases.add(severity=fact.to_keeper, block=fact.block, tx=fact.tx, account=fact.account, opened_tx=mine[-1],
+                      to_keeper=fact.to_keeper, covered=fact.covered)
+    return cases.finding(
+        len(facts.liquidations),
+        holds=f"none of {len(facts.liquidations)} liquidated accounts opened its risk in the same block and prices",
+        violated="opened and liquidated in one block at one price",
+        nothing="no liquidation",
+    )
+
+
+CHECKS = (
+    Check("LS3", "newer price", "nobody is liquidated at the prices its own last trade or withdrawal was margined at",
+          newer_price, occasion="a liquidation of an account that its own last move left healthy"),
+    Check("LS6", "no coalition gain", "owner and keeper together never take from the insurance more than the loss",
+          no_coalition_gain),
+    Check("LS7", "true price path", "nobody is liquidated who was healthy at every true price of the last while",
+          true_price_path),
+    Check("LS8", "same view", "a liquidation uses the equity and MM that the health view shows", same_view,
+          occasion="a liquidation with a reading just before it"),
+    Check("Q4", "no open and liquidate", "nobody opens risk and is liquidated in one block without a new price",
+          no_open_and_liquidate),
+)
