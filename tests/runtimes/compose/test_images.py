@@ -160,6 +160,7 @@ class TestWithAnEngine:
         try:
             with pytest.raises(ToolError, match=r"harness-test-empty:latest has no working `python`.*set BASE_IMAGE"):
                 images.ensure_image(engine)
+            assert engine.containers.list(all=True, filters={"ancestor": "harness-test-empty:latest"}) == []
         finally:
             engine.images.remove("harness-test-empty:latest", force=True)
 
