@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.ports import LinkRule
+from harness.project_plan import ProjectPlan
 from harness.rollup.profile import Profile
 
 L1_CHAIN_ID = 900
@@ -19,7 +20,8 @@ L1_GAS_LIMIT = 30_000_000
 """What mainnet's limit was in the years the gas data comes from; a full frame costs 1.6 M."""
 
 RoleKind = Literal[
-    "l1-builder", "l1-follower", "sequencer", "replica", "batcher", "reporter", "keeper", "maker", "trader", "admin"
+    "l1-builder", "l1-follower", "sequencer", "replica", "batcher", "reporter", "keeper", "maker", "trader", "admin",
+    "actor",  # a user's own class, see ProjectPlan
 ]
 ChainName = Literal["l1", "l2"]
 CHAIN_OF_KIND: Mapping[str, ChainName] = {
@@ -179,6 +181,8 @@ class Plan:
     liveness_ns: int         # then this long to make progress
     checks: tuple[str, ...]  # check ids, "?" behind those only judged where met; or ("all",)
     bounds: Bounds
+    project: ProjectPlan | None = None   # the user's own contracts, actors and checks
+    has_venue: bool = True               # whether our exchange is deployed
 
     def role(self, name: str) -> RoleSpec:
         """The role of that name; KeyError if there is none."""

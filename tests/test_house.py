@@ -25,6 +25,7 @@ FLOORS = {
     "harness.checks": 0,
     "harness.plan": 1,  # speaks of link rules, so it stands beside the ports
     "harness.ports": 1,
+    "harness.project_plan": 1,
     "harness.roles": 2,
     "harness.runtimes": 3,
     "harness.anvil": 3,
@@ -32,6 +33,8 @@ FLOORS = {
     "harness.solidity": 3,
     "harness.toolchain": 3,
     "harness.scenario": 4,
+    "harness.project": 4,  # a user's own contracts: reading, deploying, planning
+    "harness.testing": 4,  # networks for pytest
     "harness.report": 4,
     "harness.network": 4,
     "harness.hunt": 4,

@@ -31,6 +31,10 @@ class Function:
     inputs: tuple[str, ...]     # canonical ABI types
     outputs: tuple[str, ...]
 
+    @property
+    def signature(self) -> str:
+        return f"{self.name}({','.join(self.inputs)})"
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
@@ -62,19 +66,21 @@ class Interface:
         self.functions: dict[str, Function] = {}
         self.events: dict[bytes, EventType] = {}
         self.errors: dict[bytes, ErrorType] = {}
+        named: dict[str, list[Function]] = {}
         for entry in abi:
             kind = entry["type"]
             if kind == "function":
-                function = _function(entry)
-                if function.name in self.functions:
-                    raise ValueError(f"{function.name} is overloaded; calls are looked up by name")
-                self.functions[function.name] = function
+                named.setdefault(entry["name"], []).append(_function(entry))
             elif kind == "event":
                 event = EventType(entry["name"], keccak(_signature(entry)), _parameters(entry))
                 self.events[event.topic] = event
             elif kind == "error":
                 error = ErrorType(entry["name"], keccak(_signature(entry))[:4], _parameters(entry))
                 self.errors[error.selector] = error
+        for name, variants in named.items():
+            for function in variants:
+                # An overloaded function is looked up by its signature, any other by its name.
+                self.functions[name if len(variants) == 1 else function.signature] = function
 
     def encode_call(self, name: str, *arguments: Any) -> bytes:
         """Calldata of a call.
@@ -82,7 +88,7 @@ class Interface:
         Raises:
             ValueError: no such function, or the arguments do not fit its types.
         """
-        function = self._function(name)
+        function = self.function(name)
         try:
             return function.selector + encode(function.inputs, arguments)
         except (EncodingError, TypeError) as error:
@@ -105,7 +111,7 @@ class Interface:
         Raises:
             ValueError: the data is not such a result; an empty one usually means that there is no contract.
         """
-        function = self._function(name)
+        function = self.function(name)
         try:
             return decoder(function.outputs)(data)
         except (DecodingError, OverflowError) as error:
@@ -134,10 +140,20 @@ class Interface:
             return None
         return event.name, arguments
 
-    def _function(self, name: str) -> Function:
+    def function(self, name: str) -> Function:
+        """The function of a name, or of a signature such as `mint(address,uint256)`.
+
+        Raises:
+            ValueError: there is none, or several of that name.
+        """
         function = self.functions.get(name)
+        if function is None and "(" in name:
+            function = next((item for item in self.functions.values() if item.signature == name), None)
         if function is None:
-            raise ValueError(f"no function {name!r}; there are {', '.join(sorted(self.functions))}")
+            overloads = [key for key in self.functions if key.startswith(f"{name}(")]
+            if overloads:
+                raise ValueError(f"{name} is overloaded; name one of {', '.join(sorted(overloads))}")
+            raise ValueError(f"no function {name!r}; there are {', '.join(sorted(self.functions)) or 'none'}")
         return function
 
 

@@ -27,6 +27,7 @@ from harness.history.records import (
     PhaseRecord,
     PositionState,
     ProblemRecord,
+    ReadingRecord,
     Record,
     RunRecord,
     SeriesState,
@@ -116,6 +117,38 @@ def _block(raw: dict[str, Any], t: int, node: str) -> Record:
             _event(item, f"events[{index}]", len(transactions))
             for index, item in enumerate(sequence(raw["events"], "events"))
         ),
+        tuple(
+            _project_event(item, f"project_events[{index}]", len(transactions))
+            for index, item in enumerate(sequence(raw.get("project_events", []), "project_events"))
+        ),
+    )
+
+
+def _project_event(raw: Any, where: str, transactions: int) -> Event:
+    """An event of a user's contract: of no type we know, so it says itself which arguments are integers."""
+    tx, args = raw["tx"], mapping(raw["args"], f"{where}.args")
+    if type(tx) is not int or not -1 <= tx < transactions:
+        raise HistoryError(f"{where}.tx must index one of {transactions} transactions or be -1, got {tx!r}")
+    return Event(
+        text(raw["name"], f"{where}.name"), text(raw["contract"], f"{where}.contract"), tx,
+        _with_integers(args, raw["integers"], f"{where}.args"),
+    )
+
+
+def _with_integers(values: Mapping[str, Any], integers: Any, where: str) -> Mapping[str, Any]:
+    """The same values with those of the named keys exact integers, or lists of them."""
+    named = sequence(integers, "integers")
+    return {key: _integers(value, f"{where}.{key}") if key in named else value for key, value in values.items()}
+
+
+def _integers(value: Any, where: str) -> Any:
+    return [_integers(item, where) for item in value] if isinstance(value, list) else integer(value, where)
+
+
+def _reading(raw: dict[str, Any], t: int, node: str) -> Record:
+    return ReadingRecord(
+        t, node, integer(raw["number"], "number"), hash_(raw["hash"], "hash"),
+        _with_integers(mapping(raw["values"], "values"), raw["integers"], "values"),
     )
 
 
@@ -212,4 +245,5 @@ def _stat(raw: dict[str, Any], t: int, node: str) -> Record:
 _PARSERS: dict[str, Callable[[dict[str, Any], int, str], Record]] = {
     "run": _run, "block": _block, "head": _head, "state": _state, "op": _operation, "fault": _fault,
     "observation": _observation, "phase": _phase, "problem": _problem, "stat": _stat, "notice": _stat,
+    "reading": _reading,
 }

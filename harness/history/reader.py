@@ -17,6 +17,7 @@ from harness.history.records import (
     OperationRecord,
     PhaseRecord,
     ProblemRecord,
+    ReadingRecord,
     Record,
     RunRecord,
     StateRecord,
@@ -61,6 +62,7 @@ class History:
     heads: tuple[HeadRecord, ...]
     heads_by_node: Mapping[str, tuple[HeadRecord, ...]]
     states: Mapping[str, tuple[StateRecord, ...]]     # by block hash
+    readings: Mapping[str, ReadingRecord]             # by block hash: what a project watches
     operations: tuple[Operation, ...]                 # in order of invocation
     faults: tuple[FaultRecord, ...]
     observations: tuple[ObservationRecord, ...]
@@ -140,6 +142,7 @@ def from_records(records: Iterable[tuple[int, Record]]) -> History:
     heads: list[HeadRecord] = []
     by_node: dict[str, list[HeadRecord]] = {}
     states: dict[str, list[StateRecord]] = {}
+    readings: dict[str, ReadingRecord] = {}
     invoked: dict[str, OperationRecord] = {}
     outcomes: dict[str, OperationRecord] = {}
     faults: list[FaultRecord] = []
@@ -176,6 +179,8 @@ def from_records(records: Iterable[tuple[int, Record]]) -> History:
             problems.append(record)
         elif isinstance(record, StatRecord):
             stats.append(record)
+        elif isinstance(record, ReadingRecord):
+            readings.setdefault(record.hash, record)
         else:
             if run is not None:
                 raise HistoryError("a second run record; one history holds one run", line=line)
@@ -185,7 +190,7 @@ def from_records(records: Iterable[tuple[int, Record]]) -> History:
         run=run, blocks=blocks, chain=chain, chain_gap=gap, heads=tuple(heads),
         heads_by_node={node: tuple(items) for node, items in by_node.items()},
         states={block_hash: tuple(items) for block_hash, items in states.items()},
-        operations=tuple(Operation(first, outcomes.get(key)) for key, first in invoked.items()),
+        readings=readings, operations=tuple(Operation(first, outcomes.get(key)) for key, first in invoked.items()),
         faults=tuple(faults), observations=tuple(observations), phases=tuple(phases), problems=tuple(problems),
         stats=tuple(stats), end_ns=end_ns, records=count,
     )

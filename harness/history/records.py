@@ -55,6 +55,7 @@ class BlockRecord:
     base_fee: int
     transactions: tuple[Transaction, ...]
     events: tuple[Event, ...]
+    project_events: tuple[Event, ...] = ()   # of the user's own contracts; integers are exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,17 @@ class StateRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingRecord:
+    """What the watched calls of a project returned after one block."""
+
+    t: int
+    node: str
+    number: int
+    hash: str
+    values: Mapping[str, Any]    # watch → value; integers exact, several values as a list
+
+
+@dataclass(frozen=True, slots=True)
 class OperationRecord:
     t: int
     node: str
@@ -176,5 +188,5 @@ class StatRecord:
 
 Record = (
     RunRecord | BlockRecord | HeadRecord | StateRecord | OperationRecord | FaultRecord | ObservationRecord
-    | PhaseRecord | ProblemRecord | StatRecord
+    | PhaseRecord | ProblemRecord | StatRecord | ReadingRecord
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.evm.wallet import decode_transaction
 from harness.plan import L2_CHAIN_ID
+from harness.project_plan import ProjectCodec
 from harness.roles.context import RoleContext
 from harness.roles.node import Node
 from harness.roles.recording import block_record
@@ -21,6 +22,7 @@ class Builder:
         self.context = context
         self.node = node
         self._stalled = ""
+        self._project = ProjectCodec(context.plan.project)
 
     async def build(self, parent: Hash, height: int) -> ExecutedBlock | None:
         """A block on `parent` from the pool, executed here; None, with the reason recorded, when none can be built."""
@@ -59,7 +61,7 @@ class Builder:
             except InvalidBlock as invalid:
                 raws = self._without(raws, invalid.missing)
                 continue
-            self.context.record.record("block", **block_record("l2", block, self.context.deployment))
+            self.context.record.record("block", **block_record("l2", block, self.context.deployment, self._project))
             return block
         self._stall(f"block {height} could not be built in {REBUILDS_MAX} tries")
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from harness.evm.accounts import account
 from harness.evm.wallet import decode_transaction
 from harness.plan import L2_CHAIN_ID
 from harness.ports import Engine
@@ -31,7 +32,10 @@ class Chain:
         self.engine: Engine = context.engine
         self.genesis_hash = context.engine.genesis_hash
         self.heads = Heads.genesis(0, self.genesis_hash)
-        self.pool = Mempool(chain_id=L2_CHAIN_ID, gas_limit=context.plan.profile.l2_gas_limit)
+        project = context.plan.project
+        # Who deployed in genesis goes on counting from there: a creation at a used nonce would meet its contract again.
+        nonces = {account(item.index).address: item.nonce for item in (project.accounts if project is not None else ())}
+        self.pool = Mempool(chain_id=L2_CHAIN_ID, gas_limit=context.plan.profile.l2_gas_limit, nonces=nonces)
         root = BlockInputs(L2_CHAIN_ID, 0, ZERO_HASH, context.genesis_timestamp, 0, ())
         self._tree = BlockTree(TreeBlock(self.genesis_hash, root))
         self.when_changed: list[Callable[[], None]] = []

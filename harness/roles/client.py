@@ -104,11 +104,16 @@ class ChainClient:
         return (await self.send_all([(to, call)], gas=gas, nonce=nonce))[0]
 
     async def send_all(
-        self, calls: Sequence[tuple[str, bytes]], *, gas: int = L2_GAS_LIMIT, nonce: int | None = None
+        self,
+        calls: Sequence[tuple[str, bytes]],
+        *,
+        gas: int = L2_GAS_LIMIT,
+        nonce: int | None = None,
+        value: int = 0,
     ) -> list[Outcome]:
         """Send several writes at once, under consecutive nonces; outcomes in the order of `calls`.
 
-        `nonce` is the first one's, where the caller knows better than the gateways.
+        `nonce` is the first one's, where the caller knows better than the gateways; `value` goes with each, in wei.
         """
         try:
             nonce = await self._next_nonce() if nonce is None else nonce
@@ -126,6 +131,7 @@ class ChainClient:
                             to=to,
                             data=call,
                             gas=gas,
+                            value=value,
                         )
                     )
                 )

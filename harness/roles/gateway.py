@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from harness.evm.wallet import decode_transaction
 from harness.ports import Json, Refused
+from harness.project_plan import ProjectCodec
 from harness.roles.chain import Chain
 from harness.roles.context import RoleContext
 from harness.roles.mempool import Rejected
+from harness.roles.recording import explain
 from harness.roles.wire import WireError, address, data, text
 from harness.rollup.blocks import ExecutedBlock, Hash, Receipt
 from harness.rollup.heads import Label
-from harness.venue.exchange import explain_revert
 
 WAIT_S_MAX = 30.0
 WAITERS_MAX = 5_000
@@ -39,6 +40,7 @@ class Gateway:
         self._included: dict[str, Included] = {}
         self._waiters: dict[str, list[asyncio.Future[Included]]] = {}
         self._waiting = 0
+        self._project = ProjectCodec(context.plan.project)
 
     def on_committed(self, block: ExecutedBlock) -> None:
         """Remember where its transactions are and wake whoever waits for one."""
@@ -116,8 +118,7 @@ class Gateway:
                 if not waiters:
                     del self._waiters[name]
 
-    @staticmethod
-    def _receipt(included: Included) -> Json:
+    def _receipt(self, included: Included) -> Json:
         receipt = included.receipt
         return {
             "hash": receipt.transaction_hash,
@@ -125,7 +126,7 @@ class Gateway:
             "block": included.number,
             "block_hash": included.hash,
             "gas": receipt.gas_used,
-            "error": None if receipt.succeeded else explain_revert(receipt.revert_data),
+            "error": None if receipt.succeeded else explain(receipt.revert_data, self._project),
         }
 
     async def _call(self, payload: Json) -> Json:

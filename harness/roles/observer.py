@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from harness.consensus.messages import Certificate
-from harness.ports import Json, PortError
+from harness.evm.words import decoder
+from harness.ports import Json, PortError, Refused
+from harness.project_plan import ProjectCodec, Watch, is_integer_type
 from harness.roles.chain import Chain
 from harness.roles.context import RoleContext
 from harness.roles.recording import block_record, jsonable
@@ -29,6 +31,8 @@ class Observer:
         self._ask_state = encode_state(self.accounts, self.assets)
         self._queue: asyncio.Queue[tuple[ExecutedBlock, int | None]] = asyncio.Queue(QUEUE_MAX)
         self._noticed: dict[str, bool] = {}
+        self._project = ProjectCodec(context.plan.project)
+        self._watches = context.plan.project.watches if context.plan.project is not None else ()
 
     def on_committed(self, block: ExecutedBlock, certificate: Certificate | None) -> None:
         """Queue a committed block; a queue that overflows loses state records, which checks then count as unseen."""
@@ -39,12 +43,16 @@ class Observer:
         """Write what was committed, in order."""
         while True:
             block, view = await self._queue.get()
-            self.context.record.record("block", **block_record("l2", block, self.context.deployment))
+            self.context.record.record("block", **block_record("l2", block, self.context.deployment, self._project))
             self.context.record.record(
                 "notice",
                 event=f"l2-block:{block.number}",
                 leader=None if view is None else self.validators.leader(view + 1),
             )
+            if self._watches:
+                await self._record_reading(block)
+            if not self.context.plan.has_venue:
+                continue
             try:
                 state = await self._state(block)
             except PortError as error:
@@ -53,6 +61,28 @@ class Observer:
                 continue
             self._record_state(block, state)
             self._notice(block, state)
+
+    async def _record_reading(self, block: ExecutedBlock) -> None:
+        """What the project's watched calls return after a block; one that cannot be evaluated is left out."""
+        values: dict[str, Json] = {}
+        for watch in self._watches:
+            try:
+                values[watch.name] = await self._evaluate(watch, block)
+            except PortError as error:
+                detail = f"block {block.number}: {watch.text}: {error}"
+                self.context.record.record("problem", what=f"watch {watch.name} could not be read", detail=detail)
+        integers = [w.name for w in self._watches if w.name in values and all(map(is_integer_type, w.outputs))]
+        self.context.record.record(
+            "reading", number=block.number, hash=block.hash, values=values, integers=integers
+        )
+
+    async def _evaluate(self, watch: Watch, block: ExecutedBlock) -> Json:
+        data = await self.chain.engine.call(watch.to, bytes.fromhex(watch.data[2:]), at=block.hash)
+        try:
+            found = decoder(watch.outputs)(data)
+        except Exception as error:  # eth_abi raises what it likes on bytes that are no such result
+            raise Refused(f"answered {len(data)} bytes that are not ({', '.join(watch.outputs)})") from error
+        return jsonable(found[0] if len(found) == 1 else list(found))
 
     async def _state(self, block: ExecutedBlock) -> VenueState:
         lens = self.context.deployment["lens"]

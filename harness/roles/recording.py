@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.ports import Json
+from harness.project_plan import ProjectCodec
 from harness.rollup.blocks import ExecutedBlock, Log
 from harness.venue.exchange import decode_log, explain_revert
 
@@ -23,13 +24,15 @@ def jsonable(value: Any) -> Json:
     return [jsonable(item) for item in value]
 
 
-def block_record(chain: str, block: ExecutedBlock, deployment: Mapping[str, str]) -> dict[str, Json]:
+def block_record(
+    chain: str, block: ExecutedBlock, deployment: Mapping[str, str], project: ProjectCodec | None = None
+) -> dict[str, Json]:
     """The fields of a `block` record (history/FORMAT.md)."""
     inputs = block.inputs
     events = _events(block.system_logs, -1, deployment)
     for index, receipt in enumerate(block.receipts):
         events += _events(receipt.logs, index, deployment)
-    return {
+    record: dict[str, Json] = {
         "chain": chain,
         "number": inputs.number,
         "hash": block.hash,
@@ -44,12 +47,35 @@ def block_record(chain: str, block: ExecutedBlock, deployment: Mapping[str, str]
                 "to": receipt.to,
                 "ok": receipt.succeeded,
                 "gas": receipt.gas_used,
-                "error": None if receipt.succeeded else explain_revert(receipt.revert_data),
+                "error": None if receipt.succeeded else explain(receipt.revert_data, project),
             }
             for receipt in block.receipts
         ],
         "events": events,
     }
+    if project is not None and project.contracts:
+        record["project_events"] = _project_events(block, project)
+    return record
+
+
+def explain(revert_data: bytes, project: ProjectCodec | None) -> str:
+    """Revert data in words: one of the project's errors, or one of ours."""
+    return (project.explain(revert_data) if project is not None else None) or explain_revert(revert_data)
+
+
+def _project_events(block: ExecutedBlock, project: ProjectCodec) -> list[Json]:
+    found: list[Json] = []
+    for index, receipt in enumerate(block.receipts):
+        for log in receipt.logs:
+            event = project.event(log)
+            if event is not None:
+                found.append(
+                    {
+                        "name": event.name, "contract": event.contract, "tx": index, "args": jsonable(event.args),
+                        "integers": list(event.integers),
+                    }
+                )  # fmt: skip
+    return found
 
 
 def _events(logs: tuple[Log, ...], transaction: int, deployment: Mapping[str, str]) -> list[Json]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from harness.roles.actor import make_actor
 from harness.roles.admin import Admin
 from harness.roles.batcher import Batcher
 from harness.roles.context import Role, RoleContext
@@ -28,6 +29,7 @@ ROLES: dict[str, Callable[[RoleContext], Role]] = {
     "maker": Maker,
     "trader": Trader,
     "admin": Admin,
+    "actor": make_actor,
 }
 
 

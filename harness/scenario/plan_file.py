@@ -104,20 +104,27 @@ def _from_json(kind: Any, value: Any, where: str) -> Any:
 def _dataclass_from_json(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise _Misfit(where, "must be an object")
-    hints = _field_types(kind)
+    hints, optional = _field_types(kind), _optional_fields(kind)
     for name in value:
         if name not in hints:
             raise _Misfit(f"{where}.{name}", "unknown key")
     for name in hints:
-        if name not in value:
+        if name not in value and name not in optional:
             raise _Misfit(f"{where}.{name}", "is required")
-    return kind(**{name: _from_json(part, value[name], f"{where}.{name}") for name, part in hints.items()})
+    given = {name: part for name, part in hints.items() if name in value}
+    return kind(**{name: _from_json(part, value[name], f"{where}.{name}") for name, part in given.items()})
 
 
 @lru_cache(maxsize=64)
 def _field_types(kind: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+
+
+@lru_cache(maxsize=64)
+def _optional_fields(kind: Any) -> frozenset[str]:
+    """What a plan of an earlier harness may lack."""
+    return frozenset(field.name for field in dataclasses.fields(kind) if field.default is not dataclasses.MISSING)
 
 
 def _scalar(kind: Any, value: Any, where: str) -> Any:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
-from harness.checks.catalogue import CHECKS
-from harness.checks.registry import Chosen, UnknownCheck, select
-from harness.plan import NEVER_S, Bounds, Knot, Plan, Product
+from harness.checks.registry import Check, Chosen, UnknownCheck, select
+from harness.plan import NEVER_S, Bounds, Knot, Plan, Product, RoleKind
+from harness.project.judging import our_checks
 from harness.rollup.profile import from_name
 from harness.runtimes.random import KeyedRandom
 from harness.scenario import schema, units
@@ -18,10 +20,15 @@ from harness.scenario.fault_plan import interval_of, plan_faults
 from harness.scenario.loading import Document, Location, plain_scalar, read_document
 from harness.scenario.market import path_of
 from harness.scenario.regions import base_latencies
+from harness.scenario.selectors import GROUP_WORDS
 from harness.scenario.topology import RegionProblem, build_roles
 from harness.scenario.venue import VenueProblem, venue_parameters
 from harness.scenario.workload import TooMuchWork, trader_operations
 
+if TYPE_CHECKING:
+    from harness.project.reading import ProjectFile
+
+DEFAULT_STORM_NS = 30 * units.NS_PER_SECOND    # where nothing says how long
 STORM_MARGIN_NS = 3 * units.NS_PER_SECOND      # after the last thing of the storm, so that it is seen to settle
 LIVENESS_MARGIN_NS = 10 * units.NS_PER_SECOND  # beyond the time to recover, for the progress that is asked for
 DEFAULT_BASE_FEE_WEI = 10**9
@@ -95,8 +102,9 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
         raise document.error(("seed",), f"{seed} is not in 0…{schema.SEED_MAX}")
     random = KeyedRandom(seed)
     profile = from_name(scenario.network.profile)
+    project = _project(document, scenario)
     try:
-        roles = build_roles(scenario, random)
+        roles = build_roles(scenario, random, () if project is None else project.seats)
     except RegionProblem as problem:
         raise document.error(("network", *problem.location), str(problem)) from None
     try:
@@ -111,19 +119,20 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
     if scenario.l1_base_fee is not None:
         base_fee = path_of(document, ("l1_base_fee",), scenario.l1_base_fee, units.gwei)
     products = _products(document, scenario)
-    checks = _checks(document, scenario)
+    ours = our_checks(has_venue=bool(markets), has_products=bool(products))
+    checks = _checks(document, scenario, (*ours, *(project.checks if project is not None else ())))
     storm_ns = _storm_ns(scenario, [knots for _, knots in markets] + [base_fee], products)
     liveness_ns = _liveness_ns(document, scenario, storm_ns, products)
     stop_ns = min(scenario.workload.stop or storm_ns, storm_ns)
     try:
-        operations = trader_operations(
+        operations = () if not products else trader_operations(
             scenario.workload,
             [(product, entry.weight) for product, entry in zip(products, scenario.products, strict=True)],
             im_bps=venue.im_bps, stop_ns=stop_ns, random=random,
         )  # fmt: skip
     except TooMuchWork as problem:
         raise document.error(("workload", "rate"), str(problem)) from None
-    return Plan(
+    plan = Plan(
         scenario=scenario.name,
         about=scenario.about,
         seed=seed,
@@ -143,15 +152,36 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
         bounds=Bounds(
             recover_s=scenario.within.recover / units.NS_PER_SECOND, liquidate_blocks=scenario.within.liquidate
         ),
+        has_venue=bool(scenario.market),
     )
+    if project is None:
+        return plan
+    from harness.project.planning import plan_project  # brings the chain stack, which other plans can do without
+
+    return replace(plan, project=plan_project(project, plan))
 
 
-def _checks(document: Document, scenario: schema.Scenario) -> tuple[str, ...]:
+def _project(document: Document, scenario: schema.Scenario) -> ProjectFile | None:
+    """The user's own contracts, actors and checks, read and checked, not deployed yet."""
+    if scenario.project is None:
+        return None
+    from harness.project.reading import read_project
+
+    project = read_project(document, scenario)
+    if project is not None:
+        for number, actor in enumerate(project.project.actors):
+            if actor.name in (*get_args(RoleKind), "l1", *GROUP_WORDS):
+                what = f"{actor.name} already means something among roles; choose another name"
+                raise project.error(("actors", number, "name"), what)
+    return project
+
+
+def _checks(document: Document, scenario: schema.Scenario, available: Sequence[Check]) -> tuple[str, ...]:
     """The checks to run, as `select` reads them; `-LS2` takes one out, where a storm never meets what it guards."""
     wanted: dict[str, Chosen] = {}
     for number, word in enumerate(scenario.checks):
         try:
-            found = select([word.removeprefix("-")], CHECKS)
+            found = select([word.removeprefix("-")], available)
         except UnknownCheck as problem:
             raise document.error(("checks", number), str(problem)) from None
         for chosen in found:
@@ -163,7 +193,7 @@ def _checks(document: Document, scenario: schema.Scenario) -> tuple[str, ...]:
     if not wanted:
         raise document.error(("checks",), "no check is left")
     words = tuple(str(chosen) for chosen in wanted.values())
-    return ("all",) if words == tuple(str(chosen) for chosen in select(["all"], CHECKS)) else words
+    return ("all",) if words == tuple(str(chosen) for chosen in select(["all"], available)) else words
 
 
 def _products(document: Document, scenario: schema.Scenario) -> tuple[Product, ...]:
@@ -191,7 +221,7 @@ def _storm_ns(scenario: schema.Scenario, paths: Iterable[Sequence[Knot]], produc
         interval = interval_of(fault)
         if interval is not None:
             ends.append(interval.start_ns if interval.end_ns is None else interval.end_ns)
-    return max(ends) + STORM_MARGIN_NS
+    return (max(ends) or DEFAULT_STORM_NS) + STORM_MARGIN_NS
 
 
 def _liveness_ns(document: Document, scenario: schema.Scenario, storm_ns: int, products: Sequence[Product]) -> int:

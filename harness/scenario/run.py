@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.anvil.scratch import sweep
-from harness.checks.catalogue import run_checks
+from harness.checks.registry import run_each, select
 from harness.checks.results import JudgeBounds, Verdict
 from harness.faults.outcome import FaultOutcome
 from harness.history.reader import read
 from harness.model.params import VenueParams
 from harness.plan import Plan
+from harness.project.judging import available_checks
 from harness.report.html import report_html
 from harness.report.junit import junit_xml
 from harness.report.result import build_result, result_bytes
@@ -114,7 +115,7 @@ def judge(
     history = read(folder.history)
     venue = VenueParams(**{name: getattr(plan.venue, name) for name in VenueParams.__dataclass_fields__})
     bounds = JudgeBounds(plan.bounds.recover_s, plan.bounds.liquidate_blocks, venue, plan.profile.l2_gas_limit)
-    checks = run_checks(history, plan.checks, bounds)
+    checks = run_each(select(plan.checks, available_checks(plan)), history, bounds)
     story = tell(plan, history)
     result = build_result(
         plan,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from decimal import Decimal
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from harness.scenario import units
-from harness.scenario.errors import Problem, ScenarioError, did_you_mean, dotted
-from harness.scenario.loading import Document, Location
+from harness.scenario.errors import did_you_mean
+from harness.scenario.loading import Document
+from harness.scenario.validation import validated
 
 SEED_MAX = 2**63 - 1
 SELECTORS_MAX = 64
@@ -339,9 +339,12 @@ class Scenario(Words):
     about: str = Field(default="", max_length=600)
     seed: int = Field(default=1, ge=0, le=SEED_MAX)
     network: Network = Network()
-    market: dict[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{0,11}$")], Path] = Field(min_length=1, max_length=8)
+    project: str | dict[str, Any] | None = Field(
+        default=None, description="your own contracts: a project file, a folder with harness.yaml, or its content"
+    )
+    market: dict[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{0,11}$")], Path] = Field(default={}, max_length=8)
     l1_base_fee: Path | None = Field(default=None, description="gwei; knots or csv. Default: 1 gwei throughout")
-    products: Annotated[list[Product], Field(min_length=1, max_length=32)]
+    products: Annotated[list[Product], Field(max_length=32)] = []
     venue: Venue = Venue()
     workload: Workload = Workload()
     faults: Annotated[list[Fault], Field(max_length=FAULTS_MAX)] = []
@@ -353,33 +356,15 @@ class Scenario(Words):
 
 def parse(document: Document) -> Scenario:
     """The document as a Scenario. Raises ScenarioError with every problem found, each with its path and line."""
-    try:
-        return Scenario.model_validate(document.data)
-    except ValidationError as error:
-        problems = [_problem(document, detail) for detail in error.errors(include_url=False)]
-        raise ScenarioError(problems, file=document.file) from None
-
-
-def _problem(document: Document, detail: Mapping[str, Any]) -> Problem:
-    # `groups` is our own name for a partition's bare list, `[key]` pydantic's for a mapping's key.
-    location: Location = tuple(
-        step for index, step in enumerate(detail["loc"])
-        if step != "[key]" and not (step == "groups" and detail["loc"][index - 1] == "partition")
-    )
-    if detail["type"] == "key":
-        location = (*location, detail["ctx"]["key"])
-    return Problem(dotted(location), _words(detail), document.line_of(location))
-
-
-def _words(detail: Mapping[str, Any]) -> str:
-    message = str(detail["msg"]).removeprefix("Value error, ")
-    if detail["type"] in ("value_error", "key", "missing"):
-        return {"missing": "is required"}.get(detail["type"], message)
-    given = detail.get("input")
-    if isinstance(given, str | int | Decimal):
-        shown = str(given)
-        message += f", got {shown if len(shown) <= 60 else shown[:60] + '…'}"
-    return message[0].lower() + message[1:]
+    scenario = validated(Scenario, document)
+    if scenario.project is None:
+        for key in ("market", "products"):
+            if not getattr(scenario, key):
+                what = "must not be empty" if key in document.data else "is required"
+                raise document.error((key,), f"{what}, unless a project brings its own contracts")
+    if scenario.products and not scenario.market:
+        raise document.error(("market",), "is required where there are products")
+    return scenario
 
 
 def json_schema() -> dict[str, Any]:

@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from harness.anvil import ChainKind, ChainSpec
-from harness.evm.accounts import account
+from harness.evm.accounts import OWNER, account
 from harness.plan import L1_CHAIN_ID, L1_GAS_LIMIT, L2_CHAIN_ID, Plan
 from harness.roles.keeper import DEPOSIT_NATIVE as KEEPER_NATIVE
 from harness.roles.maker import DEPOSIT_NATIVE as MAKER_NATIVE
 from harness.solidity.compile import compile_contracts
-from harness.solidity.genesis import GenesisSpec, build_genesis
+from harness.solidity.genesis import Genesis, GenesisSpec, build_genesis
+from harness.solidity.project_genesis import base_genesis, build_project_genesis
 from harness.toolchain import ACCEPTED_ANVIL, anvil_binary
 
 SIM_GENESIS_TIMESTAMP = 1_583_971_200
 """2020-03-12T00:00:00Z. In sim it only has to be the same every time."""
+
+ROLLUP_CONTRACTS = ("l1_info", "batch_inbox")
+"""What a network has that runs only a user's own contracts."""
 
 BATCHER_WEI = 10_000 * 10**18
 TRADER_SPARE_NATIVE = 10**6
@@ -45,27 +49,17 @@ def set_stage(plan: Plan, *, genesis_timestamp: int, contracts: Path | None = No
     Raises what `build_genesis` raises: a tool is missing, or the contracts do not compile or deploy.
     """
     anvil_binary()  # the wrong one is refused here, in words, and not by each of the nodes in its log
-    accounts = {role.name: account(role.account).address for role in plan.roles if role.account is not None}
-    genesis = build_genesis(
-        GenesisSpec(
-            params=plan.venue,
-            assets=tuple(asset.encode() for asset, _ in plan.markets),
-            reporters=tuple(accounts[role.name] for role in plan.of_kind("reporter")),
-            owner=accounts[plan.of_kind("admin")[0].name],
-            collateral=_collateral(plan, accounts),
-            l1_balances={accounts[role.name]: BATCHER_WEI for role in plan.of_kind("batcher", "sequencer")},
-            l1_chain_id=L1_CHAIN_ID,
-            l2_chain_id=L2_CHAIN_ID,
-        ),
-        artifacts=compile_contracts(contracts),
-    )
-    deployment = {
-        name: address for name, address in asdict(genesis.deployment).items() if isinstance(address, str)
-    }
+    accounts = _accounts(plan)
+    genesis = _venue_genesis(plan, accounts, contracts)
+    l2_file = genesis.l2_file
+    if plan.project is not None:
+        base = base_genesis(genesis.l2_file, has_venue=plan.has_venue)
+        l2_file = build_project_genesis(base, plan.project, timestamp=genesis_timestamp)
+    deployment = _deployment(plan, genesis)
     return Stage(
         l1=ChainSpec(L1_CHAIN_ID, genesis_timestamp, L1_GAS_LIMIT, genesis.l1_file, ChainKind.L1),
         l2=ChainSpec(
-            L2_CHAIN_ID, genesis_timestamp, plan.profile.l2_gas_limit, genesis.l2_file, ChainKind.L2, l1_info=True
+            L2_CHAIN_ID, genesis_timestamp, plan.profile.l2_gas_limit, l2_file, ChainKind.L2, l1_info=True
         ),
         deployment=deployment,
         accounts=accounts,
@@ -73,11 +67,47 @@ def set_stage(plan: Plan, *, genesis_timestamp: int, contracts: Path | None = No
     )
 
 
+def base_of(plan: Plan) -> tuple[Path, Mapping[str, str]]:
+    """The genesis that a project of this plan is deployed on, and where our contracts are in it."""
+    genesis = _venue_genesis(plan, _accounts(plan), None)
+    return base_genesis(genesis.l2_file, has_venue=plan.has_venue), _deployment(plan, genesis)
+
+
+def _accounts(plan: Plan) -> dict[str, str]:
+    return {role.name: account(role.account).address for role in plan.roles if role.account is not None}
+
+
+def _deployment(plan: Plan, genesis: Genesis) -> dict[str, str]:
+    """Addresses of our contracts; without a venue only the rollup's own."""
+    return {
+        name: address
+        for name, address in asdict(genesis.deployment).items()
+        if isinstance(address, str) and (plan.has_venue or name in ROLLUP_CONTRACTS)
+    }
+
+
+def _venue_genesis(plan: Plan, accounts: Mapping[str, str], contracts: Path | None) -> Genesis:
+    admins = plan.of_kind("admin")
+    return build_genesis(
+        GenesisSpec(
+            params=plan.venue,
+            assets=tuple(asset.encode() for asset, _ in plan.markets),
+            reporters=tuple(accounts[role.name] for role in plan.of_kind("reporter")),
+            owner=accounts[admins[0].name] if admins else account(OWNER).address,
+            collateral=_collateral(plan, accounts),
+            l1_balances={accounts[role.name]: BATCHER_WEI for role in plan.of_kind("batcher", "sequencer")},
+            l1_chain_id=L1_CHAIN_ID,
+            l2_chain_id=L2_CHAIN_ID,
+        ),
+        artifacts=compile_contracts(contracts),
+    )
+
+
 def _collateral(plan: Plan, accounts: Mapping[str, str]) -> dict[str, int]:
     """Tokens in each wallet: what its owner is going to pay in."""
     wallets = {accounts[role.name]: KEEPER_NATIVE for role in plan.of_kind("keeper")}
     wallets |= {accounts[role.name]: MAKER_NATIVE for role in plan.of_kind("maker")}
-    wallets[accounts[plan.of_kind("admin")[0].name]] = plan.insurance_native
+    wallets |= {accounts[role.name]: plan.insurance_native for role in plan.of_kind("admin")}
     for trader, operations in plan.operations:
         paid_in = sum(op.amount_native for op in operations if op.action == "deposit")
         wallets[accounts[trader]] = paid_in + TRADER_SPARE_NATIVE

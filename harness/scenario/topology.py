@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from harness.evm import accounts
 from harness.plan import RoleKind, RoleSpec
@@ -21,8 +22,13 @@ _ACCOUNT_FIRST: dict[RoleKind, int] = {
 GATEWAYS_MAX = 4
 
 
-def build_roles(scenario: schema.Scenario, random: Random) -> tuple[RoleSpec, ...]:
-    """Every role in a fixed order: L1, sequencers, replicas, then clients. Raises RegionProblem."""
+def build_roles(
+    scenario: schema.Scenario, random: Random, seats: Sequence[Seat] = ()
+) -> tuple[RoleSpec, ...]:
+    """Every role in a fixed order: L1, sequencers, replicas, clients, the project's actors. Raises RegionProblem.
+
+    Without a market there is no venue, and without products nobody trades on it.
+    """
     network = scenario.network
     l1_nodes = [f"l1-{index}" for index in range(network.l1.followers + 1)]
     sequencers = [f"sequencer-{index}" for index in range(network.l2.sequencers)]
@@ -52,12 +58,32 @@ def build_roles(scenario: schema.Scenario, random: Random) -> tuple[RoleSpec, ..
     # The batcher sends to the builder's pool and reads the chain from replicas before it troubles a voter.
     sources = [*drawn("batcher-0", replicas), *drawn("batcher-0", sequencers)]
     roles.append(role("batcher", 0, "batcher-0", "l1-0", sources))
-    roles += clients("reporter", network.oracles, sequencers)
-    roles += clients("keeper", network.keepers, sequencers)
-    roles += clients("maker", 1, sequencers)
-    roles += clients("trader", scenario.workload.traders, sequencers)
-    roles += clients("admin", 1, sequencers)
+    if scenario.market:
+        roles += clients("reporter", network.oracles, sequencers)
+    if scenario.products:
+        roles += clients("keeper", network.keepers, sequencers)
+        roles += clients("maker", 1, sequencers)
+        roles += clients("trader", scenario.workload.traders, sequencers)
+    if scenario.market:
+        roles += clients("admin", 1, sequencers)
+    for seat in seats:
+        name = f"{seat.name}-{seat.index}"
+        made = role("actor", seat.index, name, drawn(name, l1_nodes)[0], drawn(name, sequencers)[:GATEWAYS_MAX])
+        roles.append(replace(made, account=seat.account))
     return _placed(roles, network, random)
+
+
+class Seat(Protocol):
+    """A role of the user's own that wants a place."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def account(self) -> int: ...
 
 
 class RegionProblem(ValueError):

@@ -95,7 +95,7 @@ def _compile(sources: dict[str, str], key: str) -> Artifacts:
         # Its own text repeats the whole input and output, hundreds of kB.
         details = [item for item in error.error_dict or () if item["severity"] == "error"]
         if details:
-            raise CompilationFailed(_readable(details, everything)) from None
+            raise CompilationFailed(readable(details, everything)) from None
         said = (error.stderr_data or "")[-_MESSAGE_MAX:].strip()
         raise CompilationFailed(f"solc ended with code {error.return_code}: {said or 'it said nothing'}") from None
     contracts = {
@@ -143,7 +143,7 @@ def _normalised(importer: str, target: str) -> str:
     return "/".join(parts)
 
 
-def _readable(errors: list[dict[str, Any]], sources: dict[str, str]) -> str:
+def readable(errors: list[dict[str, Any]], sources: dict[str, str]) -> str:
     lines = [_line(item, sources) for item in errors[:_ERRORS_SHOWN]]
     if len(errors) > _ERRORS_SHOWN:
         lines.append(f"and {len(errors) - _ERRORS_SHOWN} more")

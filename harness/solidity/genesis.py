@@ -71,8 +71,8 @@ def build_genesis(spec: GenesisSpec, *, artifacts: Artifacts | None = None) -> G
     state = _deployed_state(spec, artifacts, deployment)
     l1_alloc = {address.lower(): {"balance": hex(wei)} for address, wei in sorted(spec.l1_balances.items())}
     l1_alloc[deployment.batch_inbox] = state.pop(deployment.batch_inbox)
-    write_atomically(genesis.l1_file, _genesis_file(spec.l1_chain_id, l1_alloc))
-    write_atomically(genesis.l2_file, _genesis_file(spec.l2_chain_id, state))
+    write_atomically(genesis.l1_file, genesis_file(spec.l1_chain_id, l1_alloc))
+    write_atomically(genesis.l2_file, genesis_file(spec.l2_chain_id, state))
     return genesis
 
 
@@ -147,7 +147,7 @@ def _word(number: str) -> str:
     return f"0x{int(number, 16):064x}"
 
 
-def _genesis_file(chain_id: int, alloc: dict[str, dict[str, Any]]) -> bytes:
+def genesis_file(chain_id: int, alloc: dict[str, dict[str, Any]]) -> bytes:
     """Geth's format; Anvil takes time, gas limit and fees from its flags instead."""
     return orjson.dumps(
         {"config": {"chainId": chain_id}, "nonce": "0x0", "timestamp": "0x0", "extraData": "0x",
