@@ -183,6 +183,8 @@ class Plan:
     bounds: Bounds
     project: ProjectPlan | None = None   # the user's own contracts, actors and checks
     has_venue: bool = True               # whether our exchange is deployed
+    users: tuple[int, ...] = ()   # dev accounts of people: they have ether and collateral, and keepers watch them
+    market_period_ns: int = 0     # the price paths start over after so long; 0: they stay at their last knot
 
     def role(self, name: str) -> RoleSpec:
         """The role of that name; KeyError if there is none."""

@@ -5,6 +5,7 @@
 | 0 | owner and admin: deploys, lists series, funds the insurance |
 | 1 | batcher (L1) |
 | 2 | market maker |
+| 3–9 | nobody: whoever uses a dev network by hand |
 | 10–29 | keepers |
 | 30–49 | oracle reporters (sign observations; also send the rounds) |
 | 50–99 | sequencers (consensus keys) |
@@ -30,6 +31,7 @@ MNEMONIC: Final = "test test test test test test test test test test test junk"
 OWNER: Final = 0
 BATCHER: Final = 1
 MAKER: Final = 2
+USERS: Final = range(3, 10)
 KEEPERS: Final = range(10, 30)
 REPORTERS: Final = range(30, 50)
 SEQUENCERS: Final = range(50, 100)

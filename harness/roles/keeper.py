@@ -54,7 +54,8 @@ class Keeper:
         self.context = context
         self.keepers = context.plan.of_kind("keeper")
         clients = context.plan.of_kind("trader", "maker", "keeper")
-        self.accounts = [account(c.account).address for c in clients if c.account is not None]
+        indices = [*(c.account for c in clients if c.account is not None), *context.plan.users]
+        self.accounts = [account(index).address for index in dict.fromkeys(indices)]
         self.assets = [asset for asset, _ in context.plan.markets]
         self.client = ChainClient.of(context)
         self.account = self.client.account

@@ -53,7 +53,7 @@ class Reporter:
         plan = context.plan
         self.peers = plan.of_kind("reporter")
         self.signers = {account(p.account).address for p in self.peers if p.account is not None}
-        self.paths = {asset: PricePath(knots) for asset, knots in plan.markets}
+        self.paths = {asset: PricePath(knots, period_ns=plan.market_period_ns) for asset, knots in plan.markets}
         self.rounds: dict[tuple[str, int], Round] = {}
         self.feed = context.deployment["price_feed"]
         self.client = ChainClient.of(context, patience_s=STAGE_S)

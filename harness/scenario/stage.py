@@ -26,6 +26,8 @@ ROLLUP_CONTRACTS = ("l1_info", "batch_inbox")
 """What a network has that runs only a user's own contracts."""
 
 BATCHER_WEI = 10_000 * 10**18
+USER_WEI = 10_000 * 10**18
+USER_NATIVE = 1_000_000 * 10**6
 TRADER_SPARE_NATIVE = 10**6
 """Left in a trader's wallet beyond what its plan deposits, so that a balance is never exactly used up."""
 
@@ -88,14 +90,18 @@ def _deployment(plan: Plan, genesis: Genesis) -> dict[str, str]:
 
 def _venue_genesis(plan: Plan, accounts: Mapping[str, str], contracts: Path | None) -> Genesis:
     admins = plan.of_kind("admin")
+    people = [account(index).address for index in plan.users]
+    wei = dict.fromkeys(people, USER_WEI)
+    batchers = {accounts[role.name]: BATCHER_WEI for role in plan.of_kind("batcher", "sequencer")}
     return build_genesis(
         GenesisSpec(
             params=plan.venue,
             assets=tuple(asset.encode() for asset, _ in plan.markets),
             reporters=tuple(accounts[role.name] for role in plan.of_kind("reporter")),
             owner=accounts[admins[0].name] if admins else account(OWNER).address,
-            collateral=_collateral(plan, accounts),
-            l1_balances={accounts[role.name]: BATCHER_WEI for role in plan.of_kind("batcher", "sequencer")},
+            collateral=dict.fromkeys(people, USER_NATIVE) | _collateral(plan, accounts),
+            l1_balances=wei | batchers,
+            l2_balances=wei,
             l1_chain_id=L1_CHAIN_ID,
             l2_chain_id=L2_CHAIN_ID,
         ),

@@ -42,6 +42,7 @@ class GenesisSpec:
     collateral: Mapping[str, int] = field(default_factory=dict)   # address → native units, allowed to the vault
     insurance: int = 0                          # native units, paid in by the owner
     l1_balances: Mapping[str, int] = field(default_factory=dict)  # address → wei
+    l2_balances: Mapping[str, int] = field(default_factory=dict)  # address → wei; of people, who hold no code
     l1_chain_id: int = 900
     l2_chain_id: int = 901
 
@@ -71,6 +72,8 @@ def build_genesis(spec: GenesisSpec, *, artifacts: Artifacts | None = None) -> G
     state = _deployed_state(spec, artifacts, deployment)
     l1_alloc = {address.lower(): {"balance": hex(wei)} for address, wei in sorted(spec.l1_balances.items())}
     l1_alloc[deployment.batch_inbox] = state.pop(deployment.batch_inbox)
+    for address, wei in sorted(spec.l2_balances.items()):
+        state.setdefault(address.lower(), {"balance": hex(wei)})
     write_atomically(genesis.l1_file, genesis_file(spec.l1_chain_id, l1_alloc))
     write_atomically(genesis.l2_file, genesis_file(spec.l2_chain_id, state))
     return genesis
@@ -82,6 +85,7 @@ def _cache_key(spec: GenesisSpec, artifacts: Artifacts) -> str:
         # As text: amounts may not fit JSON's 64 bits.
         "collateral": {address.lower(): str(amount) for address, amount in spec.collateral.items()},
         "l1_balances": {address.lower(): str(amount) for address, amount in spec.l1_balances.items()},
+        "l2_balances": {address.lower(): str(amount) for address, amount in spec.l2_balances.items()},
         "insurance": str(spec.insurance),
     }
     content = orjson.dumps([FORMAT, artifacts.key, ACCEPTED_ANVIL, plain], option=orjson.OPT_SORT_KEYS)

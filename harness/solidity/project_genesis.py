@@ -32,7 +32,8 @@ def base_genesis(venue_file: Path, *, has_venue: bool) -> Path:
     bare = venue_file.with_name("bare.json")
     if not bare.exists():
         alloc = orjson.loads(venue_file.read_bytes())["alloc"]
-        write_atomically(bare, genesis_file(L2_CHAIN_ID, {L1_INFO: alloc[L1_INFO]}))
+        kept = {address: entry for address, entry in alloc.items() if address == L1_INFO or "code" not in entry}
+        write_atomically(bare, genesis_file(L2_CHAIN_ID, kept))
     return bare
 
 

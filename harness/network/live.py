@@ -1,0 +1,289 @@
+"""A network while it runs: one runtime under it, replaced when a snapshot is loaded, and everything asked of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.network import snapshots
+from harness.network.descriptions import accounts_of, contracts_of, write_descriptions
+from harness.network.hand_faults import HandFaults
+from harness.network.values import (
+    Endpoint,
+    HandFault,
+    NetworkFailure,
+    NetworkMisuse,
+    NetworkState,
+    NetworkStatus,
+    RoleState,
+    RoleStatus,
+    Snapshot,
+)
+from harness.plan import CHAIN_OF_KIND, L1_CHAIN_ID, L2_CHAIN_ID, Plan
+from harness.ports import Clock, FaultControl, Json
+from harness.runtimes.failure import Problem
+from harness.scenario.errors import did_you_mean
+from harness.scenario.stage import Stage
+
+FIRST_BLOCK_TIMEOUT_S = 60.0
+PROBLEMS_KEPT_MAX = 20
+
+
+class LiveRuntime(FaultControl, Protocol):
+    """What a network needs of the runtime under it."""
+
+    problems: list[Problem]
+    watcher: Callable[[str, str, dict[str, Any]], None] | None
+
+    @property
+    def clock(self) -> Clock: ...
+
+    async def boot(self) -> None: ...
+
+    async def shutdown(self) -> None: ...
+
+    def pids(self) -> dict[str, int]: ...
+
+    def is_paused(self, role: str) -> bool: ...
+
+    def rpc_endpoints(self) -> Mapping[str, tuple[str, int]]:
+        """Role → where its JSON-RPC is reached."""
+        ...
+
+    async def save(self, into: Path) -> int:
+        """Copy every role's durable rows as they are at one moment; the clock then, in ns."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a runtime is made from: a stage, and a saved state or none."""
+
+    plan: Plan
+    stage: Stage
+    saved: snapshots.Saved | None = None
+
+
+MakeRuntime = Callable[[Origin], LiveRuntime]
+"""Makes a runtime that has not booted; notes for the owner what would have to be cleaned up."""
+MakeStage = Callable[[Plan, int | None], Stage]
+"""The stage of a plan, at a genesis time or at now."""
+
+
+class LiveNetwork:
+    """Lives on one event loop. Calls that change the network take turns."""
+
+    def __init__(self, name: str, runtime_name: str, folder: Path, make_stage: MakeStage, make: MakeRuntime) -> None:
+        self.name = name
+        self.runtime_name = runtime_name
+        self.folder = folder
+        self.ended = asyncio.Event()
+        """Set when somebody asked the network to stop; the owner then calls `close`."""
+        self._make_stage = make_stage
+        self._make = make
+        self._origin: Origin | None = None
+        self._runtime: LiveRuntime | None = None
+        self._faults: HandFaults | None = None
+        self._state: NetworkState = "booting"
+        self._turn = asyncio.Lock()
+        self._first_block = asyncio.Event()
+        self._leader: str | None = None
+        self._l1_block = self._l2_block = 0
+
+    # -- its life
+
+    async def start(self, plan: Plan, saved: snapshots.Saved | None = None) -> None:
+        """Boot, and return when the first block is committed. Call `close` whatever comes of it.
+
+        Raises:
+            NetworkFailure: it did not get there in time.
+            BootFailure, ToolError, EngineFailure …: what the runtime and the stage raise.
+        """
+        async with self._turn:
+            await self._boot(Origin(plan, self._make_stage(plan, saved and saved.genesis_timestamp), saved))
+
+    async def _boot(self, origin: Origin, *, next_fault: int = 1) -> None:
+        self._state = "booting"
+        self._origin = origin
+        self._first_block.clear()
+        runtime = self._runtime = self._make(origin)
+        runtime.watcher = self._watch
+        await runtime.boot()
+        self._faults = HandFaults(
+            origin.plan, runtime, runtime.clock, _Unrecorded(), leader=lambda: self._leader, first=next_fault
+        )
+        with self._problems_as_failure():
+            async with asyncio.timeout(FIRST_BLOCK_TIMEOUT_S):
+                await self._first_block.wait()
+        write_descriptions(
+            self.folder, name=self.name, contracts=contracts_of(origin.stage), endpoints=self.endpoints()
+        )
+        self._state = "ready"
+
+    async def close(self) -> None:
+        """End every process. Idempotent, and not stopped by cancellation."""
+        self._state = "ending"
+        if self._runtime is not None:
+            await self._runtime.shutdown()   # faults end with what they are on
+
+    @contextlib.contextmanager
+    def _problems_as_failure(self) -> Any:
+        try:
+            yield
+        except TimeoutError:
+            why = "; ".join(self._problem_lines()) or "no role reported a problem; its logs may say more"
+            raise NetworkFailure(f"no block was committed within {FIRST_BLOCK_TIMEOUT_S:g} s: {why}") from None
+
+    # -- what is asked of it
+
+    def status(self) -> NetworkStatus:
+        runtime, plan = self._booted()
+        pids = runtime.pids()
+        roles = []
+        for spec in plan.roles:
+            pid = pids.get(spec.name)
+            state: RoleState = "dead" if pid is None else "paused" if runtime.is_paused(spec.name) else "running"
+            roles.append(RoleStatus(spec.name, spec.kind, state, pid))
+        return NetworkStatus(
+            name=self.name, runtime=self.runtime_name, state=self._state, pid=os.getpid(), folder=str(self.folder),
+            clock_s=round(runtime.clock.monotonic() / 1e9, 3), l1_block=self._l1_block, l2_block=self._l2_block,
+            leader=self._leader, roles=tuple(roles),
+            faults=() if self._faults is None else self._faults.on(), problems=tuple(self._problem_lines()),
+        )  # fmt: skip
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        runtime, plan = self._booted()
+        where = runtime.rpc_endpoints()
+        found = []
+        for spec in plan.roles:
+            if spec.name in where:
+                chain = CHAIN_OF_KIND[spec.kind]
+                host, port = where[spec.name]
+                chain_id = L1_CHAIN_ID if chain == "l1" else L2_CHAIN_ID
+                found.append(
+                    Endpoint(spec.name, spec.kind, chain, chain_id, f"http://{host}:{port}", f"ws://{host}:{port}")
+                )
+        return tuple(found)
+
+    async def fault(self, words: Mapping[str, Any]) -> HandFault:
+        return await self._hand().put_on(words)
+
+    def faults(self) -> tuple[HandFault, ...]:
+        return self._hand().all()
+
+    async def heal(self, fault: str | None) -> tuple[HandFault, ...]:
+        return await self._hand().heal(fault)
+
+    async def kill(self, role: str) -> None:
+        runtime = self._with_role(role)
+        async with self._turn:
+            await runtime.kill(role)
+
+    async def start_role(self, role: str) -> None:
+        runtime = self._with_role(role)
+        async with self._turn:
+            if await runtime.is_alive(role):
+                raise NetworkMisuse(f"{role} is running already; restart ends it first")
+            await runtime.start(role)
+
+    async def restart(self, role: str) -> None:
+        runtime = self._with_role(role)
+        self._not_held(role)
+        async with self._turn:
+            await runtime.kill(role)
+            await runtime.start(role)
+
+    async def pause(self, role: str) -> None:
+        await self._with_role(role).pause(role)
+
+    async def resume(self, role: str) -> None:
+        self._not_held(role)
+        await self._with_role(role).resume(role)
+
+    def log(self, role: str) -> Path:
+        self._with_role(role)
+        return self.folder / "nodes" / f"{role}.log"
+
+    async def save_snapshot(self, name: str) -> Snapshot:
+        async with self._turn:
+            runtime, plan = self._booted()
+            assert self._origin is not None
+
+            def about(clock_ns: int, size: int) -> Snapshot:
+                taken = datetime.now(UTC).isoformat(timespec="seconds")
+                clock_s = round(clock_ns / 1e9, 3)
+                return Snapshot(name, self.name, taken, clock_s, self._l1_block, self._l2_block, size)
+
+            return await snapshots.save(
+                name, plan=plan, genesis_timestamp=self._origin.stage.genesis_timestamp, take=runtime.save, about=about
+            )
+
+    async def load_snapshot(self, name: str) -> Snapshot:
+        saved = snapshots.load(name)
+        async with self._turn:
+            runtime, _ = self._booted()
+            # The stage first: what can fail without having done anything should.
+            origin = Origin(saved.plan, self._make_stage(saved.plan, saved.genesis_timestamp), saved)
+            await self._hand().heal(None)
+            next_fault = self._hand().next
+            await runtime.shutdown()
+            try:
+                await self._boot(origin, next_fault=next_fault)
+            except BaseException as error:
+                self._state = "failed"
+                error.add_note(f"network {self.name} is down since it could not go on from snapshot {name}")
+                raise
+            return saved.about
+
+    # -- inside
+
+    def _booted(self) -> tuple[LiveRuntime, Plan]:
+        if self._runtime is None or self._origin is None:
+            raise NetworkFailure(f"network {self.name} is not up yet; ask again when it is")
+        return self._runtime, self._origin.plan
+
+    def _hand(self) -> HandFaults:
+        if self._faults is None or self._state != "ready":
+            raise NetworkFailure(f"network {self.name} is {self._state}; faults need one that is ready")
+        return self._faults
+
+    def _with_role(self, role: str) -> LiveRuntime:
+        runtime, plan = self._booted()
+        names = [spec.name for spec in plan.roles]
+        if role not in names:
+            hint = did_you_mean(role, names) or f"; there are {', '.join(names)}"
+            raise NetworkMisuse(f'no role is called "{role}"{hint}')
+        return runtime
+
+    def _not_held(self, role: str) -> None:
+        for fault in self._hand().on():
+            if fault.word in ("kill", "pause") and role in fault.target.split(", "):
+                raise NetworkMisuse(f"{role} is held by fault {fault.id} ({fault.text}); harness heal {fault.id} frees it")
+
+    def _watch(self, node: str, kind: str, fields: dict[str, Json]) -> None:
+        """See what the roles report: the heads, who leads, and what went wrong."""
+        if kind == "notice":
+            if fields.get("leader"):
+                self._leader = str(fields["leader"])
+            event, _, number = str(fields["event"]).partition(":")
+            if event == "l2-block":
+                self._l2_block = int(number)
+                self._first_block.set()
+        elif kind == "block" and fields["chain"] == "l1":
+            self._l1_block = max(self._l1_block, int(fields["number"]))
+
+    def _problem_lines(self) -> Sequence[str]:
+        problems = [] if self._runtime is None else self._runtime.problems[-PROBLEMS_KEPT_MAX:]
+        return [f"{problem.role}: {problem.what}: {problem.detail}" for problem in problems]
+
+
+class _Unrecorded:
+    """The recorder of a network without a history."""
+
+    def record(self, kind: str, **fields: Json) -> None: ...
