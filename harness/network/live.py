@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.network import snapshots
-from harness.network.descriptions import accounts_of, contracts_of, write_descriptions
+from harness.network.descriptions import contracts_of, write_descriptions
 from harness.network.hand_faults import HandFaults
 from harness.network.values import (
     Endpoint,
@@ -28,6 +27,7 @@ from harness.network.values import (
 from harness.plan import CHAIN_OF_KIND, L1_CHAIN_ID, L2_CHAIN_ID, Plan
 from harness.ports import Clock, FaultControl, Json
 from harness.runtimes.failure import Problem
+from harness.runtimes.local.saved_stores import SavedStores
 from harness.scenario.errors import did_you_mean
 from harness.scenario.stage import Stage
 
@@ -39,6 +39,7 @@ class LiveRuntime(FaultControl, Protocol):
     """What a network needs of the runtime under it."""
 
     problems: list[Problem]
+    failed: asyncio.Event
     watcher: Callable[[str, str, dict[str, Any]], None] | None
 
     @property
@@ -48,16 +49,16 @@ class LiveRuntime(FaultControl, Protocol):
 
     async def shutdown(self) -> None: ...
 
-    def pids(self) -> dict[str, int]: ...
+    def states(self) -> Mapping[str, RoleState]: ...
 
-    def is_paused(self, role: str) -> bool: ...
+    def pids(self) -> Mapping[str, int]: ...
 
     def rpc_endpoints(self) -> Mapping[str, tuple[str, int]]:
         """Role → where its JSON-RPC is reached."""
         ...
 
-    async def save(self, into: Path) -> int:
-        """Copy every role's durable rows as they are at one moment; the clock then, in ns."""
+    async def save_stores(self, into: Path) -> SavedStores:
+        """Copy every role's durable rows as they are at one moment."""
         ...
 
 
@@ -68,6 +69,10 @@ class Origin:
     plan: Plan
     stage: Stage
     saved: snapshots.Saved | None = None
+
+    @property
+    def role_names(self) -> list[str]:
+        return [spec.name for spec in self.plan.roles]
 
 
 MakeRuntime = Callable[[Origin], LiveRuntime]
@@ -85,6 +90,8 @@ class LiveNetwork:
         self.folder = folder
         self.ended = asyncio.Event()
         """Set when somebody asked the network to stop; the owner then calls `close`."""
+        self.breakdown = ""
+        """Why the network as a whole can not go on; it has `ended` then."""
         self._make_stage = make_stage
         self._make = make
         self._origin: Origin | None = None
@@ -98,7 +105,7 @@ class LiveNetwork:
 
     # -- its life
 
-    async def start(self, plan: Plan, saved: snapshots.Saved | None = None) -> None:
+    async def start(self, origin: Origin) -> None:
         """Boot, and return when the first block is committed. Call `close` whatever comes of it.
 
         Raises:
@@ -106,7 +113,7 @@ class LiveNetwork:
             BootFailure, ToolError, EngineFailure …: what the runtime and the stage raise.
         """
         async with self._turn:
-            await self._boot(Origin(plan, self._make_stage(plan, saved and saved.genesis_timestamp), saved))
+            await self._boot(origin)
 
     async def _boot(self, origin: Origin, *, next_fault: int = 1) -> None:
         self._state = "booting"
@@ -118,9 +125,7 @@ class LiveNetwork:
         self._faults = HandFaults(
             origin.plan, runtime, runtime.clock, _Unrecorded(), leader=lambda: self._leader, first=next_fault
         )
-        with self._problems_as_failure():
-            async with asyncio.timeout(FIRST_BLOCK_TIMEOUT_S):
-                await self._first_block.wait()
+        await self._wait_for_first_block(runtime)
         write_descriptions(
             self.folder, name=self.name, contracts=contracts_of(origin.stage), endpoints=self.endpoints()
         )
@@ -132,24 +137,23 @@ class LiveNetwork:
         if self._runtime is not None:
             await self._runtime.shutdown()   # faults end with what they are on
 
-    @contextlib.contextmanager
-    def _problems_as_failure(self) -> Any:
+    async def _wait_for_first_block(self, runtime: LiveRuntime) -> None:
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._first_block, runtime.failed)]
         try:
-            yield
-        except TimeoutError:
-            why = "; ".join(self._problem_lines()) or "no role reported a problem; its logs may say more"
-            raise NetworkFailure(f"no block was committed within {FIRST_BLOCK_TIMEOUT_S:g} s: {why}") from None
+            await asyncio.wait(waits, timeout=FIRST_BLOCK_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if not self._first_block.is_set():
+            late = f"no block was committed within {FIRST_BLOCK_TIMEOUT_S:g} s, and no role reported a problem"
+            raise NetworkFailure(f"network {self.name} did not come up: {'; '.join(self._problem_lines()) or late}")
 
     # -- what is asked of it
 
     def status(self) -> NetworkStatus:
         runtime, plan = self._booted()
-        pids = runtime.pids()
-        roles = []
-        for spec in plan.roles:
-            pid = pids.get(spec.name)
-            state: RoleState = "dead" if pid is None else "paused" if runtime.is_paused(spec.name) else "running"
-            roles.append(RoleStatus(spec.name, spec.kind, state, pid))
+        pids, states = runtime.pids(), runtime.states()
+        roles = [RoleStatus(spec.name, spec.kind, states[spec.name], pids.get(spec.name)) for spec in plan.roles]
         return NetworkStatus(
             name=self.name, runtime=self.runtime_name, state=self._state, pid=os.getpid(), folder=str(self.folder),
             clock_s=round(runtime.clock.monotonic() / 1e9, 3), l1_block=self._l1_block, l2_block=self._l2_block,
@@ -172,7 +176,8 @@ class LiveNetwork:
         return tuple(found)
 
     async def fault(self, words: Mapping[str, Any]) -> HandFault:
-        return await self._hand().put_on(words)
+        async with self._turn:   # not while roles stand still for a snapshot
+            return await self._hand().put_on(words)
 
     def faults(self) -> tuple[HandFault, ...]:
         return self._hand().all()
@@ -221,8 +226,9 @@ class LiveNetwork:
                 return Snapshot(name, self.name, taken, clock_s, self._l1_block, self._l2_block, size)
 
             return await snapshots.save(
-                name, plan=plan, genesis_timestamp=self._origin.stage.genesis_timestamp, take=runtime.save, about=about
-            )
+                name, plan=plan, genesis_timestamp=self._origin.stage.genesis_timestamp, take=runtime.save_stores,
+                about=about,
+            )  # fmt: skip
 
     async def load_snapshot(self, name: str) -> Snapshot:
         saved = snapshots.load(name)
@@ -236,12 +242,18 @@ class LiveNetwork:
             try:
                 await self._boot(origin, next_fault=next_fault)
             except BaseException as error:
-                self._state = "failed"
-                error.add_note(f"network {self.name} is down since it could not go on from snapshot {name}")
+                self._break_down(f"it could not go on from snapshot {name}: {error}")
                 raise
             return saved.about
 
     # -- inside
+
+    @property
+    def origin(self) -> Origin:
+        """Raises `NetworkFailure` before there is one."""
+        self._booted()
+        assert self._origin is not None
+        return self._origin
 
     def _booted(self) -> tuple[LiveRuntime, Plan]:
         if self._runtime is None or self._origin is None:
@@ -254,8 +266,8 @@ class LiveNetwork:
         return self._faults
 
     def _with_role(self, role: str) -> LiveRuntime:
-        runtime, plan = self._booted()
-        names = [spec.name for spec in plan.roles]
+        runtime, _ = self._booted()
+        names = self.origin.role_names
         if role not in names:
             hint = did_you_mean(role, names) or f"; there are {', '.join(names)}"
             raise NetworkMisuse(f'no role is called "{role}"{hint}')
@@ -264,7 +276,7 @@ class LiveNetwork:
     def _not_held(self, role: str) -> None:
         for fault in self._hand().on():
             if fault.word in ("kill", "pause") and role in fault.target.split(", "):
-                raise NetworkMisuse(f"{role} is held by fault {fault.id} ({fault.text}); harness heal {fault.id} frees it")
+                raise NetworkMisuse(f"{role} is held by fault {fault.id} ({fault.text}); heal that first")
 
     def _watch(self, node: str, kind: str, fields: dict[str, Json]) -> None:
         """See what the roles report: the heads, who leads, and what went wrong."""
@@ -275,8 +287,16 @@ class LiveNetwork:
             if event == "l2-block":
                 self._l2_block = int(number)
                 self._first_block.set()
+        elif kind == "problem" and node not in self.origin.role_names:
+            self._break_down(f"{node}: {fields['detail']}")   # not a role: what all of them rest on
         elif kind == "block" and fields["chain"] == "l1":
             self._l1_block = max(self._l1_block, int(fields["number"]))
+
+    def _break_down(self, why: str) -> None:
+        if self._state != "ending":
+            self._state = "failed"
+            self.breakdown = self.breakdown or why
+            self.ended.set()
 
     def _problem_lines(self) -> Sequence[str]:
         problems = [] if self._runtime is None else self._runtime.problems[-PROBLEMS_KEPT_MAX:]

@@ -14,6 +14,7 @@ import orjson
 from harness.network.places import snapshots_home, valid_name
 from harness.network.values import NetworkFailure, NetworkMisuse, Snapshot
 from harness.plan import Plan
+from harness.runtimes.local.saved_stores import SavedStores
 from harness.scenario.errors import ScenarioError, did_you_mean
 from harness.scenario.plan_file import plan_bytes, read_plan
 
@@ -27,8 +28,7 @@ class Saved:
     about: Snapshot
     plan: Plan
     genesis_timestamp: int
-    clock_ns: int
-    stores: Path
+    stores: SavedStores
 
 
 async def save(
@@ -36,10 +36,10 @@ async def save(
     *,
     plan: Plan,
     genesis_timestamp: int,
-    take: Callable[[Path], Coroutine[Any, Any, int]],
+    take: Callable[[Path], Coroutine[Any, Any, SavedStores]],
     about: Callable[[int, int], Snapshot],
 ) -> Snapshot:
-    """Have `take(folder)` fill a folder with rows and return the network's clock, and keep that under `name`.
+    """Have `take(folder)` fill a folder with rows, and keep that under `name`.
 
     `about(clock_ns, bytes)` describes it. A snapshot of that name is replaced once the new one is complete.
 
@@ -52,7 +52,7 @@ async def save(
     try:
         shutil.rmtree(part, ignore_errors=True)
         (part / "stores").mkdir(parents=True, mode=0o700)
-        clock_ns = await take(part / "stores")
+        clock_ns = (await take(part / "stores")).clock_ns
         size = sum(file.stat().st_size for file in (part / "stores").iterdir())
         snapshot = about(clock_ns, size)
         (part / "plan.json").write_bytes(plan_bytes(plan))
@@ -75,7 +75,8 @@ def load(name: str) -> Saved:
         document = orjson.loads((folder / ABOUT).read_bytes())
         about = Snapshot.from_json({key: document[key] for key in Snapshot.__dataclass_fields__})
         plan = read_plan(folder / "plan.json")
-        return Saved(about, plan, int(document["genesis_timestamp"]), int(document["clock_ns"]), folder / "stores")
+        stores = SavedStores(folder / "stores", int(document["clock_ns"]))
+        return Saved(about, plan, int(document["genesis_timestamp"]), stores)
     except FileNotFoundError:
         names = [snapshot.name for snapshot in listed()]
         hint = did_you_mean(name, names) or (f"; there are {', '.join(names)}" if names else "; there are none")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from harness.ports import LinkCounters, LinkRule
 from harness.proxy.client import ProxyClient
@@ -121,6 +121,13 @@ class ProcessControl:
 
     async def is_alive(self, role: str) -> bool:
         return self._member(role).is_running
+
+    def states(self) -> dict[str, Literal["running", "paused", "dead"]]:
+        """What each role's process is doing."""
+        return {
+            name: "dead" if not member.is_running else "paused" if member.is_paused else "running"
+            for name, member in self._members.items()
+        }
 
     async def clock_offset(self, role: str) -> float:
         """Raises TimeoutError or `ChannelClosed` when the role can not be asked."""

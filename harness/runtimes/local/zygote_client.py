@@ -60,6 +60,10 @@ class ZygoteProcess:
             start_new_session=True,  # Ctrl-C at the terminal is for the runtime, which then ends the others
         )
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def last_words(self) -> str:
         """The last line it wrote about itself, as the end of a message; empty if none."""
         if self._errors.closed:

@@ -1,0 +1,67 @@
+"""A network on this machine: a process per role under one zygote."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from harness.network.claim import Claim, process_mark
+from harness.network.live import Origin
+from harness.plan import Plan
+from harness.roles.registry import make_role
+from harness.runtimes.local.runtime import LocalRuntime
+from harness.runtimes.local.world import AnvilEngines
+from harness.runtimes.local.zygote_client import ZygoteProcess
+from harness.scenario.stage import Stage, set_stage
+
+if TYPE_CHECKING:
+    from harness.network.owner import Wanted
+
+
+class _Unreachable(LocalRuntime):
+    """Until a runtime has JSON-RPC of its own."""
+
+    def rpc_endpoints(self) -> dict[str, tuple[str, int]]:
+        return {}
+
+
+class LocalPlatform:
+    """Satisfies `Platform`. The zygote is started first: it imports while the stage is set."""
+
+    def __init__(self, claim: Claim, rpc_ports: dict[str, int], wanted: Wanted) -> None:
+        self._claim = claim
+        self._rpc_ports = rpc_ports
+        self._wanted = wanted
+        self._zygote: ZygoteProcess | None = None
+        self._prepare()
+
+    def stage(self, plan: Plan, genesis_timestamp: int | None) -> Stage:
+        return set_stage(plan, genesis_timestamp=int(time.time()) if genesis_timestamp is None else genesis_timestamp)
+
+    def make(self, origin: Origin) -> _Unreachable:
+        zygote = self._zygote or self._prepare()
+        self._zygote = None   # it is the runtime's from now on
+        runtime = _Unreachable(
+            origin.plan,
+            make_role,
+            logs=self._claim.folder / "nodes",
+            genesis_timestamp=origin.stage.genesis_timestamp,
+            engines=AnvilEngines(origin.stage.l1, origin.stage.l2),
+            deployment=origin.stage.deployment,
+            accounts=origin.stage.accounts,
+            zygote=zygote,
+            keeps_history=self._wanted.keeps_history,
+            saved=None if origin.saved is None else origin.saved.stores,
+        )
+        self._claim.write(temporary=[str(runtime.temporary)])
+        return runtime
+
+    def close(self) -> None:
+        if self._zygote is not None:
+            self._zygote.close()
+            self._zygote = None
+
+    def _prepare(self) -> ZygoteProcess:
+        self._zygote = ZygoteProcess(preload=("harness.roles.registry",))
+        self._claim.write(processes=[process_mark(self._zygote.pid)])
+        return self._zygote
