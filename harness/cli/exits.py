@@ -14,6 +14,7 @@ import typer
 
 from harness.cli import interruption
 from harness.history.errors import HistoryError
+from harness.network.values import NetworkFailure, NetworkMisuse
 from harness.ports import PortError
 from harness.report.console import silence
 from harness.report.verdicts import ExitCode
@@ -81,11 +82,11 @@ def explain(error: BaseException) -> tuple[ExitCode, str]:
         return ExitCode.TERMINATED, "terminated"
     if isinstance(error, BaseExceptionGroup):   # several tasks failed together; the first tells most
         return explain(_leading(error))
-    if isinstance(error, ScenarioError | ProfileError):
+    if isinstance(error, ScenarioError | ProfileError | NetworkMisuse):
         return ExitCode.USAGE, str(error)
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED, "interrupted"
-    if isinstance(error, ToolError | PortError | HistoryError | RuntimeFailure):
+    if isinstance(error, ToolError | PortError | HistoryError | RuntimeFailure | NetworkFailure):
         return ExitCode.FAILED, str(error)
     if isinstance(error, BrokenPipeError):
         return ExitCode.FAILED, "the reader of the output went away"

@@ -23,7 +23,7 @@ def make_app() -> typer.Typer:
     """The command line, ready to be called."""
     import typer
 
-    from harness.cli import files, running, tools
+    from harness.cli import files, hand_faults, networks, running, snapshots, tools
 
     app = typer.Typer(
         name="harness", help=_HELP, add_completion=False, no_args_is_help=True, rich_markup_mode=None,
@@ -31,6 +31,9 @@ def make_app() -> typer.Typer:
     )  # fmt: skip
     running.add_to(app)
     files.add_to(app)
+    networks.add_to(app)
+    hand_faults.add_to(app)
+    snapshots.add_to(app)
     tools.add_to(app)
     return app
 

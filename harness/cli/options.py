@@ -34,3 +34,16 @@ Set = Annotated[
         "--set", metavar="KEY=VALUE", help="Change a key of the scenario, as in network.l2.sequencers=7; repeatable."
     ),
 ]
+
+Name = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        envvar="HARNESS_NETWORK",
+        help="Which network. Default: the only one, or the one called dev.",
+    ),
+]
+NewName = Annotated[
+    str, typer.Option("--name", metavar="NAME", envvar="HARNESS_NETWORK", help="What to call it; several can be up.")
+]

@@ -12,10 +12,11 @@ from typing import Any
 import orjson
 
 from harness.network.claim import find, find_all, wait_until_gone
-from harness.network.control import SOCKET, short_path
 from harness.network.places import DEFAULT
+from harness.network.socket_path import SOCKET, short_path
 from harness.network.values import (
     Contract,
+    Description,
     Endpoint,
     HandFault,
     NamedAccount,
@@ -64,6 +65,10 @@ class NetworkClient:
 
     def contracts(self) -> tuple[Contract, ...]:
         return tuple(Contract.from_json(item) for item in self._ask("contracts"))
+
+    def description(self) -> Description:
+        """Endpoints, accounts and contracts in one answer."""
+        return Description.from_json(self._ask("description"))
 
     def fault(self, fault: Mapping[str, Any]) -> HandFault:
         return HandFault.from_json(self._ask("fault", fault=dict(fault)))

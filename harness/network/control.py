@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
@@ -19,24 +17,14 @@ import orjson
 from harness.network import snapshots
 from harness.network.descriptions import accounts_of, contracts_of
 from harness.network.live import LiveNetwork
-from harness.network.values import NetworkFailure, NetworkMisuse
+from harness.network.socket_path import SOCKET, short_path
+from harness.network.values import Description, NetworkFailure, NetworkMisuse
 from harness.ports import Json, PortError
 from harness.runtimes.failure import RuntimeFailure
 from harness.scenario.errors import ScenarioError
 
-SOCKET = "control"
 LINE_BYTES_MAX = 1 << 20
 BACKLOG = 64
-
-
-@contextlib.contextmanager
-def short_path(path: Path) -> Iterator[str]:
-    """A name of `path` that fits a socket's address, however deep the folder is."""
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
 
 
 @contextlib.asynccontextmanager
@@ -103,6 +91,14 @@ async def _answer(network: LiveNetwork, line: bytes) -> dict[str, Json]:
         return {"failure": f"{type(error).__name__}: {error}; this is a fault of the harness"}
 
 
+def description(network: LiveNetwork) -> Description:
+    """What a user needs to know of a network that is ready."""
+    return Description(
+        network.name, network.runtime_name, str(network.folder), network.endpoints(),
+        accounts_of(network.origin.plan), contracts_of(network.origin.stage), network.fault_api(),
+    )  # fmt: skip
+
+
 async def perform(network: LiveNetwork, request: dict[str, Any]) -> Json:
     """Carry out one request."""
     do = request.get("do")
@@ -115,6 +111,8 @@ async def perform(network: LiveNetwork, request: dict[str, Any]) -> Json:
             return [account.to_json() for account in accounts_of(network.origin.plan)]
         case "contracts":
             return [contract.to_json() for contract in contracts_of(network.origin.stage)]
+        case "description":
+            return description(network).to_json()
         case "fault":
             words = request.get("fault")
             if not isinstance(words, dict):

@@ -176,8 +176,10 @@ def felt_of(evidence: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     after = evidence.get("rtt_after_ms", {})
     for link in evidence.get("measured", ()):
         during = link["rtt_during_ms"]
+        if not during:
+            continue   # not probed: of many links, some are
         felt.append({
-            "what": link["link"], "before_ms": link["rtt_before_ms"], "during_ms": during[0] if during else None,
+            "what": link["link"], "before_ms": link["rtt_before_ms"], "during_ms": during[0],
             **({"after_ms": after[link["link"]]} if link["link"] in after else {}),
         })  # fmt: skip
     for role, found in evidence.get("targets", {}).items():

@@ -175,6 +175,10 @@ class LiveNetwork:
                 )
         return tuple(found)
 
+    def fault_api(self) -> str | None:
+        """Where the fault proxy's control API is, if the runtime has one."""
+        return None
+
     async def fault(self, words: Mapping[str, Any]) -> HandFault:
         async with self._turn:   # not while roles stand still for a snapshot
             return await self._hand().put_on(words)

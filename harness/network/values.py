@@ -123,3 +123,25 @@ class NetworkStatus(_Value):
             "faults": tuple(HandFault.from_json(item) for item in value["faults"]),
             "problems": tuple(value["problems"]),
         })
+
+
+@dataclass(frozen=True, slots=True)
+class Description(_Value):
+    """All that a user needs to know to use a network."""
+
+    name: str
+    runtime: str
+    folder: str
+    endpoints: tuple[Endpoint, ...]
+    accounts: tuple[NamedAccount, ...]
+    contracts: tuple[Contract, ...]
+    fault_api: str | None    # http://127.0.0.1:8474
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        return cls(**{
+            **value,
+            "endpoints": tuple(Endpoint.from_json(item) for item in value["endpoints"]),
+            "accounts": tuple(NamedAccount.from_json(item) for item in value["accounts"]),
+            "contracts": tuple(Contract.from_json(item) for item in value["contracts"]),
+        })
