@@ -9,8 +9,6 @@ import typer
 from harness.cli import options
 from harness.cli.exits import print_json, verb
 from harness.report.console import announce, make_console
-from harness.scenario.planning import plan_from_file
-from harness.scenario.schema import json_schema
 from harness.scenario.shipped import find_scenario
 
 
@@ -28,6 +26,8 @@ def validate(
 
     Check a scenario and show what it would do, without starting anything.
     """
+    from harness.scenario.planning import plan_from_file
+
     plan = plan_from_file(find_scenario(scenario), seed=seed, overrides=set_ or ())
     if json:
         print_json({
@@ -67,4 +67,6 @@ def schema() -> None:
 
     Print the JSON Schema of a scenario file, for editors.
     """
+    from harness.scenario.schema import json_schema
+
     print_json(json_schema())

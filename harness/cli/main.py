@@ -19,8 +19,8 @@ and liquidation to the wei.
 """
 
 
-def make_app() -> typer.Typer:
-    """The command line, ready to be called."""
+def make_app(arguments: Sequence[str] = ()) -> typer.Typer:
+    """The command line, ready to be called with these arguments: what they do not name need not be read."""
     import typer
 
     from harness.cli import files, hand_faults, networks, running, snapshots, tools
@@ -32,7 +32,7 @@ def make_app() -> typer.Typer:
     running.add_to(app)
     files.add_to(app)
     networks.add_to(app)
-    hand_faults.add_to(app)
+    hand_faults.add_to(app, with_words="fault" in arguments)
     snapshots.add_to(app)
     tools.add_to(app)
     return app
@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _open_closed_streams()
     with interruption.handled(is_whole_process=arguments is None):
         try:
-            make_app()(args=None if arguments is None else list(arguments), prog_name="harness")
+            given = sys.argv[1:] if arguments is None else list(arguments)
+            make_app(given)(args=given, prog_name="harness")
         except SystemExit as ended:   # how typer ends, in success too
             return ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 2
         except BaseException as error:

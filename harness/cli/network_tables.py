@@ -11,8 +11,7 @@ from rich.text import Text
 
 from harness.cli.exits import print_json
 from harness.network.claim import Found
-from harness.network.descriptions import YOU
-from harness.network.values import Description, HandFault, NetworkStatus, Snapshot
+from harness.network.values import YOU, Description, HandFault, NetworkStatus, Snapshot
 from harness.report.console import make_console
 
 _STATE = {"running": "green", "ready": "green", "paused": "yellow", "booting": "yellow", "dead": "red", "failed": "red"}

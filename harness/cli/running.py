@@ -11,8 +11,6 @@ from harness.cli import options
 from harness.cli.exits import print_json, verb
 from harness.plan import Plan
 from harness.report.console import Narration, announce, close, make_console
-from harness.scenario.plan_file import read_plan
-from harness.scenario.planning import plan_from_file
 from harness.scenario.shipped import find_scenario
 
 DEMO = "black-thursday"
@@ -32,6 +30,8 @@ def demo(out: options.Out = None, json: options.Json = False) -> int:
     Boot a rollup of real Anvil nodes, put Black Thursday on it, and judge every liquidation and settlement.
     The same as: harness run black-thursday
     """
+    from harness.scenario.planning import plan_from_file
+
     return _execute(plan_from_file(find_scenario(DEMO)), options.Runtime.SIM, out, json)
 
 
@@ -50,6 +50,8 @@ def run(
     Exit code: 0 holds, 1 violated, 2 bad usage or scenario, 3 unknown, 4 the harness or a tool failed,
     130 interrupted (Ctrl-C), 143 terminated (SIGTERM).
     """
+    from harness.scenario.planning import plan_from_file
+
     plan = plan_from_file(find_scenario(scenario), seed=seed, overrides=set_ or ())
     return _execute(plan, runtime, out, json)
 
@@ -65,6 +67,8 @@ def replay(
 
     Run the plan of an earlier run again, exactly as it was drawn. In sim the whole run repeats, history and all.
     """
+    from harness.scenario.plan_file import read_plan
+
     return _execute(read_plan(run), runtime, out, json)
 
 

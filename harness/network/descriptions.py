@@ -9,12 +9,11 @@ from typing import Any
 import orjson
 
 from harness.evm.accounts import account
-from harness.network.values import Contract, Endpoint, NamedAccount
+from harness.network.values import YOU, Contract, Endpoint, NamedAccount
 from harness.plan import L1_CHAIN_ID, L2_CHAIN_ID, Plan
 from harness.scenario.stage import Stage
 from harness.venue.deployment import ABI_FILE, CONTRACTS
 
-YOU = "you"
 ON_L1 = ("batch_inbox",)
 
 

@@ -9,6 +9,9 @@ from typing import Any, Literal, Self
 
 from harness.ports import Json
 
+YOU = "you"
+"""The owner of an account that no role touches."""
+
 RoleState = Literal["running", "paused", "dead"]
 NetworkState = Literal["booting", "ready", "failed", "ending"]
 FaultPhase = Literal["on", "healing", "healed", "not-healed"]
