@@ -16,7 +16,8 @@ from harness.scenario.loading import Document, read_document
 from harness.scenario.planning import apply_overrides, make_plan
 
 KEYS = (
-    "version", "name", "about", "seed", "network", "market", "products", "venue", "workload", "l1_base_fee", "repeat",
+    "version", "name", "about", "seed", "network", "market", "products", "venue", "workload", "l1_base_fee",
+    "repeat", "project",
 )  # fmt: skip
 OF_A_STORM = ("faults", "storm", "liveness", "checks", "within")
 END_NS = 10 * 365 * 86_400 * units.NS_PER_SECOND
@@ -57,6 +58,10 @@ def plan_of(document: Document, *, seed: int | None = None) -> Plan:
             known = ", ".join(KEYS)
             raise document.error((key,), f"unknown key{did_you_mean(str(key), KEYS)}; known here: {known}")
     period_ns = _period_ns(document, data.pop("repeat", None))
+    if data.get("project") is not None:   # without a market it is a network of the user's contracts alone
+        data.setdefault("market", {})
+    if not data.get("market", True):
+        data.setdefault("products", [])
     for key, value in _DEFAULTS.items():
         data.setdefault(key, copy.deepcopy(value))
     if isinstance(workload := data.setdefault("workload", {}), dict):
