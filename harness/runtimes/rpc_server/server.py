@@ -1,0 +1,137 @@
+"""The listening side: accepts clients at a bounded rate, cuts off those who are too slow, and hands requests on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import socket
+from collections import Counter
+
+import orjson
+
+from harness.ports import RpcService, RpcSession
+from harness.runtimes.rpc_server import limits
+from harness.runtimes.rpc_server.connection import Connection
+from harness.runtimes.rpc_server.gate import Gate
+from harness.runtimes.rpc_server.websocket import WebSocket
+
+_BACKLOG = 512
+_NO_DESCRIPTORS_PAUSE_S = 0.1
+_STARTING = orjson.dumps(
+    {"jsonrpc": "2.0", "id": None, "error": {"code": -32002, "message": "the node is starting; ask again"}}
+)
+
+
+class RpcServer:
+    """A node's public port, and its `PublicRpc`. `open` before use, `close` at the end; both from the role's loop."""
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self.dropped: Counter[str] = Counter()
+        """Why clients were cut off, and how many; for whoever looks into a node."""
+        self._service: RpcService | None = None
+        self._connections: dict[Connection, None] = {}
+        self._listener: socket.socket | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # -- PublicRpc
+
+    def serve(self, service: RpcService) -> None:
+        if self._service is not None:
+            raise RuntimeError("the node's interface is served already; `serve` is called once")
+        self._service = service
+
+    # -- life
+
+    async def open(self, host: str, port: int) -> int:
+        """Listen; returns the port, chosen where 0 was given. Raises OSError where it is taken."""
+        _raise_descriptor_limit()
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setblocking(False)
+            listener.bind((host, port))
+            listener.listen(_BACKLOG)
+        except BaseException:
+            listener.close()
+            raise
+        self._listener = listener
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._accept(listener)), loop.create_task(self._sweep())]
+        return int(listener.getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop listening and let every client go. Bounded."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._tasks.clear()
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        for connection in list(self._connections):
+            connection.say_goodbye()
+        await asyncio.sleep(0)
+        for connection in list(self._connections):
+            connection.abort("the node stopped")
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                client, _ = await loop.sock_accept(listener)
+            except OSError:  # no descriptors left, or the client went away again
+                await asyncio.sleep(_NO_DESCRIPTORS_PAUSE_S)
+                continue
+            with contextlib.suppress(OSError):
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                await loop.connect_accepted_socket(lambda: Connection(self), client)
+            await asyncio.sleep(1 / limits.ACCEPTED_PER_S)
+
+    async def _sweep(self) -> None:
+        """Cut off whoever has let a deadline pass."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(limits.SWEEP_INTERVAL_S)
+            now = loop.time()
+            for connection in list(self._connections):
+                if connection.deadline is not None and connection.deadline < now:
+                    connection.abort("too slow, or silent for too long")
+
+    # -- for connections
+
+    def admit(self, connection: Connection) -> bool:
+        if len(self._connections) >= limits.CONNECTIONS_MAX:
+            return False
+        self._connections[connection] = None
+        return True
+
+    def forget(self, connection: Connection, websocket: WebSocket | None) -> None:
+        self._connections.pop(connection, None)
+        if websocket is not None and self._service is not None:
+            self._service.closed(websocket)
+
+    def note_dropped(self, why: str) -> None:
+        self.dropped[why] += 1
+
+    async def answer(self, body: bytes, session: RpcSession) -> bytes | None:
+        if self._service is None:
+            return _STARTING
+        if len(body) < limits.HEAVY_BYTES:
+            return await self._service.answer(body, session)
+        async with self.gate.piece():
+            pass  # the loop is others' between this large body and the one before
+        return await self._service.answer(body, session)
+
+
+def _raise_descriptor_limit() -> None:
+    """A thousand clients are more than the usual soft limit of descriptors."""
+    with contextlib.suppress(OSError, ValueError):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = limits.CONNECTIONS_MAX + 1_024
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -1,0 +1,125 @@
+"""One WebSocket client: messages in, replies and notifications out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from websockets.exceptions import InvalidState
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from harness.runtimes.rpc_server.limits import BODY_BYTES_MAX, FAULTS_MAX, NOTIFY_BUFFER_MAX, SLICE_BYTES
+
+if TYPE_CHECKING:
+    from harness.runtimes.rpc_server.connection import Connection
+
+
+class WebSocket:
+    """The `RpcSession` of a connection that was upgraded; its `Connection` keeps order and bounds."""
+
+    can_notify = True
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._protocol = ServerProtocol(max_size=BODY_BYTES_MAX)
+        self._parts: list[bytes] = []
+        self._backlog = bytearray()
+        self._draining: asyncio.Task[None] | None = None
+        self._faults = 0
+
+    # -- RpcSession
+
+    def notify(self, message: bytes) -> None:
+        self._send(message)
+        if self._connection.unread_bytes() > NOTIFY_BUFFER_MAX:
+            self._connection.abort("does not read its notifications")
+
+    def drop(self, reason: str) -> None:
+        self._fail(CloseCode.TRY_AGAIN_LATER, reason)
+
+    # -- the connection's side
+
+    def open(self, head: bytes, rest: bytes) -> None:
+        """Answer the handshake, and read on."""
+        self._protocol.receive_data(head)
+        for event in self._protocol.events_received():
+            if isinstance(event, Request):
+                self._protocol.send_response(self._protocol.accept(event))
+        self._flush()
+        if rest:
+            self.receive(rest)
+
+    def receive(self, data: bytes) -> None:
+        """Take input; much of it at once is parsed slice by slice, in turn with other clients'."""
+        if self._draining is None and len(data) <= SLICE_BYTES:
+            self._parse(data)
+            return
+        self._backlog += data
+        self._connection.hold_reading(self, is_held=True)
+        if self._draining is None:
+            self._draining = asyncio.get_running_loop().create_task(self._drain())
+
+    def reply(self, message: bytes) -> None:
+        self._send(message)
+
+    def note_fault(self) -> None:
+        """The client sent what is no request; nobody does that for long by mistake."""
+        self._faults += 1
+        if self._faults > FAULTS_MAX:
+            self._fail(CloseCode.POLICY_VIOLATION, f"more than {FAULTS_MAX} messages were no JSON-RPC requests")
+
+    def close(self) -> None:
+        if self._draining is not None:
+            self._draining.cancel()
+
+    def say_goodbye(self) -> None:
+        self._fail(CloseCode.GOING_AWAY, "the node is stopping")
+
+    # -- inside
+
+    async def _drain(self) -> None:
+        while self._backlog:
+            async with self._connection.server.gate.piece():
+                piece = bytes(self._backlog[:SLICE_BYTES])
+                del self._backlog[:SLICE_BYTES]
+                self._parse(piece)
+        self._draining = None
+        self._connection.hold_reading(self, is_held=False)
+
+    def _parse(self, data: bytes) -> None:
+        self._protocol.receive_data(data)
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame):
+                self._take(event)
+        self._flush()
+
+    def _take(self, frame: Frame) -> None:
+        if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            return
+        self._parts.append(bytes(frame.data))
+        if frame.fin:
+            message, self._parts = b"".join(self._parts), []
+            self._connection.queue(message)
+
+    def _send(self, message: bytes) -> None:
+        try:
+            self._protocol.send_text(message)
+        except InvalidState:
+            return  # it is closing, and hears nothing any more
+        self._flush()
+
+    def _fail(self, code: CloseCode, reason: str) -> None:
+        if self._protocol.state is State.OPEN:
+            self._protocol.fail(code, reason[:120])
+        self._flush()
+        self._connection.close()
+
+    def _flush(self) -> None:
+        for data in self._protocol.data_to_send():
+            if data:
+                self._connection.write(data)
+            else:
+                self._connection.close()
