@@ -30,6 +30,7 @@ class Member:
     is_running: bool = False
     channel: ControlChannel | None = None
     ready: asyncio.Future[int] | None = None   # its port
+    rpc_port: int | None = None                # of its public JSON-RPC interface, where it has one and runs
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     is_expected_to_end: bool = False
     is_paused: bool = False

@@ -82,6 +82,10 @@ class ProcessRuntime(ProcessControl):
         """Where the proxy reaches the role, which says that it listens on this port."""
         raise NotImplementedError
 
+    def _rpc_address_of(self, member: Member, port: int) -> Address:
+        """Where this machine's programs reach the role's JSON-RPC interface, which says that it has this port."""
+        return self._address_of(member, port)
+
     async def _take_stores(self, saved: SavedStores) -> None:
         """Copy the rows of roles that stand still. Raises OSError."""
         raise NotImplementedError
@@ -190,6 +194,14 @@ class ProcessRuntime(ProcessControl):
         finally:
             await asyncio.gather(*[self.resume(name) for name in running])
 
+    def rpc_endpoints(self) -> dict[str, Address]:
+        """Where each running node that has a JSON-RPC interface answers its clients: HTTP and WebSocket on one port."""
+        return {
+            name: self._rpc_address_of(member, member.rpc_port)
+            for name, member in self._members.items()
+            if member.is_running and member.rpc_port is not None
+        }
+
     # -- inside
 
     async def _begin(self, member: Member) -> None:
@@ -240,6 +252,7 @@ class ProcessRuntime(ProcessControl):
     def _heard(self, member: Member, event: dict[str, Any]) -> None:
         if event["event"] == "ready":
             if member.ready is not None and not member.ready.done():
+                member.rpc_port = event["rpc"]
                 member.ready.set_result(event["port"])
         elif event["event"] == "record":
             if self.watcher is not None:

@@ -25,6 +25,7 @@ from harness.runtimes.local.http_network import HttpNetwork
 from harness.runtimes.local.sqlite_store import SqliteStore
 from harness.runtimes.local.world import World
 from harness.runtimes.random import KeyedRandom
+from harness.runtimes.rpc_server.server import RpcServer
 
 ROLE_FAILED = 70           # exit code (EX_SOFTWARE): the role raised
 STOP_TIMEOUT_S = 2.0
@@ -45,6 +46,7 @@ class RoleProcess:
         self._network = HttpNetwork(name, {}, report=self._report)
         self._clock: LocalClock | None = None
         self._engine: ThreadedEngine | None = None
+        self._public: RpcServer | None = None
         self._role: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._history: HistoryWriter | None = None
@@ -59,14 +61,27 @@ class RoleProcess:
             self._engine = self._world.engines(self._spec, self._world.node_home_of(self._name))
         try:
             port = await self._network.open()
+            rpc = await self._open_public()
             genesis = None if self._engine is None else await self._engine.ready()
-            self._tell({"event": "ready", "port": port, "genesis": genesis})
+            self._tell({"event": "ready", "port": port, "rpc": rpc, "genesis": genesis})
             commands = asyncio.get_running_loop().create_task(self._obey(reader))
             await self._stopping.wait()
             commands.cancel()
         finally:
             await self._end()
         return self._exit_code
+
+    async def _open_public(self) -> int | None:
+        """Listen for the node's own clients where the run wants that; the port."""
+        wanted = self._world.rpc_ports.get(self._name)
+        if wanted is None:
+            return None
+        self._public = RpcServer()
+        try:
+            return await self._public.open(self._world.rpc_host, wanted)
+        except OSError as error:
+            raise OSError(f"JSON-RPC port {wanted} of {self._name} on {self._world.rpc_host} cannot be had: "
+                          f"{error.strerror}; end what listens there, or choose another port (0: any)") from error
 
     async def _obey(self, reader: asyncio.StreamReader) -> None:
         """Take commands until the runtime's end closes; each is carried out beside the others."""
@@ -126,6 +141,7 @@ class RoleProcess:
             deployment=world.deployment,
             accounts=world.accounts,
             genesis_timestamp=world.genesis_timestamp,
+            public=self._public,
             key=world.keys.get(self._name),
         )
         self._role = asyncio.get_running_loop().create_task(self._work(context))
@@ -163,6 +179,8 @@ class RoleProcess:
         """Bounded: the runtime kills what takes longer."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_S):
+                if self._public is not None:
+                    await self._public.close()
                 if self._role is not None:
                     self._role.cancel()
                     await asyncio.wait([self._role])

@@ -40,11 +40,13 @@ class LocalRuntime(ProcessRuntime):
         zygote: ZygoteProcess | None = None,
         keeps_history: bool = True,
         saved: SavedStores | None = None,
+        rpc_ports: Mapping[str, int] | None = None,
     ) -> None:
         """`logs` gets one file per process. `zygote` is one that was started earlier, to save its second of imports;
         it is this runtime's from now on. `links` are the directed links there are; None means between all roles.
         Without `keeps_history` nobody writes records, for a network without an end. `saved` is what `save_stores`
-        gave: the roles start from it, and the clock goes on from its moment.
+        gave: the roles start from it, and the clock goes on from its moment. `rpc_ports` names the nodes that answer
+        JSON-RPC on a port of 127.0.0.1; 0 is one of the system's choice.
 
         `factory` and `engines` must be picklable by reference: functions of modules, or instances of module classes.
         """
@@ -67,6 +69,7 @@ class LocalRuntime(ProcessRuntime):
             logs=logs.absolute(),
             proxy=ProxyConfig(seed=plan.seed, links=tuple(links), latencies=plan.latencies),
             keeps_history=keeps_history,
+            rpc_ports=dict(rpc_ports or {}),
         )
         self._zygote_process = zygote
         self._zygote: ZygoteClient | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.anvil.adapters import ThreadedEngine
@@ -12,6 +12,8 @@ from harness.anvil.spec import ChainSpec
 from harness.plan import CHAIN_OF_KIND, Plan, RoleSpec
 from harness.proxy.process import ProxyConfig
 from harness.roles.context import RoleFactory
+
+LOOPBACK = "127.0.0.1"
 
 EngineFactory = Callable[[RoleSpec, Path], ThreadedEngine | None]
 """`make(spec, home)` starts the role's execution node in that folder; None for a role that is not a node.
@@ -50,6 +52,9 @@ class World:
     logs: Path        # one log per process and one history per role; they survive whatever happens to the run
     proxy: ProxyConfig
     keeps_history: bool = True
+    rpc_ports: Mapping[str, int] = field(default_factory=dict)
+    """Node → port of its public JSON-RPC interface, 0 to choose one; a node that is not named has none."""
+    rpc_host: str = LOOPBACK
 
     def store_of(self, role: str) -> Path:
         return self.temporary / f"{role}.sqlite"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import httptools
 
@@ -58,8 +58,7 @@ class Connection(asyncio.Protocol):
     # -- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's is one, and does not inherit it
         transport.set_write_buffer_limits(high=limits.WRITE_BUFFER_HIGH)
         self._expect(limits.HEAD_TIMEOUT_S)
         if not self.server.admit(self):
@@ -214,12 +213,11 @@ class Connection(asyncio.Protocol):
     def _respond(
         self, status: int, body: bytes, request: _Request, *, kind: bytes = _JSON, extra: bytes = b""
     ) -> None:
+        ending = b"" if request.keep_alive else b"Connection: close\r\n"
+        more = extra + cross_origin_headers(request.origin) + ending
         self.write(
-            b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b%b%b\r\n%b"
-            % (
-                status, _PHRASES[status], kind, len(body), extra, cross_origin_headers(request.origin),
-                b"" if request.keep_alive else b"Connection: close\r\n", body,
-            )  # fmt: skip
+            b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b\r\n%b"
+            % (status, _PHRASES[status], kind, len(body), more, body)
         )
         if not request.keep_alive:
             self.close()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 
 class Gate:
-    """First come, first served. One piece costs the loop a few milliseconds at most; fifty at once would cost a block."""
+    """First come, first served. One piece costs the loop a few milliseconds; fifty at once would cost a block."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
