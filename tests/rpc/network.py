@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import threading
 import time
@@ -51,7 +50,6 @@ class Rpc:
 
     host: str
     port: int
-    _ids: Iterator[int] = itertools.count(1)
 
     @property
     def http(self) -> str:
@@ -63,7 +61,7 @@ class Rpc:
 
     def ask(self, method: str, *params: Any) -> Any:
         """The whole reply of one call."""
-        return self.post(json.dumps({"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}))
+        return self.post(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
 
     def call(self, method: str, *params: Any) -> Any:
         reply = self.ask(method, *params)
@@ -146,7 +144,9 @@ class _Idle:
 
 
 @contextmanager
-def running(folder: Path, *, sequencers: int = 1, change: Callable[[Profile], Profile] = lambda p: p) -> Iterator[Running]:
+def running(
+    folder: Path, *, sequencers: int = 1, change: Callable[[Profile], Profile] = lambda profile: profile
+) -> Iterator[Running]:
     """Boot a network and end it; its loop runs in a thread."""
     plan = make_plan(folder, sequencers=sequencers, change=change)
     stage = with_users(set_stage(plan, genesis_timestamp=int(time.time())), folder)
