@@ -18,5 +18,6 @@ NOTIFY_BUFFER_MAX: Final = 4 << 20     # notifications not read by the client, p
 HEAD_TIMEOUT_S: Final = 10.0       # from a request's first byte to the end of its headers (slow loris)
 BODY_TIMEOUT_S: Final = 30.0       # to the end of its body
 IDLE_TIMEOUT_S: Final = 300.0      # of an HTTP connection between requests
+START_TIMEOUT_S: Final = 10.0      # a request waits for a node that has just been started
 UNREAD_TIMEOUT_S: Final = 30.0     # a client that does not read its reply
 SWEEP_INTERVAL_S: Final = 1.0

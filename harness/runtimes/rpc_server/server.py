@@ -31,6 +31,7 @@ class RpcServer:
         self.dropped: Counter[str] = Counter()
         """Why clients were cut off, and how many; for whoever looks into a node."""
         self._service: RpcService | None = None
+        self._served = asyncio.Event()
         self._connections: dict[Connection, None] = {}
         self._listener: socket.socket | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -41,6 +42,7 @@ class RpcServer:
         if self._service is not None:
             raise RuntimeError("the node's interface is served already; `serve` is called once")
         self._service = service
+        self._served.set()
 
     # -- life
 
@@ -118,13 +120,21 @@ class RpcServer:
         self.dropped[why] += 1
 
     async def answer(self, body: bytes, session: RpcSession) -> bytes | None:
-        if self._service is None:
+        if self._service is None and not await self._has_begun():
             return _STARTING
+        assert self._service is not None
         if len(body) < limits.HEAVY_BYTES:
             return await self._service.answer(body, session)
         async with self.gate.piece():
             pass  # the loop is others' between this large body and the one before
         return await self._service.answer(body, session)
+
+    async def _has_begun(self) -> bool:
+        """Wait a while for a node that recovers: a client that came early would only ask again."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limits.START_TIMEOUT_S):
+                await self._served.wait()
+        return self._service is not None
 
 
 def _raise_descriptor_limit() -> None:
