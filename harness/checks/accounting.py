@@ -80,6 +80,8 @@ def _given(name: str, args: Mapping[str, Any], notionals: Mapping[tuple[str, int
             return int(args["covered"]) - int(args["toInsurance"])
         case "BadDebt":
             return int(args["covered"])
+        case "FundingSettled":
+            return int(args["cashDelta"])
         case "Settled":
             # cashDelta is δ − N for a future, and its N leaves the books with the position; δ is what was given.
             return int(args["cashDelta"]) + notionals.get((args["account"], args["seriesId"]), 0)

@@ -9,6 +9,7 @@ from harness.checks import (
     availability,
     expiry,
     fairness,
+    funding,
     heads,
     liquidations,
     operations,
@@ -23,7 +24,8 @@ from harness.history.reader import History
 
 CHECKS: tuple[Check, ...] = (
     *solvency.CHECKS, *accounting.CHECKS, *trading.CHECKS, *liquidations.CHECKS, *fairness.CHECKS,
-    *availability.CHECKS, *expiry.CHECKS, *settlement_price.CHECKS, *oracle.CHECKS, *heads.CHECKS, *operations.CHECKS,
+    *availability.CHECKS, *funding.CHECKS, *expiry.CHECKS, *settlement_price.CHECKS, *oracle.CHECKS, *heads.CHECKS,
+    *operations.CHECKS,
 )
 """In the order results are given."""
 

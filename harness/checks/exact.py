@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.model.fixed import NATIVE, WAD
 
-FUTURE, CALL, PUT = 0, 1, 2
+FUTURE, CALL, PUT, PERPETUAL = 0, 1, 2, 3
 
 
 class ExactBooks:
@@ -23,6 +23,8 @@ class ExactBooks:
         self.value: dict[str, int] = {}
         self.roundings: dict[str, int] = {}
         self._kinds: dict[int, tuple[int, int]] = {}     # series → (kind, strike)
+        self._indices: dict[int, int] = {}               # perpetual → its funding index
+        self._held: dict[tuple[str, int], tuple[int, int]] = {}  # perpetual position → (size, index last paid at)
 
     def apply(self, name: str, args: Mapping[str, Any]) -> None:
         match name:
@@ -32,10 +34,18 @@ class ExactBooks:
                 self._add(args["account"], args["amount"] * NATIVE * WAD, 0)
             case "Withdrawn":
                 self._add(args["account"], -args["amount"] * NATIVE * WAD, 0)
+            case "FundingAccrued":
+                self._indices[args["seriesId"]] = args["index"]
+            case "FundingSettled":
+                self._fund(args["account"], args["seriesId"])
             case "Traded":
+                self._move(args["taker"], args["seriesId"], args["size"])
+                self._move(args["maker"], args["seriesId"], -args["size"])
                 self._add(args["taker"], -args["size"] * args["price"] - args["fee"] * WAD, 2)
                 self._add(args["maker"], args["size"] * args["price"], 2)
             case "PositionTransferred":
+                self._move(args["account"], args["seriesId"], -args["size"])
+                self._move(args["keeper"], args["seriesId"], args["size"])
                 # The account sells what it held, q, at that price; the keeper buys it.
                 self._add(args["account"], args["size"] * args["price"], 2)
                 self._add(args["keeper"], -args["size"] * args["price"], 2)
@@ -50,10 +60,25 @@ class ExactBooks:
             case _:
                 pass
 
+    def _fund(self, account: str, series: int) -> None:
+        """Funding is paid by the index's own steps, each size times its step, with nothing rounded."""
+        size, paid_at = self._held.get((account, series), (0, 0))
+        index = self._indices.get(series, 0)
+        self._held[account, series] = (size, index)
+        self._add(account, -size * (index - paid_at), 1)
+
+    def _move(self, account: str, series: int, change: int) -> None:
+        if self._kinds.get(series, (FUTURE, 0))[0] == PERPETUAL:
+            size, paid_at = self._held.get((account, series), (0, 0))
+            index = self._indices.get(series, 0)
+            if size and paid_at != index:
+                self._fund(account, series)  # without a FundingSettled of its own: owed all the same
+            self._held[account, series] = (size + change, index)
+
     def _unit(self, series: int, price: int) -> int:
         """What one unit of the series turns into at its settlement price."""
         kind, strike = self._kinds.get(series, (FUTURE, 0))
-        if kind == FUTURE:
+        if kind in (FUTURE, PERPETUAL):
             return price
         return max(price - strike, 0) if kind == CALL else max(strike - price, 0)
 

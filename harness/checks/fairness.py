@@ -120,7 +120,7 @@ def _true_prices(observations: Iterable[ObservationRecord], first: int, last: in
 def _least_surplus(book: Book, held: Holding, prices: Mapping[str, set[int]]) -> int:
     """The least E − MM over all combinations of those prices. As of the end of the run no series is live any more in
     `book`, so what was live at the liquidation is valued as live here too."""
-    surplus = held.cash
+    surplus = held.cash + held.funding
     for asset, candidates in prices.items():
         part = Holding(0, tuple(item for item in held.positions if book.series[item[0]].asset == asset))
         margins = [book.margin_at(part, {asset: price}, live=True) for price in sorted(candidates)]
@@ -129,7 +129,8 @@ def _least_surplus(book: Book, held: Holding, prices: Mapping[str, set[int]]) ->
 
 
 def same_view(subject: Subject) -> Finding:
-    """Judged where nothing happened to the account or to any price between the reading and the liquidation."""
+    """Judged where nothing happened to the account or to any price between the reading and the liquidation, nor any
+    time passed that an account with perpetuals pays funding for."""
     cases, judged = Cases(), 0
     replay = subject.replay
     by_number = {snapshot.state.number: snapshot.state for snapshot in replay.snapshots}
@@ -138,6 +139,9 @@ def same_view(subject: Subject) -> Finding:
         shown = by_number.get(fact.block - 1)
         account = None if shown is None else shown.accounts.get(fact.account)
         if account is None or _is_disturbed(blocks[fact.block], fact):
+            continue
+        pays = any(replay.venue.book.series[series].perpetual is not None for series, _, _ in fact.held.positions)
+        if pays and blocks[fact.block].timestamp != blocks[fact.block - 1].timestamp:
             continue
         judged += 1
         if (account.equity, account.mm) != (fact.got_equity, fact.got_maintenance) or account.equity >= account.mm:

@@ -73,6 +73,8 @@ def _fields(book: Book, state: StateRecord) -> Iterator[Field]:
             yield (
                 f"{place}.notional", 0 if mine is None else mine.notional, 0 if theirs is None else theirs.notional
             )
+            if mine is not None and theirs is not None:
+                yield f"{place}.funding_index", mine.funding_index, theirs.funding_index
     for series_id in sorted(book.series.keys() | state.series.keys()):
         where = f"series.{series_id}"
         series, seen = book.series.get(series_id), state.series.get(series_id)
@@ -85,6 +87,11 @@ def _fields(book: Book, state: StateRecord) -> Iterator[Field]:
         yield f"{where}.final", series.final_price is not None, seen.final
         if series.final_price is not None:
             yield f"{where}.price", series.final_price, seen.price
+        if series.perpetual is not None or seen.funding is not None:
+            yield f"{where}.perpetual", series.perpetual is not None, seen.funding is not None
+        if series.perpetual is not None and seen.funding is not None:
+            for name in ("index", "rate", "integral", "window", "weight", "weighted"):
+                yield f"{where}.funding.{name}", getattr(series.perpetual, name), getattr(seen.funding, name)
     for asset, observed in state.assets.items():
         where = f"assets.{asset}"
         latest = book.feed(asset).latest
@@ -92,3 +99,7 @@ def _fields(book: Book, state: StateRecord) -> Iterator[Field]:
         yield f"{where}.timestamp", 0 if latest is None else latest.timestamp, observed.timestamp
         yield f"{where}.price", 0 if latest is None else latest.price, observed.price
         yield f"{where}.cumulative", 0 if latest is None else latest.cumulative, observed.cumulative
+        if observed.funded is not None:
+            yield f"{where}.funded", 0 if latest is None else latest.funded, observed.funded
+        if observed.active_at is not None:
+            yield f"{where}.active_at", 0 if latest is None else latest.active_at, observed.active_at

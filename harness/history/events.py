@@ -18,6 +18,7 @@ _FLAG: Final[_Reader] = fields.flag
 
 EVENTS: Final[Mapping[str, Mapping[str, _Reader]]] = {
     "UptimeChanged": {"up": _FLAG, "startedAt": _INT},
+    "OutageEnded": {"since": _INT, "until": _INT, "downTime": _INT},
     "RoundAccepted": {"asset": _TEXT, "round": _INT, "timestamp": _INT, "price": _INT, "sources": _INT},
     "Deposited": {"account": _ADDRESS, "amount": _INT},
     "Withdrawn": {"account": _ADDRESS, "amount": _INT},
@@ -35,6 +36,8 @@ EVENTS: Final[Mapping[str, Mapping[str, _Reader]]] = {
     },
     "SeriesFinalized": {"seriesId": _INT, "price": _INT},
     "Settled": {"account": _ADDRESS, "seriesId": _INT, "size": _INT, "price": _INT, "cashDelta": _INT},
+    "FundingAccrued": {"seriesId": _INT, "index": _INT, "rate": _INT, "integral": _INT},
+    "FundingSettled": {"account": _ADDRESS, "seriesId": _INT, "cashDelta": _INT},
     "BadDebt": {"account": _ADDRESS, "covered": _INT, "remaining": _INT},
 }
 """Event name → argument name → how it is read. Other events (token transfers, L1 contracts) pass through unread."""

@@ -21,6 +21,7 @@ from harness.history.records import (
     BlockRecord,
     Event,
     FaultRecord,
+    FundingState,
     HeadRecord,
     ObservationRecord,
     OperationRecord,
@@ -170,10 +171,18 @@ def _account_state(raw: Any, where: str) -> AccountState:
             PositionState(
                 integer(item["series"], f"{where}.series"), integer(item["size"], f"{where}.size"),
                 integer(item["notional"], f"{where}.notional"),
+                integer(item.get("funding_index", 0), f"{where}.funding_index"),
             )
             for item in sequence(raw["positions"], f"{where}.positions")
         ),
     )
+
+
+def _funding_state(raw: Any, where: str) -> FundingState | None:
+    if raw is None:
+        return None
+    market = mapping(raw, where)
+    return FundingState(*(integer(market[name], f"{where}.{name}") for name in FundingState.__dataclass_fields__))
 
 
 def _state(raw: dict[str, Any], t: int, node: str) -> Record:
@@ -192,6 +201,7 @@ def _state(raw: dict[str, Any], t: int, node: str) -> Record:
                 integer(item["open_interest"], f"series.{key}.open_interest"),
                 integer(item["open_positions"], f"series.{key}.open_positions"),
                 flag(item["final"], f"series.{key}.final"), integer(item["price"], f"series.{key}.price"),
+                _funding_state(item.get("funding"), f"series.{key}.funding"),
             )
             for key, item in mapping(raw["series"], "series").items()
         },
@@ -199,6 +209,8 @@ def _state(raw: dict[str, Any], t: int, node: str) -> Record:
             key: AssetState(
                 integer(item["round"], f"assets.{key}.round"), integer(item["timestamp"], f"assets.{key}.timestamp"),
                 integer(item["price"], f"assets.{key}.price"), integer(item["cumulative"], f"assets.{key}.cumulative"),
+                *(integer(item[name], f"assets.{key}.{name}") if name in item else None
+                  for name in ("funded", "active_at")),
             )
             for key, item in mapping(raw["assets"], "assets").items()
         },

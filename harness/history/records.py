@@ -73,6 +73,7 @@ class PositionState:
     series: int
     size: int
     notional: int
+    funding_index: int = 0       # of a perpetual: the index at which it was last settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +86,25 @@ class AccountState:
 
 
 @dataclass(frozen=True, slots=True)
+class FundingState:
+    """A perpetual's market as stored, not accrued to the block's time."""
+
+    index: int
+    rate: int
+    integral: int
+    window: int
+    weight: int
+    weighted: int
+
+
+@dataclass(frozen=True, slots=True)
 class SeriesState:
     clearing: int
     open_interest: int
     open_positions: int
     final: bool
     price: int
+    funding: FundingState | None = None  # of a perpetual
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +113,8 @@ class AssetState:
     timestamp: int
     price: int
     cumulative: int
+    funded: int | None = None    # B and the active clock at the newest round; None in histories from before perpetuals
+    active_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,23 @@ from harness.model.params import VenueParams
 class Position:
     size: int                    # never 0 while it is in an account
     notional: int                # 0 for options
+    funding_index: int = 0       # I_u of a perpetual: the market's index when this was last settled
+    path_from: int = 0           # how many accruals the market had had by then
+
+
+@dataclass(slots=True)
+class Perpetual:
+    """A perpetual's market. I is what one unit long has paid since listing; a positive rate: longs pay shorts."""
+
+    index: int = 0               # I
+    rate: int = 0                # r, 1e18 per funding period
+    integral: int = 0            # the asset's funded integral at the last accrual
+    window: int = 0              # number of the premium window whose trades are weighed below
+    weight: int = 0              # Σ |size|
+    weighted: int = 0            # Σ |size|·premium
+    path: list[int] = field(default_factory=list)  # I after each accrual; kept to compare, the chain need not
+    accrued_at: int = 0          # block time and active clock of the last accrual; the chain need not keep them
+    accrued_active: int = 0
 
 
 @dataclass(slots=True)
@@ -45,6 +62,7 @@ class Series:
     open_positions: int = 0
     open_interest: int = 0
     was_traded: bool = False
+    perpetual: Perpetual | None = None
 
 
 class Guards(NamedTuple):
@@ -75,6 +93,8 @@ class Book:
         self.now = 0
         self.is_up = True
         self.started_at = 1
+        self.down_since = 0
+        self.down_time = 0       # seconds of all outages that have ended
         self._price_version = 0
 
     def fork(self, addresses: Iterable[str]) -> Book:
@@ -82,16 +102,20 @@ class Book:
         other = Book(self.params)
         other.accounts = {
             address: Account(
-                held.cash, {key: Position(item.size, item.notional) for key, item in held.positions.items()}
+                held.cash, {key: replace(item) for key, item in held.positions.items()}
             )
             for address in addresses
             for held in (self.account(address),)
         }
-        other.series = {key: replace(series) for key, series in self.series.items()}
+        other.series = {
+            key: replace(series, perpetual=None if series.perpetual is None else replace(series.perpetual))
+            for key, series in self.series.items()
+        }
         other.feeds = self.feeds
         other.custody, other.insurance, other.fees, other.dust = self.custody, self.insurance, self.fees, self.dust
         other.roundings, other.now = self.roundings, self.now
         other.is_up, other.started_at = self.is_up, self.started_at
+        other.down_since, other.down_time = self.down_since, self.down_time
         return other
 
     def account(self, address: str) -> Account:
@@ -109,6 +133,35 @@ class Book:
     def index(self, series: Series) -> int:
         return series.feed.price
 
+    @property
+    def active_clock(self) -> int:
+        """Seconds the chain has been up: what funding and auctions run on."""
+        return (self.now if self.is_up else self.down_since) - self.down_time
+
+    def funded_integral(self, series: Series) -> int:
+        """B of the series' asset now, accrued since its newest round."""
+        return series.feed.funded_at(self.active_clock, self.params.funding_gap_s)
+
+    def funding_index(self, series: Series) -> int:
+        """I' of a perpetual: its index as an accrual now would make it; 0 for others."""
+        market = series.perpetual
+        if market is None:
+            return 0
+        accrued = market.rate * (self.funded_integral(series) - market.integral)
+        return market.index + floor_div(accrued, self.params.funding_period_s * WAD)
+
+    def pending_funding(self, address: str) -> int:
+        """What a settlement of all its funding now would add to the account's cash."""
+        account = self.account(address)
+        return sum(
+            self._pending(self.series[series_id], held) for series_id, held in account.positions.items()
+        )
+
+    def _pending(self, series: Series, held: Position) -> int:
+        if series.perpetual is None:
+            return 0
+        return floor_div(-held.size * (self.funding_index(series) - held.funding_index), WAD)
+
     def prices_changed(self) -> None:
         """Drop every cached margin: a price or a final state moved."""
         self._price_version += 1
@@ -124,7 +177,7 @@ class Book:
         account = self.account(address)
         held = account.positions.get(series.id)
         size, notional = (held.size, held.notional) if held is not None else (0, 0)
-        if series.kind is Kind.FUTURE:
+        if series.kind.is_linear:
             leg = future_leg(size=size, notional=notional, change=change, price=price)
         else:
             leg = option_leg(size=size, change=change, price=price)
@@ -146,17 +199,22 @@ class Book:
         if size == 0:
             account.positions.pop(series.id, None)
         elif held is None:
-            account.positions[series.id] = Position(size, notional)
+            market = series.perpetual
+            account.positions[series.id] = (
+                Position(size, notional) if market is None
+                else Position(size, notional, market.index, len(market.path))
+            )
             series.was_traded = True
         else:
             held.size, held.notional = size, notional
 
     def position_value(self, series: Series, position: Position) -> int:
         """What closing at the index (or at S_T once final) adds to cash: options at intrinsic value or payoff."""
-        return self._value(series, position.size, position.notional, self.index(series))
+        value = self._value(series, position.size, position.notional, self.index(series))
+        return value + self._pending(series, position)
 
     def _value(self, series: Series, size: int, notional: int, index: int) -> int:
-        if series.kind is Kind.FUTURE:
+        if series.kind.is_linear:
             price = index if series.final_price is None else series.final_price
             return future_pnl(size=size, notional=notional, price=price)
         if series.final_price is None:
@@ -170,6 +228,7 @@ class Book:
         return Holding(
             account.cash,
             tuple((series_id, held.size, held.notional) for series_id, held in sorted(account.positions.items())),
+            self.pending_funding(address),
         )
 
     def margin_at(self, holding: Holding, prices: Mapping[str, int], *, live: bool = False) -> Margin:
@@ -177,13 +236,13 @@ class Book:
 
         With `live`, series that have become final since count as they did before.
         """
-        equity, im, mm = holding.cash, 0, 0
+        equity, im, mm = holding.cash + holding.funding, 0, 0
         for series_id, size, notional in holding.positions:
             series = self.series[series_id]
             index = prices.get(series.asset, self.index(series))
             if live and series.final_price is not None:
                 series = replace(series, final_price=None)
-            if series.kind is Kind.FUTURE or series.final_price is not None:
+            if series.kind.is_linear or series.final_price is not None:
                 equity += self._value(series, size, notional, index)
             if series.final_price is None:
                 need = requirement(series.kind, strike=series.strike, size=size, price=index, params=self.params)
@@ -209,7 +268,7 @@ class Book:
         free = account.cash
         for series_id, position in account.positions.items():
             series = self.series[series_id]
-            if series.kind is Kind.FUTURE or series.final_price is not None:
+            if series.kind.is_linear or series.final_price is not None:
                 free += min(0, self.position_value(series, position))
         return free
 

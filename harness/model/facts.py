@@ -61,6 +61,7 @@ class Holding:
 
     cash: int
     positions: tuple[tuple[int, int, int], ...]  # (series, size, notional), ascending
+    funding: int = 0             # what the perpetuals among them had accrued, not yet in cash
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,42 @@ class UptimeFact:
     gap: int                     # seconds since the block before; 0 when it had been down
 
 
+@dataclass(frozen=True, slots=True)
+class AccrualFact:
+    """One market's index brought up to now, by the model; `got` is the event's (index, rate, integral), if it came."""
+
+    block: int
+    tx: int
+    timestamp: int
+    series: int
+    index_before: int
+    index: int
+    rate_before: int             # the one the time since the last accrual was paid at
+    rate: int
+    integral_delta: int          # Σ |price| · counted active seconds since the last accrual, 1e18
+    active: int                  # the active clock now
+    active_before: int           # and at the last accrual (or at listing)
+    timestamp_before: int
+    got: tuple[int, int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class FundingFact:
+    """One position's funding turned into cash."""
+
+    block: int
+    tx: int
+    account: str
+    series: int
+    size: int                    # before whatever change of it follows
+    index_before: int
+    index: int
+    cash_delta: int              # the model's
+    got_cash_delta: int | None   # the event's, None when it did not come
+    eager: int                   # what a settlement at each accrual since would have paid
+    steps: int                   # how many accruals that were
+
+
 @dataclass(slots=True)
 class Facts:
     """Grows as the venue replays; each list is in chain order."""
@@ -176,3 +213,5 @@ class Facts:
     rounds: list[RoundFact] = field(default_factory=list)
     restarts: list[UptimeFact] = field(default_factory=list)
     losses: list[LossFact] = field(default_factory=list)
+    accruals: list[AccrualFact] = field(default_factory=list)
+    fundings: list[FundingFact] = field(default_factory=list)

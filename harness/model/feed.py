@@ -19,6 +19,8 @@ class Round:
     timestamp: int
     price: int
     cumulative: int              # Σ price·dt from the first observation up to this one's timestamp
+    funded: int = 0              # B: Σ |price|·counted active seconds, up to its acceptance
+    active_at: int = 0           # the active clock when it was accepted
 
 
 def median(prices: Sequence[int]) -> int:
@@ -48,8 +50,11 @@ class Feed:
     def latest(self) -> Round | None:
         return self.rounds[-1] if self.rounds else None
 
-    def accept(self, round_: int, *, timestamp: int, price: int) -> Round:
-        """Append a round. One that does not move time forward (a feed that broke its rule) adds nothing to A."""
+    def accept(self, round_: int, *, timestamp: int, price: int, active: int = 0, funding_gap: int = 0) -> Round:
+        """Append a round. One that does not move time forward (a feed that broke its rule) adds nothing to A.
+
+        `active` is the active clock of its block; of the time since the round before at most `funding_gap` is funded.
+        """
         last = self.latest
         cumulative = 0
         if last is not None:
@@ -57,11 +62,18 @@ class Feed:
             timestamp_sorted = max(timestamp, self._timestamps[-1])
         else:
             timestamp_sorted = timestamp
-        accepted = Round(round_, timestamp, price, cumulative)
+        accepted = Round(round_, timestamp, price, cumulative, self.funded_at(active, funding_gap), active)
         self.rounds.append(accepted)
         self.price = price
         self._timestamps.append(timestamp_sorted)
         return accepted
+
+    def funded_at(self, active: int, gap: int) -> int:
+        """B at that active clock, of which at most `gap` seconds since the newest round count; 0 before the first."""
+        last = self.latest
+        if last is None:
+            return 0
+        return last.funded + abs(last.price) * min(max(active - last.active_at, 0), gap)
 
     def cumulative_at(self, t: int) -> int:
         """A(t), for first observation ≤ t ≤ last observation.

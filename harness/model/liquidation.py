@@ -9,7 +9,8 @@ from harness.model.book import Book
 from harness.model.context import Context, PendingLiquidation
 from harness.model.facts import LiquidationFact, LossFact
 from harness.model.fixed import BPS, WAD, ceil_div, floor_div
-from harness.model.margin import Kind, intrinsic
+from harness.model.funding import accrue, release, settle
+from harness.model.margin import intrinsic
 
 
 def position_transferred(context: Context, args: Mapping[str, Any]) -> None:
@@ -21,6 +22,9 @@ def position_transferred(context: Context, args: Mapping[str, Any]) -> None:
     if account == keeper:
         context.differ("PositionTransferred.keeper", "not the account", keeper)
         return
+    accrue(context, series)
+    settle(context, series, account)
+    settle(context, series, keeper)
     pending = context.liquidations.get(account)
     if pending is None:
         pending = context.liquidations[account] = _begin(book, account, keeper)
@@ -34,13 +38,14 @@ def position_transferred(context: Context, args: Mapping[str, Any]) -> None:
         return
     size, index = held.size, book.index(series)
     price = index
-    if series.kind is not Kind.FUTURE:
+    if not series.kind.is_linear:
         price = intrinsic(series.kind, strike=series.strike, price=index)
     context.expect("PositionTransferred.size", size, args["size"])
     context.expect("PositionTransferred.price", price, args["price"])
     # The user's loss is judged by what the chain says it paid, not by what the model would have paid.
     pending.shortfall += floor_div(size * price, WAD) - floor_div(size * args["price"], WAD)
     book.dust -= book.apply_leg(account, series, -size, price) + book.apply_leg(keeper, series, size, price)
+    release(book, series)
 
 
 def liquidated(context: Context, args: Mapping[str, Any]) -> None:

@@ -13,6 +13,12 @@ class Kind(IntEnum):
     FUTURE = 0
     CALL = 1
     PUT = 2
+    PERPETUAL = 3
+
+    @property
+    def is_linear(self) -> bool:
+        """Worth q·P less its entry notional; the others are options."""
+        return self is Kind.FUTURE or self is Kind.PERPETUAL
 
 
 class Requirement(NamedTuple):
@@ -48,7 +54,7 @@ def payoff(kind: Kind, *, strike: int, settlement_price: int) -> int:
 
 def requirement(kind: Kind, *, strike: int, size: int, price: int, params: VenueParams) -> Requirement:
     """IM and MM of one live position, each ceiled once (spec 3.5a for short options)."""
-    if kind is Kind.FUTURE:
+    if kind.is_linear:
         notional = abs(size) * abs(price)
         return Requirement(
             ceil_div(notional * params.im_bps, BPS * WAD), ceil_div(notional * params.mm_bps, BPS * WAD)

@@ -23,7 +23,15 @@ class VenueParams:
     grace_s: int = 30
     uptime_gap_s: int = 3
     settlement_window_s: int = 15
+    funding_period_s: int = 240
+    premium_window_s: int = 15
+    funding_gap_s: int = 20
+    funding_cap_bps: int = 75
+    funding_interest_bps: int = 1
 
 
 FAST = VenueParams()
-MAINNET_LIKE = replace(FAST, max_price_age_s=300, grace_s=3600, uptime_gap_s=30, settlement_window_s=1800)
+MAINNET_LIKE = replace(
+    FAST, max_price_age_s=300, grace_s=3600, uptime_gap_s=30, settlement_window_s=1800, funding_period_s=28_800,
+    premium_window_s=1800, funding_gap_s=300,
+)

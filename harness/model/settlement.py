@@ -10,7 +10,7 @@ from harness.model.facts import FinalFact, LossFact, SettlementFact
 from harness.model.feed import NoPrice
 from harness.model.fixed import WAD, floor_div
 from harness.model.liquidation import cover
-from harness.model.margin import Kind, payoff
+from harness.model.margin import payoff
 
 
 def series_finalized(context: Context, args: Mapping[str, Any]) -> None:
@@ -47,7 +47,7 @@ def settled(context: Context, args: Mapping[str, Any]) -> None:
     credited = 0
     if price is not None:
         unit = price
-        if series.kind is not Kind.FUTURE:
+        if not series.kind.is_linear:
             unit = payoff(series.kind, strike=series.strike, settlement_price=price)
         credited = floor_div(size * unit, WAD)
         delta = credited - notional

@@ -9,6 +9,7 @@ from harness.model.book import Book, Series
 from harness.model.context import Context
 from harness.model.facts import LegFact, TradeFact, WithdrawalFact
 from harness.model.fixed import BPS, NATIVE, WAD, ceil_div
+from harness.model.funding import accrue, add_premium, release, settle
 from harness.model.margin import Kind
 
 
@@ -22,8 +23,13 @@ def traded(context: Context, args: Mapping[str, Any]) -> None:
         context.differ("Traded.maker", "not the taker", maker)
         return
     index = book.index(series)
+    accrue(context, series)
+    settle(context, series, taker)
+    settle(context, series, maker)
     before = {address: (_size(book, address, series), book.margin(address)) for address in (taker, maker)}
     book.dust -= book.apply_leg(taker, series, size, price) + book.apply_leg(maker, series, -size, price)
+    release(book, series)
+    add_premium(series, size=size, price=price, index=index)
     fee = ceil_div(abs(size) * abs(index) * book.params.taker_fee_bps, BPS * WAD)
     book.add_cash(taker, -fee)
     book.fees += fee
@@ -64,7 +70,7 @@ def _size(book: Book, address: str, series: Series) -> int:
 
 def _band_excess(book: Book, series: Series, price: int, index: int) -> int:
     """How far the trade's price lies outside its bounds, ceiled; ≤ 0 when inside."""
-    if series.kind is Kind.FUTURE:
+    if series.kind.is_linear:
         return ceil_div(abs(price - index) * BPS - book.params.band_bps * abs(index), BPS)
     ceiling = index if series.kind is Kind.CALL else series.strike
     return max(-price, price - ceiling)

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from harness.model import liquidation, settlement, trading
+from harness.model import funding, liquidation, settlement, trading
 from harness.model.book import Book, Guards, Series
 from harness.model.context import Context
-from harness.model.facts import DepositFact, Discrepancy, Facts, RoundFact, UptimeFact
+from harness.model.facts import DepositFact, Discrepancy, Facts, RoundFact
 from harness.model.fixed import NATIVE
 from harness.model.margin import Kind, Margin
 from harness.model.params import FAST, VenueParams
+from harness.model.uptime import Uptime
 
 
 class VenueEvent(Protocol):
@@ -44,10 +45,10 @@ class Venue:
         self.book = Book(params)
         self.facts = Facts()
         self._context = Context(self.book, self.facts)
-        self._last_call: int | None = None   # block timestamp of the system transaction before
-        self._gap = 0                        # seconds between the last two of them
-        self.is_restart_due = False          # the block's system transaction must say UptimeChanged, and has not yet
+        self._uptime = Uptime()
         self._handlers: dict[str, Callable[[Context, Mapping[str, Any]], None]] = {
+            "OutageEnded": self._uptime.outage_ended,
+            "UptimeChanged": self._uptime.changed,
             "RoundAccepted": _round_accepted,
             "Deposited": _deposited,
             "Withdrawn": trading.withdrawn,
@@ -59,6 +60,8 @@ class Venue:
             "SeriesFinalized": settlement.series_finalized,
             "Settled": settlement.settled,
             "BadDebt": settlement.bad_debt,
+            "FundingAccrued": funding.accrued_event,
+            "FundingSettled": funding.settled_event,
         }
 
     def begin_block(self, number: int, timestamp: int) -> list[Discrepancy]:
@@ -66,11 +69,9 @@ class Venue:
         self._context.block, self._context.tx = number, -1
         self.book.now = timestamp
         if number > 0:
-            gap = 0 if self._last_call is None else timestamp - self._last_call
-            self._last_call = timestamp
-            self._gap = gap
-            # An automatic call turns the status down instead: its UptimeChanged(false) settles what is due as well.
-            self.is_restart_due = self.book.is_up and gap > self.book.params.uptime_gap_s
+            self._uptime.begin_block(self._context)
+        if any(series.perpetual is not None for series in self.book.series.values()):
+            self.book.prices_changed()  # funding runs with time
         return self._context.take()
 
     def apply(self, event: VenueEvent) -> list[Discrepancy]:
@@ -79,18 +80,20 @@ class Venue:
         if event.tx != context.tx:
             self._end_transaction()
             context.tx = event.tx
-        if event.name == "UptimeChanged":
-            self._uptime_changed(event.args)
-        else:
-            handler = self._handlers.get(event.name)
-            if handler is not None:
-                handler(context, event.args)
+        handler = self._handlers.get(event.name)
+        if handler is not None:
+            handler(context, event.args)
         return context.take()
 
     def end_block(self) -> list[Discrepancy]:
         """Close the block: what an unfinished transaction or an overdue restart still owes is a discrepancy."""
         self._end_transaction()
         return self._context.take()
+
+    @property
+    def is_restart_due(self) -> bool:
+        """The block's system transaction must say UptimeChanged, and has not yet."""
+        return self._uptime.is_restart_due
 
     def margin(self, account: str) -> Margin:
         return self.book.margin(account)
@@ -102,36 +105,10 @@ class Venue:
         return self.book.imbalance()
 
     def _end_transaction(self) -> None:
-        if self.is_restart_due:
-            # The system transaction comes first in its block; nothing came of it.
-            self._context.differ("UptimeChanged after a gap", "up", None)
-            self._restart()
+        if self._context.tx == -1:
+            self._uptime.end_call(self._context)
         liquidation.end_transaction(self._context)
         settlement.end_transaction(self._context)
-
-    def _uptime_changed(self, args: Mapping[str, Any]) -> None:
-        """Up: a restart now. Down: the status turns, `startedAt` keeps its value and the event carries the time."""
-        book, context = self.book, self._context
-        if context.tx != -1:
-            context.differ("UptimeChanged outside the system transaction", None, context.tx)
-            return
-        if args["up"] and book.is_up and not self.is_restart_due:
-            context.differ("UptimeChanged without a gap", None, "up")
-            return
-        if not args["up"] and not book.is_up:
-            context.differ("UptimeChanged while down", None, "down")
-            return
-        context.expect("UptimeChanged.startedAt", book.now, args["startedAt"])
-        if args["up"]:
-            self._restart()
-        else:
-            book.is_up, self.is_restart_due = False, False
-
-    def _restart(self) -> None:
-        gap = self._gap if self.book.is_up else 0
-        self.facts.restarts.append(UptimeFact(self._context.block, self.book.now, gap))
-        self.is_restart_due = False
-        self.book.is_up, self.book.started_at = True, self.book.now
 
 
 def _round_accepted(context: Context, args: Mapping[str, Any]) -> None:
@@ -144,7 +121,10 @@ def _round_accepted(context: Context, args: Mapping[str, Any]) -> None:
             args["sources"], None if last is None else last.round, None if last is None else last.timestamp,
         )
     )
-    feed.accept(args["round"], timestamp=args["timestamp"], price=args["price"])
+    feed.accept(
+        args["round"], timestamp=args["timestamp"], price=args["price"], active=book.active_clock,
+        funding_gap=book.params.funding_gap_s,
+    )
     book.prices_changed()
 
 
@@ -164,9 +144,12 @@ def _insurance_funded(context: Context, args: Mapping[str, Any]) -> None:
 def _series_listed(context: Context, args: Mapping[str, Any]) -> None:
     book = context.book
     context.expect("SeriesListed.id", len(book.series) + 1, args["id"])
-    if args["kind"] not in (0, 1, 2):
-        context.differ("SeriesListed.kind", "0, 1 or 2", args["kind"])
+    if args["kind"] not in (0, 1, 2, 3):
+        context.differ("SeriesListed.kind", "0, 1, 2 or 3", args["kind"])
         return
-    book.series[args["id"]] = Series(
+    series = book.series[args["id"]] = Series(
         args["id"], Kind(args["kind"]), args["asset"], args["strike"], args["expiry"], book.feed(args["asset"])
     )
+    if series.kind is Kind.PERPETUAL:
+        context.expect("SeriesListed.expiry", funding.PERPETUAL_EXPIRY, series.expiry)
+        funding.listed(book, series)

@@ -15,11 +15,14 @@ from harness.checks.catalogue import run_checks
 from harness.checks.results import CheckResult, JudgeBounds
 from harness.history.reader import History, from_lines
 from harness.history.records import Event
+from harness.model.book import Perpetual
+from harness.model.funding import PERPETUAL_EXPIRY, preview
 from harness.model.params import FAST, VenueParams
 from harness.model.venue import Venue
 
 W = 10**18
 START = 1_000_000
+UNSAID = -(1 << 200)             # what a value is before the builder's model has said what is right
 BOUNDS = JudgeBounds(recover_s=10.0, liquidate_blocks=3)
 
 
@@ -93,8 +96,10 @@ class Run:
             "transactions": [], **fields,
         }
         self._events, self._after, self._states = [], [], []
+        since = self.timestamp - dt
         self.venue.begin_block(self.number, self.timestamp)
         if self.venue.is_restart_due:
+            self._emit("OutageEnded", -1, since=since, until=self.timestamp, downTime=-1)
             self._emit("UptimeChanged", -1, up=True, startedAt=self.timestamp)
         return self
 
@@ -179,9 +184,10 @@ class Run:
         assert self._open is not None
         return len(self._open["transactions"]) - 1
 
-    def list_series(self, kind: int, *, expires_in: int, strike: int = 0, asset: str = "ETH") -> Run:
+    def list_series(self, kind: int, *, expires_in: int = 0, strike: int = 0, asset: str = "ETH") -> Run:
         self._emit("SeriesListed", self._next(), id=len(self.venue.book.series) + 1, kind=kind, asset=asset,
-                   strike=strike * W, expiry=self.timestamp + expires_in)
+                   strike=strike * W,
+                   expiry=PERPETUAL_EXPIRY if kind == 3 else self.timestamp + expires_in)
         return self
 
     def price(self, price: int, *, asset: str = "ETH", age: int = 0, round_: int | None = None, sources: int = 3,
@@ -209,10 +215,37 @@ class Run:
         self._emit("InsuranceFunded", self._next(), **{"from": address("admin"), "amount": amount * 10**6})
         return self
 
+    def _fund(self, tx: int, series_id: int, names: tuple[str, ...], accrual: Mapping[str, Any] | None = None,
+              funding: Mapping[str, Any] | None = None) -> None:
+        """The events that come first in every transaction that touches a perpetual; none for other kinds."""
+        series = self.venue.book.series.get(series_id)
+        if series is None or series.perpetual is None:
+            return
+        market = series.perpetual
+        due = preview(self.venue.book, series, market)
+        if due.integral != market.integral or due.is_new_window:
+            self._emit("FundingAccrued", tx, seriesId=series_id, index=UNSAID, rate=UNSAID, integral=UNSAID)
+            self._corrupt(-1, accrual or {})
+        for name in names:
+            held = self.venue.book.account(address(name)).positions.get(series_id)
+            if held is not None and held.funding_index != market.index:
+                self._emit("FundingSettled", tx, account=address(name), seriesId=series_id, cashDelta=UNSAID)
+                self._corrupt(-1, funding or {})
+
+    def accrue(self, series: int, **wrong: Any) -> Run:
+        self._fund(self._next(), series, (), wrong)
+        return self
+
+    def settle_funding(self, name: str, series: int, **wrong: Any) -> Run:
+        self._fund(self._next(), series, (name,), funding=wrong)
+        return self
+
     def trade(self, taker: str, maker: str, size: int, price: int, *, series: int = 1, nonce: int | None = None,
               size_wad: int | None = None, price_wad: int | None = None, **wrong: Any) -> Run:
         self._serial += 1
-        self._emit("Traded", self._next(), seriesId=series, taker=address(taker), maker=address(maker),
+        tx = self._next()
+        self._fund(tx, series, (taker, maker))
+        self._emit("Traded", tx, seriesId=series, taker=address(taker), maker=address(maker),
                    size=size * W if size_wad is None else size_wad,
                    price=price * W if price_wad is None else price_wad,
                    nonce=self._serial if nonce is None else nonce, fee=-1)
@@ -224,6 +257,7 @@ class Run:
         tx = self._next("liquidator", gas)
         account = address(name)
         for series_id in sorted(self.venue.book.account(account).positions):
+            self._fund(tx, series_id, (name, keeper))
             self._emit("PositionTransferred", tx, account=account, keeper=address(keeper), seriesId=series_id,
                        size=0, price=-(1 << 200))
             self._corrupt(-1, transfer or {})
@@ -260,7 +294,8 @@ class Run:
             "accounts": {
                 account: {
                     "cash": held.cash, **dict(zip(("equity", "im", "mm"), book.margin(account), strict=True)),
-                    "positions": [{"series": id_, "size": p.size, "notional": p.notional}
+                    "positions": [{"series": id_, "size": p.size, "notional": p.notional,
+                                   "funding_index": p.funding_index}
                                   for id_, p in held.positions.items()],
                 }
                 for account, held in book.accounts.items() if account not in map(address, drop)
@@ -268,11 +303,12 @@ class Run:
             "series": {
                 str(id_): {"clearing": s.clearing, "open_interest": s.open_interest,
                            "open_positions": s.open_positions, "final": s.final_price is not None,
-                           "price": s.final_price or 0}
+                           "price": s.final_price or 0, **_market(s.perpetual)}
                 for id_, s in book.series.items()
             },
             "assets": {
-                asset: {"round": r.round, "timestamp": r.timestamp, "price": r.price, "cumulative": r.cumulative}
+                asset: {"round": r.round, "timestamp": r.timestamp, "price": r.price, "cumulative": r.cumulative,
+                        "funded": r.funded, "active_at": r.active_at}
                 for asset, feed in book.feeds.items() if (r := feed.latest) is not None
             },
         }
@@ -293,6 +329,13 @@ class Run:
 
     def judge(self, check: str, bounds: JudgeBounds = BOUNDS) -> CheckResult:
         return run_checks(self.history(), [check], bounds)[0]
+
+
+def _market(market: Perpetual | None) -> dict[str, Any]:
+    if market is None:
+        return {}
+    return {"funding": {key: getattr(market, key)
+                        for key in ("index", "rate", "integral", "window", "weight", "weighted")}}
 
 
 def stringed(value: Any) -> Any:

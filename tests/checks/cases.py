@@ -141,6 +141,37 @@ def hedge_covered() -> Run:
     return run.state(corrupt={"totals.insurance": -50 * W, f"accounts.{ALICE}.cash": 50 * W})
 
 
+def perpetual() -> Run:
+    """Alice long 3 of a perpetual (4) at a premium of 2 %."""
+    return market().list_series(3).trade("alice", "maker", 3, 102, series=4)
+
+
+def funded() -> Run:
+    """A rate in force since the window ended, and alice's first payment of it made."""
+    run = perpetual().blocks(16, price=100).block().accrue(4).blocks(5, price=100).block().price(100)
+    return run.settle_funding("alice", 4)
+
+
+def steps() -> Run:
+    """Two accruals since alice's last settlement; the open block is of the second."""
+    return funded().blocks(3, price=100).block().price(100).accrue(4).blocks(3, price=100).block().price(100)
+
+
+def after_gap(seconds: int) -> Run:
+    """No price for that long; the index moves as if all of it had counted."""
+    return funded().blocks(seconds).block().price(100).accrue(4, index=10 * W)
+
+
+def funded_by_trade(size: int) -> Run:
+    """Alice trades; her funding is told as if she had held the new size all along."""
+    run = perpetual().blocks(16, price=100).block().accrue(4).blocks(5, price=100).block().price(100)
+    run.trade("alice", "maker", size, 100, series=4)
+    index, (name, tx, args) = next(
+        (i, event) for i, event in enumerate(run._events) if event[0] == "FundingSettled")
+    run._events[index] = (name, tx, {**args, "cashDelta": args["cashDelta"] * (3 + size) // 3})
+    return run
+
+
 def bankrupt() -> Run:
     """Alice long 9 from 100 at 87: −17 once closed, with 50 of insurance."""
     return sick(87)
@@ -370,6 +401,27 @@ CASES: dict[str, Case] = {
         "left liquidatable": lambda: sick().blocks(3, price=94),
         "left liquidatable after the grace": lambda: after_outage(34),
         "liquidated too late": lambda: sick().blocks(3, price=94).block().liquidate("alice"),
+    }),
+    "F1": Case(lambda: market().list_series(3).trade("alice", "maker", 3, 102, series=4).state(), {
+        "the receiver rounded up": lambda: funded().state(corrupt={"series.4.clearing": -1}),
+        "payer and receiver at different indices": lambda: funded().state(
+            corrupt={f"accounts.{ALICE}.positions.0.funding_index": -W}),
+    }),
+    "F2": Case(traded, {
+        "a rate beyond the cap": lambda: perpetual().blocks(16, price=100).block().accrue(4, rate=75 * W // 10_000 + 1),
+        "stored beyond the cap": lambda: funded().state(corrupt={"series.4.funding.rate": W}),
+    }),
+    "F3": Case(lambda: perpetual().blocks(16, price=100).block().accrue(4), {
+        "the whole gap at the first rate after it": lambda: after_gap(30),
+        "outage paid as if it were up": lambda: funded().block(dt=15).accrue(4, index=W),
+    }),
+    "F4": Case(perpetual, {
+        "at the size after the trade": lambda: funded_by_trade(2),
+        "a wei in the user's favour": lambda: funded().block().price(100).settle_funding("alice", 4, cashDelta=0),
+    }),
+    "F5": Case(lambda: perpetual().blocks(16, price=100).block().accrue(4), {
+        "late settlement paid more": lambda: steps().settle_funding("alice", 4, cashDelta=W),
+        "late settlement lost more than its steps": lambda: steps().settle_funding("alice", 4, cashDelta=-W),
     }),
     "S1": Case(due, {
         "settled twice": settled_twice,

@@ -135,10 +135,28 @@ def _liquidation(**wrong: Any) -> Run:
 def test_a_restart_that_was_not_announced_is_found() -> None:
     """After a gap the first block says so, or the grace clock never starts."""
     run = market().state().block(dt=9)
-    run._events.clear()
+    run._events = [event for event in run._events if event[0] != "UptimeChanged"]
     result = run.judge("A6")
     assert result.verdict is Verdict.VIOLATED
     assert result.evidence[0]["what"] == "UptimeChanged after a gap"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [({"since": 1}, "OutageEnded.since"), ({"until": 1}, "OutageEnded.until"),
+     ({"downTime": 8}, "OutageEnded.downTime"), (None, "OutageEnded after a gap")],
+)
+def test_an_outage_told_wrong_or_not_at_all_is_found(wrong: dict[str, int] | None, what: str) -> None:
+    """The active clock rests on it, and with it funding."""
+    run = market().state().block(dt=9)
+    index = next(i for i, (name, _, _) in enumerate(run._events) if name == "OutageEnded")
+    if wrong is None:
+        del run._events[index]
+    else:
+        run._corrupt(index, wrong)
+    result = run.judge("A6")
+    assert result.verdict is Verdict.VIOLATED
+    assert result.evidence[0]["what"] == what
 
 
 def test_a_maintenance_margin_above_the_initial_is_found() -> None:

@@ -47,6 +47,9 @@ class Market:
         self.block, self.now, self.tx = self.block + 1, self.now + dt, 0
         found += self.venue.begin_block(self.block, self.now)
         if dt > 3 and self.block > 1:
+            down_time = self.venue.book.down_time
+            found += self.venue.apply(Said("OutageEnded", -1, {"since": self.now - dt, "until": self.now,
+                                                               "downTime": down_time}))
             found += self.venue.apply(Said("UptimeChanged", -1, {"up": True, "startedAt": self.now}))
         return found
 
@@ -345,8 +348,12 @@ def test_an_automatic_call_turns_the_status_down_until_the_next_one() -> None:
     assert m.next() == []
     assert not book.is_up
     assert m.next() == []
+    assert book.active_clock == book.down_since == m.now - 2
+    outage = {"since": m.now - 2, "until": m.now, "downTime": 2}
+    assert m.venue.apply(Said("OutageEnded", -1, outage)) == []
     assert m.venue.apply(Said("UptimeChanged", -1, {"up": True, "startedAt": m.now})) == []
     assert (book.is_up, book.started_at) == (True, m.now)
+    assert book.active_clock == m.now - 2
     assert not m.venue.guards("alice").is_graced
     assert [(fact.timestamp, fact.gap) for fact in m.venue.facts.restarts] == [(m.now, 0)]
 
@@ -355,8 +362,10 @@ def test_an_automatic_call_after_a_gap_goes_down_instead_of_restarting() -> None
     m = Market()
     m.venue.end_block()
     m.venue.begin_block(2, m.now + 9)
+    assert m.venue.apply(Said("OutageEnded", -1, {"since": m.now, "until": m.now + 9, "downTime": 9})) == []
     assert m.venue.apply(Said("UptimeChanged", -1, {"up": False, "startedAt": m.now + 9})) == []
     assert m.venue.end_block() == []
+    assert m.venue.book.active_clock == m.now
     assert (m.venue.book.is_up, m.venue.facts.restarts) == (False, [])
 
 
@@ -366,7 +375,7 @@ def test_an_automatic_call_after_a_gap_goes_down_instead_of_restarting() -> None
         ([(-1, False, 1)], "UptimeChanged.startedAt"),
         ([(-1, False, 2), (-1, False, 2)], "UptimeChanged while down"),
         ([(-1, True, 2)], "UptimeChanged without a gap"),
-        ([(-1, False, 2), (-1, True, 1)], "UptimeChanged.startedAt"),
+        ([(-1, False, 2), (-1, True, 2)], "OutageEnded after being down"),
         ([(0, False, 2)], "UptimeChanged outside the system transaction"),
         ([(0, True, 2)], "UptimeChanged outside the system transaction"),
     ],
