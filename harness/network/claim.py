@@ -159,14 +159,29 @@ def remove_dead(name: str) -> bool:
     return True
 
 
-def wait_until_gone(name: str, *, timeout: float) -> bool:
-    """Wait until nobody owns the name any more; whether that came to be in time."""
+def owner_of(name: str) -> int | None:
+    """A descriptor of the process that owns the network now (`wait_until_gone` takes it); None if nobody does."""
+    network = find(name)
+    if network is None or not network.is_live:
+        return None
+    try:
+        return os.pidfd_open(int(network.note["pid"]))
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def wait_until_gone(name: str, owner: int | None, *, timeout: float) -> bool:
+    """Wait until nobody owns the name any more and its owner has ended; whether that came to be in time."""
     deadline = time.monotonic() + timeout
-    while (network := find(name)) is not None and network.is_live:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(GONE_POLL_S)
-    return True
+    try:
+        while (network := find(name)) is not None and network.is_live:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(GONE_POLL_S)
+        return owner is None or bool(select.select([owner], [], [], max(0.0, deadline - time.monotonic()))[0])
+    finally:
+        if owner is not None:
+            os.close(owner)
 
 
 def process_mark(pid: int) -> dict[str, int]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from harness.network.claim import find, find_all, wait_until_gone
+from harness.network.claim import find, find_all, owner_of, wait_until_gone
 from harness.network.places import DEFAULT
 from harness.network.socket_path import SOCKET, short_path
 from harness.network.values import (
@@ -111,9 +111,10 @@ class NetworkClient:
         if self._tie >= 0:
             os.close(self._tie)
             self._tie = -1
+        owner = owner_of(self._name)
         with contextlib.suppress(NetworkFailure):   # it is gone, or going
             self._ask("stop")
-        if not wait_until_gone(self._name, timeout=STOP_TIMEOUT_S):
+        if not wait_until_gone(self._name, owner, timeout=STOP_TIMEOUT_S):
             raise NetworkFailure(f"network {self._name} was asked to stop and is still up after {STOP_TIMEOUT_S:g} s")
 
     def _ask(self, do: str, *, timeout: float = ASK_TIMEOUT_S, **fields: Any) -> Any:

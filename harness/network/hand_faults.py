@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ NOT_BY_HAND = {
 class _Thrown:
     planned: PlannedFault
     shown: HandFault
+    enough: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
 
@@ -87,8 +88,7 @@ class HandFaults:
         chosen = list(on.values()) if fault is None else [on[fault]]
         for thrown in chosen:
             thrown.shown = replace(thrown.shown, phase="healing")
-            assert thrown.task is not None
-            thrown.task.cancel()
+            thrown.enough.set()
         tasks = [thrown.task for thrown in chosen if thrown.task is not None]
         if tasks:
             await asyncio.wait(tasks)
@@ -130,7 +130,7 @@ class HandFaults:
                 is_on.set_result(None)
 
         try:
-            await self._supervisor.throw(fault, on_felt=felt)
+            await self._supervisor.throw(fault, enough=thrown.enough, on_felt=felt)
         except Unresolved as error:
             self._thrown.pop(fault.id)
             _tell(is_on, NetworkFailure(f"{thrown.shown.text}: {error}"))
@@ -146,7 +146,7 @@ class HandFaults:
             elif fault.id in self._thrown:
                 self._thrown.pop(fault.id)   # cancelled before it was anything
             if not is_on.done():
-                why = "it was healed at once" if outcome is None else outcome.evidence.get("error", "it did not begin")
+                why = "it was cancelled" if outcome is None else outcome.evidence.get("error", "it did not begin")
                 is_on.set_exception(NetworkFailure(f"{thrown.shown.text}: {why}; what was done has been undone"))
 
     def _why_not(self, fault: str, on: list[str]) -> str:

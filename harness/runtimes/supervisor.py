@@ -78,11 +78,13 @@ class Supervisor:
                 group.create_task(self._storm(fault, until_ns), name=f"fault {fault.id}")
         return self.outcomes
 
-    async def throw(self, fault: PlannedFault, *, on_felt: Callable[[Injector], None]) -> FaultOutcome:
-        """Inject a fault now, whatever its trigger says, and heal it after its duration, if it has one.
+    async def throw(
+        self, fault: PlannedFault, *, enough: asyncio.Event, on_felt: Callable[[Injector], None]
+    ) -> FaultOutcome:
+        """Inject a fault now, whatever its trigger says; heal it after its duration, if it has one, or when `enough`.
 
-        For faults by hand. `on_felt` is called when the fault is on and has been measured. Cancelling heals it; the
-        outcome is then among `thrown`.
+        For faults by hand. `on_felt` is called when the fault is on and has been measured. Cancelling heals it in
+        haste; the outcome is then among `thrown`.
 
         Raises:
             Unresolved: nobody leads, and the fault is the leader's; nothing was done.
@@ -90,7 +92,7 @@ class Supervisor:
         injector = await self._resolved_injector(fault)
         with contextlib.suppress(Exception):  # without a baseline the fault is judged by its counters alone
             await injector.measure_before(seconds_max=PROBE_SECONDS)
-        await self._inject_and_heal(fault, injector, FOREVER_NS, on_felt=on_felt)
+        await self._inject_and_heal(fault, injector, FOREVER_NS, enough=enough, on_felt=on_felt)
         return self._outcomes[fault.id]
 
     @property
@@ -128,6 +130,7 @@ class Supervisor:
         injector: Injector,
         until_ns: int,
         *,
+        enough: asyncio.Event | None = None,
         on_felt: Callable[[Injector], None] = lambda _: None,
     ) -> None:
         end_ns = until_ns
@@ -141,7 +144,7 @@ class Supervisor:
             left_s = (end_ns - self._clock.monotonic()) / 1e9
             await injector.measure_during(seconds_max=left_s * MEASURED_SHARE)
             on_felt(injector)
-            await self._sleep_until(end_ns)
+            await (self._sleep_until(end_ns) if enough is None else self._first_of(enough, end_ns))
             finished = True
         except Exception as failure:
             error = f"{type(failure).__name__}: {failure}"
@@ -205,6 +208,16 @@ class Supervisor:
     async def _sleep_until(self, at_ns: int) -> None:
         while (left_ns := at_ns - self._clock.monotonic()) > 0:
             await self._clock.sleep(min(left_ns / 1e9, SLEEP_SECONDS_MAX))
+
+    async def _first_of(self, enough: asyncio.Event, at_ns: int) -> None:
+        """Wait for the event or the time, whichever is first."""
+        loop = asyncio.get_running_loop()
+        waits = [loop.create_task(enough.wait()), loop.create_task(self._sleep_until(at_ns))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def _resolved_injector(self, fault: PlannedFault) -> Injector:
         """Name the dynamic targets, waiting a moment for a leader when there is none. Raises `Unresolved`."""
