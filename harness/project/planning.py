@@ -11,7 +11,7 @@ from harness.plan import Plan
 from harness.project.arguments import ArgumentProblem, integer
 from harness.project.deployer import Deployer, DeployProblem
 from harness.project.reading import ProjectFile
-from harness.project.schema import Account, Deployment
+from harness.project.schema import Deployment
 from harness.project_plan import PlannedActor, ProjectAccount, ProjectPlan, Watch, load_code
 from harness.scenario.loading import Location
 from harness.scenario.stage import SIM_GENESIS_TIMESTAMP, base_of
@@ -35,7 +35,7 @@ def plan_project(file: ProjectFile, plan: Plan) -> ProjectPlan:
     contracts = _contracts(file)
     addresses = {name: account(index).address for name, index in file.accounts.items()}
     addresses |= {f"{seat.name}-{seat.index}": account(seat.account).address for seat in file.seats}
-    steps = 0 if isinstance(file.project.deploy, str) else sum(1 + len(item.then) for item in file.project.deploy)
+    steps = sum(1 + len(item.then) for item in file.project.deploy)
     given = {addresses[name]: wei for name, wei in balances.items()}
     with project_chain(base, given, timestamp=SIM_GENESIS_TIMESTAMP, transactions=steps) as chain:
         deployer = Deployer(chain, contracts, addresses, venue)
@@ -68,7 +68,7 @@ def _balances(file: ProjectFile) -> dict[str, int]:
     balances = {f"{seat.name}-{seat.index}": integer(DEFAULT_BALANCE) for seat in file.seats}
     for name in file.accounts:
         given = file.project.accounts.get(name)
-        text = given.balance if isinstance(given, Account) else DEFAULT_BALANCE
+        text = DEFAULT_BALANCE if given is None else given.balance
         try:
             balances[name] = integer(text)
         except ArgumentProblem as error:
@@ -98,30 +98,32 @@ def _contracts(file: ProjectFile) -> Contracts:
 
 
 def _deploy(file: ProjectFile, deployer: Deployer) -> None:
-    deploy = file.project.deploy
-    if isinstance(deploy, str):
-        function = load_code(deploy, file.files)
-        try:
-            function(deployer)
-        except DeployProblem as error:
-            raise file.error(("deploy",), f"{deploy}: {error}") from None
-        except Exception as error:  # whatever the user's function raises is the user's to mend
-            raise file.error(("deploy",), f"{deploy} raised {type(error).__name__}: {error}") from error
-        return
-    for number, item in enumerate(deploy):
+    for number, item in enumerate(file.project.deploy):
         where: Location = ("deploy", number)
         try:
-            if item.call is not None:
+            if item.python is not None:
+                _call_users_function(file, where, item.python, deployer)
+            elif item.call is not None:
                 contract, _, function_name = item.call.partition(".")
                 deployer.send(contract, function_name, *item.args, sender=item.as_, value=item.value)
-                continue
-            name = _create(deployer, item)
-            for position, call in enumerate(item.then):
-                where = ("deploy", number, "then", position)
-                contract, _, function_name = call.call.rpartition(".")
-                deployer.send(contract or name, function_name, *call.args, sender=call.as_, value=call.value)
+            else:
+                name = _create(deployer, item)
+                for position, call in enumerate(item.then):
+                    where = ("deploy", number, "then", position)
+                    contract, _, function_name = call.call.rpartition(".")
+                    deployer.send(contract or name, function_name, *call.args, sender=call.as_, value=call.value)
         except DeployProblem as error:
             raise file.error(where, str(error)) from None
+
+
+def _call_users_function(file: ProjectFile, where: Location, reference: str, deployer: Deployer) -> None:
+    function = load_code(reference, file.files)
+    try:
+        function(deployer)
+    except DeployProblem as error:
+        raise DeployProblem(f"{reference}: {error}") from None
+    except Exception as error:  # whatever the user's function raises is the user's to mend
+        raise file.error(where, f"{reference} raised {type(error).__name__}: {error}") from error
 
 
 def _create(deployer: Deployer, item: Deployment) -> str:

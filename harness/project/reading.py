@@ -113,7 +113,7 @@ class _ProjectReader:
                     raise self.error(("actors", number, "account"), f"no account {actor.account}; there are {known}")
                 own = ACTORS_FROM + len(seats)
                 seats.append(ActorSeat(actor.name, index, accounts[actor.account] if actor.account else own))
-        references = (project.checks,) if isinstance(project.checks, str) else tuple(project.checks)
+        references = tuple(project.checks)
         checks: list[Check] = []
         for number, reference in enumerate(references):
             found = self._code(("checks", number), reference)
@@ -122,10 +122,12 @@ class _ProjectReader:
             except CodeNotFound as error:
                 raise self.error(("checks", number), str(error)) from None
         self._no_check_twice(checks)
-        if isinstance(project.deploy, str):
-            function = self._code(("deploy",), project.deploy)
-            if not callable(function):
-                raise self.error(("deploy",), f"{project.deploy} is {type(function).__name__}, not a function")
+        for number, item in enumerate(project.deploy):
+            if item.python is not None:
+                function = self._code(("deploy", number), item.python)
+                if not callable(function):
+                    what = f"{item.python} is {type(function).__name__}, not a function"
+                    raise self.error(("deploy", number), what)
         return ProjectFile(
             project, self.document, self.prefix, tuple(self.files.values()), references, tuple(checks), accounts,
             tuple(seats),
@@ -137,10 +139,7 @@ class _ProjectReader:
         if "deployer" not in given:
             accounts["deployer"] = DEPLOYER_INDEX
         for number, (name, value) in enumerate(given.items()):
-            index = value if isinstance(value, int) else value.index
-            index = ACCOUNTS_FROM + number if index is None else index
-            if not 0 <= index < 2**31:
-                raise self.error(("accounts", name), f"{index} is not the index of an account")
+            index = ACCOUNTS_FROM + number if value.index is None else value.index
             taken = next((other for other, held in accounts.items() if held == index), None)
             if taken is not None:
                 raise self.error(("accounts", name), f"{index} is already {taken}'s; two names for one key")
