@@ -41,12 +41,18 @@ class ProxyClient:
         ports: dict[str, dict[str, int]] = await self._ask("GET", "/ports")
         return ports
 
+    async def api_port(self) -> int | None:
+        """Where Toxiproxy's API is served on 127.0.0.1; None where it is not."""
+        port: int | None = await self._ask("GET", "/api")
+        return port
+
     async def set_targets(self, targets: Mapping[str, tuple[str, int] | None]) -> None:
         """Where these roles listen now; None for one that does not."""
-        await self._ask("PUT", "/targets", {
-            role: None if address is None else {"host": address[0], "port": address[1]}
-            for role, address in targets.items()
-        })
+        await self._ask("PUT", "/targets", _addresses(targets))
+
+    async def set_fronts(self, targets: Mapping[str, tuple[str, int] | None]) -> None:
+        """Where the public servers of these roles listen now; None for one that does not."""
+        await self._ask("PUT", "/fronts", _addresses(targets))
 
     async def set_rules(self, src: str, dst: str, rules: Mapping[str, LinkRule]) -> None:
         await self._ask("PUT", f"/links/{src}/{dst}/rules", rules_to_json(rules))
@@ -69,3 +75,10 @@ class ProxyClient:
         if status != 200:
             raise ProxyFailure(f"the fault proxy refused {method} {path}: {answer['error']}")
         return answer
+
+
+def _addresses(targets: Mapping[str, tuple[str, int] | None]) -> dict[str, Any]:
+    return {
+        role: None if address is None else {"host": address[0], "port": address[1]}
+        for role, address in targets.items()
+    }

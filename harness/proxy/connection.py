@@ -19,9 +19,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from harness.faults.link import Fate
+from harness.proxy.chain import Chain
+from harness.proxy.endpoint import Endpoint
 from harness.proxy.framing import Framer
 from harness.proxy.relay import IS_POSSIBLE, RELAY_BYTES_MIN, Relay
 
@@ -30,9 +32,7 @@ if TYPE_CHECKING:
 
 ONE_WAY = b"POST /send "
 PROBE = b"\r\nX-Kind: ping\r\n"     # measured like any message, but counted apart by the link's policy
-EARLY_WRITES_MAX = 64             # reads taken from a source before its target has answered the connection
 TIMER_SLACK_NS = 100_000          # what is due this soon is due: uvloop's timers have steps of a millisecond
-WRITE_BUFFER_BYTES = 1 << 20      # per socket; above it the other side is no longer read
 PENDING_BYTES_MAX = 8 << 20       # per pipe, held back by delay or rate; above it the source is no longer read
 MESSAGE_BYTES_MAX = 32 << 20      # a faulted message is held whole; a longer one tears its connection
 
@@ -53,65 +53,6 @@ class Course(Enum):
     DROP = auto()
 
 
-class Endpoint(asyncio.Protocol):
-    """One socket of a proxied connection; knows only its pipe and whom to tell."""
-
-    def __init__(self, connection: Connection, *, towards_target: bool) -> None:
-        self._connection = connection
-        self._towards_target = towards_target
-        self.transport: asyncio.Transport | None = None
-        self.closed = False
-        self._early: list[bytes] = []
-        self.feed: Callable[[bytes], None] = (connection.backward if towards_target else connection.forward).feed
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's transports do not inherit from asyncio's
-        self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES, low=0)
-        if self._towards_target:
-            early, self._early = self._early, []
-            for data in early:
-                self.write(data)
-        else:
-            self._connection.accepted()
-
-    def data_received(self, data: bytes) -> None:
-        self.feed(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.closed = True
-        self._connection.settle()
-
-    def pause_writing(self) -> None:
-        self._connection.pipe_into(self).hold(full_socket=True)
-
-    def resume_writing(self) -> None:
-        self._connection.pipe_into(self).hold(full_socket=False)
-
-    def write(self, data: bytes) -> None:
-        if self.transport is None:
-            # Pausing a socket before its first read does not hold in uvloop, so the target's first bytes wait here.
-            self._early.append(data)
-            if len(self._early) > EARLY_WRITES_MAX:
-                self._connection.abort()
-        elif not self.closed:
-            self.transport.write(data)
-
-    def descriptor(self) -> int | None:
-        """The socket's, while there is one that has nothing left to write."""
-        transport = self.transport
-        if transport is None or self.closed or transport.is_closing() or transport.get_write_buffer_size():
-            return None
-        return cast(int, transport.get_extra_info("socket").fileno())
-
-    def close(self) -> None:
-        if self.transport is not None:
-            self.transport.close()
-
-    def abort(self) -> None:
-        if self.transport is not None:
-            self.transport.abort()
-
-
 class Connection:
     """An accepted connection and its counterpart at the link's target."""
 
@@ -125,6 +66,10 @@ class Connection:
         self.target = Endpoint(self, towards_target=True)
         self.forward.connect(self.source, self.target)
         self.backward.connect(self.target, self.source)
+        # Toxics act at the caller's end: before requests are judged as messages, and after replies were.
+        self.upstream: Chain | None = None
+        self.downstream: Chain | None = None
+        self._number = link.accepted = link.accepted + 1
         self._connecting: asyncio.Task[None] | None = None
         self._torn = False
 
@@ -141,6 +86,8 @@ class Connection:
             return
         link.connections[self] = None
         self.backward.link.connections[self] = None
+        if link.toxics:
+            self.toxics_changed()
         self._connecting = self.loop.create_task(self._connect())
 
     async def _connect(self) -> None:
@@ -160,18 +107,57 @@ class Connection:
 
     def settle(self) -> None:
         """Pass a closed end on to the other, once what was in flight has arrived and unless a cut hides it."""
+        up, down = self.upstream, self.downstream
         if self.source.closed:
             self.forward.end_relay()
             self.backward.clear()
-            if not self.forward.pending and not self.forward.link.policy.cut:
-                self.target.close()
+            if up is not None:
+                up.finish()
+            if down is not None:
+                down.clear()
         if self.target.closed:
             self.backward.end_relay()
             self.forward.clear()
-            if not self.backward.pending and not self.backward.link.policy.cut:
+            if up is not None:
+                up.clear()
+        if (self.source.closed if up is None else up.has_ended) and self.forward.is_clear:
+            self.target.close()
+        if self.target.closed and self.backward.is_clear:
+            if down is None:
                 self.source.close()
+            else:
+                down.finish()
+        if down is not None and down.has_ended:
+            self.source.close()
         if self.source.closed and self.target.closed:
             self._forget()
+
+    def toxics_changed(self) -> None:
+        """The link's toxics were replaced: this connection feels it now."""
+        toxics = self.forward.link.toxics
+        if self.upstream is None:
+            self.upstream = self._chain(self.forward, self.forward.feed)
+        if self.downstream is None:
+            self.downstream = self._chain(self.backward, self.source.write)
+        self.upstream.set_toxics([toxic for toxic in toxics if toxic.stream == "upstream"])
+        self.downstream.set_toxics([toxic for toxic in toxics if toxic.stream == "downstream"])
+        self.forward.may_relay, self.backward.may_relay = self.upstream.is_empty, self.downstream.is_empty
+        self.source.feed = self.forward.feed if self.upstream.is_empty else self.upstream.feed
+        self.backward.deliver = self.source.write if self.downstream.is_empty else self.downstream.feed
+
+    def _chain(self, pipe: Pipe, deliver: Callable[[bytes], None]) -> Chain:
+        link = self.forward.link
+        return Chain(
+            self.loop, link.random, key=(link.name, str(self._number)), replies=pipe is self.backward,
+            deliver=deliver, ended=self.settle, reset=self.reset, hold=lambda is_full: pipe.hold(full_chain=is_full),
+            left=lambda: pipe.left,
+        )
+
+    def reset(self) -> None:
+        """Reset both ends so that both notice."""
+        self.source.reset()
+        self.target.reset()
+        self.abort()
 
     def tear(self) -> None:
         """A message was cut in two: this connection carries nothing more, and is reset when nothing is cut."""
@@ -198,6 +184,9 @@ class Connection:
     def _forget(self) -> None:
         self.forward.clear()
         self.backward.clear()
+        for chain in (self.upstream, self.downstream):
+            if chain is not None:
+                chain.clear()
         self.forward.link.connections.pop(self, None)
         self.backward.link.connections.pop(self, None)
 
@@ -207,7 +196,7 @@ class Pipe:
 
     __slots__ = (
         "_bytes_pending", "_collected", "_connection", "_course", "_fate", "_framer", "_full", "_offered_ns", "_order",
-        "_relay", "_replies", "_reply", "_sink", "_source", "_timer", "link", "pending",
+        "_relay", "_replies", "_reply", "_sink", "_source", "_timer", "deliver", "link", "may_relay", "pending",
     )
 
     def __init__(self, connection: Connection, link: Link, *, replies: bool) -> None:
@@ -227,10 +216,23 @@ class Pipe:
         self._timer: asyncio.TimerHandle | None = None
         self._full = 0
         self._relay: Relay | None = None
+        self.may_relay = True
+        """Whether the kernel may carry bodies: not where toxics have to see every byte."""
 
     def connect(self, source: Endpoint, sink: Endpoint) -> None:
         self._source = source
         self._sink = sink
+        self.deliver: Callable[[bytes], None] = sink.write
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether nothing is held back, nor hidden by a cut."""
+        return not self.pending and not self.link.policy.cut
+
+    @property
+    def left(self) -> int:
+        """Bytes still to come of the message now passing."""
+        return self._framer.left
 
     def feed(self, data: bytes) -> None:
         """Bytes have come from the source."""
@@ -276,8 +278,8 @@ class Pipe:
                 self._push(data, now_ns + (fate.deliveries[0] if fate.deliveries else 0), None)
                 return
         elif not self.link.policy.cut:
-            if not (to_come >= RELAY_BYTES_MIN and self._begin_relay(data, to_come)):
-                self._sink.write(data)
+            if not (to_come >= RELAY_BYTES_MIN and self.may_relay and self._begin_relay(data, to_come)):
+                self.deliver(data)
             return
         # The cut came between the first and the last byte of a message.
         self._course = Course.DROP
@@ -333,7 +335,7 @@ class Pipe:
         if self.link.policy.arrive():
             if reply is not None:
                 self._connection.replies.append(reply)
-            self._sink.write(data)
+            self.deliver(data)
 
     def _arm(self) -> None:
         if self._timer is not None:
@@ -357,11 +359,12 @@ class Pipe:
             self._connection.settle()
 
     def hold(
-        self, *, full_socket: bool | None = None, full_queue: bool | None = None, relaying: bool | None = None
+        self, *, full_socket: bool | None = None, full_queue: bool | None = None, relaying: bool | None = None,
+        full_chain: bool | None = None,
     ) -> None:
-        """Stop or resume reading the source; read it while sink and queue have room and no relay does."""
+        """Stop or resume reading the source; read it while sink, queue and toxics have room and no relay does."""
         before = self._full
-        for flag, bit in ((full_socket, 1), (full_queue, 2), (relaying, 4)):
+        for flag, bit in ((full_socket, 1), (full_queue, 2), (relaying, 4), (full_chain, 8)):
             if flag is not None:
                 self._full = self._full | bit if flag else self._full & ~bit
         transport = self._source.transport

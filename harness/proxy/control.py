@@ -6,6 +6,8 @@
 | `GET /ports` | only the ports: `{src: {dst: port}}` |
 | `PUT /links/{src}/{dst}/rules` | replace the link's fault rules: `{fault id: {delay_ms: …}}` |
 | `GET /links/{src}/{dst}/counters` | what the link has done since the start |
+| `GET /api` | the port of Toxiproxy's API, or null |
+| `PUT /fronts` | where roles' public servers listen now, as in `/targets` |
 | `PUT /targets` | where roles listen now: `{role: {"host": …, "port": …}}`, or null for one that does not |
 | `POST /reset` | lift every fault rule |
 """
@@ -64,8 +66,8 @@ def targets_from_json(value: Any) -> dict[str, tuple[str, int] | None]:
     return targets
 
 
-def control_application(proxy: ProxyServer) -> web.Application:
-    """The routes above over one proxy. Another API over the same proxy is another application beside this one."""
+def control_application(proxy: ProxyServer, *, api_port: int | None = None) -> web.Application:
+    """The routes above over one proxy. Toxiproxy's API over the same proxy is another application beside this one."""
 
     async def get_links(request: web.Request) -> web.Response:
         return _json([
@@ -93,6 +95,14 @@ def control_application(proxy: ProxyServer) -> web.Application:
             proxy.set_target(role, address)
         return _json(None)
 
+    async def put_fronts(request: web.Request) -> web.Response:
+        for role, address in targets_from_json(orjson.loads(await request.read())).items():
+            proxy.set_front(role, address)
+        return _json(None)
+
+    async def get_api(request: web.Request) -> web.Response:
+        return _json(api_port)
+
     async def post_reset(request: web.Request) -> web.Response:
         proxy.reset()
         return _json(None)
@@ -104,6 +114,8 @@ def control_application(proxy: ProxyServer) -> web.Application:
         web.get("/links/{src}/{dst}/counters", get_counters),
         web.get("/ports", get_ports),
         web.put("/targets", put_targets),
+        web.put("/fronts", put_fronts),
+        web.get("/api", get_api),
         web.post("/reset", post_reset),
     ])
     return application

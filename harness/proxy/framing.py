@@ -5,6 +5,7 @@ Pure: bytes in, pieces out. Every byte fed comes out again in exactly one piece,
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 HEAD_BYTES_MAX = 64 * 1024
@@ -12,6 +13,8 @@ _END = b"\r\n\r\n"
 _LENGTH = b"\r\ncontent-length:"
 _CHUNKED = b"\r\ntransfer-encoding:"
 _NO_BODY_STATUS = (b"1", b"204", b"304")
+_REQUEST_BEGINS = re.compile(rb"[A-Z]{1,20}(?: [^\r\n]*)?\Z|[A-Z]{1,20} [^\r\n]* HTTP/1\.[01]\r?\n?")
+_REPLY_BEGINS = re.compile(rb"HTTP/1\.[01] ")
 
 
 class Piece(NamedTuple):
@@ -27,7 +30,8 @@ class Framer:
     """Cuts one direction of one connection into messages framed by Content-Length.
 
     An unfinished head is kept back until it is whole; everything else comes out at once. A stream it cannot frame
-    (chunked, or no HTTP at all) becomes `opaque`: from there on each feed is one piece without head or end.
+    (chunked, a WebSocket after its upgrade, or no HTTP at all) becomes `opaque`, as soon as its bytes show it: from
+    there on each feed is one piece without head or end.
     """
 
     __slots__ = ("_head", "_replies", "left", "opaque")
@@ -48,6 +52,11 @@ class Framer:
         assert 0 <= size <= self.left, "only what is still to come of a body can pass by"
         self.left -= size
 
+    def take_unfinished(self) -> bytes:
+        """What was kept back of an unfinished head; the framer forgets it."""
+        kept, self._head = self._head, b""
+        return kept
+
     def feed(self, data: bytes) -> list[Piece]:
         """The pieces of what was kept back and `data`, in order."""
         if self.opaque:
@@ -64,7 +73,9 @@ class Framer:
                 at += take
                 continue
             end = data.find(_END, at) + len(_END)
-            if end < len(_END):
+            if not _may_become_a_head(data, at, replies=self._replies):
+                head, length = b"", None
+            elif end < len(_END):
                 if size - at <= HEAD_BYTES_MAX:
                     self._head = data[at:]
                     return pieces
@@ -81,6 +92,14 @@ class Framer:
             pieces.append(Piece(_cut(data, at, end + take), head, len(head) + length, self.left == 0))
             at = end + take
         return pieces
+
+
+def _may_become_a_head(data: bytes, at: int, *, replies: bool) -> bool:
+    """Whether more bytes can make an HTTP head of these; others must not wait for them."""
+    if not replies:
+        return _REQUEST_BEGINS.match(data, at) is not None
+    begin = data[at : at + 9]
+    return _REPLY_BEGINS.match(begin) is not None or b"HTTP/1.1 ".startswith(begin) or b"HTTP/1.0 ".startswith(begin)
 
 
 def _cut(data: bytes, start: int, end: int) -> bytes:

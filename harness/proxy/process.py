@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
 import signal
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import uvloop
@@ -13,7 +15,10 @@ from aiohttp import web
 
 from harness.plan import BaseLatency
 from harness.proxy.control import control_application
-from harness.proxy.server import ProxyServer
+from harness.proxy.door import HOST
+from harness.proxy.proxies import Proxies
+from harness.proxy.server import USER, ProxyServer
+from harness.proxy.toxiproxy import toxiproxy_application
 
 PROXY = "proxy"
 """What the process is called among those of the roles."""
@@ -31,7 +36,11 @@ class ProxyConfig:
     latencies: tuple[BaseLatency, ...] = ()
     """Part of the world, and never counted as a fault."""
     hosts: tuple[tuple[str, str], ...] = ()
-    """(source, address to listen at for its links), where that is not 127.0.0.1."""
+    """(source, address to listen at for its links), where that is not 127.0.0.1; of `user`, for fronts and API."""
+    fronts: tuple[tuple[str, int], ...] = ()
+    """(role, port): public front doors, on 127.0.0.1; port 0 lets the system choose."""
+    api_port: int | None = None
+    """Where Toxiproxy's API is served, on 127.0.0.1; 0 lets the system choose, None serves none."""
 
 
 def run_proxy(config: ProxyConfig, control: socket.socket) -> None:
@@ -54,12 +63,43 @@ async def serve_proxy(config: ProxyConfig, control: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     proxy = ProxyServer(seed=config.seed)
-    await proxy.open(config.links, latencies=config.latencies, hosts=dict(config.hosts))
-    runner = web.AppRunner(control_application(proxy), access_log=None, shutdown_timeout=CLOSE_TIMEOUT_S)
+    proxies = Proxies(proxy, seed=config.seed)
+    hosts = dict(config.hosts)
+    await proxy.open(config.links, latencies=config.latencies, hosts=hosts)
+    for role, port in config.fronts:
+        with _naming(f"the front door of {role}", port):
+            await proxy.open_front(role, port, host=hosts.get(USER, HOST))
+    public = web.AppRunner(
+        toxiproxy_application(proxies), access_log=None, shutdown_timeout=CLOSE_TIMEOUT_S, keepalive_timeout=60
+    )
+    await public.setup()
+    api_port: int | None = None
+    if config.api_port is not None:
+        with _naming("the fault proxy's API", config.api_port):
+            site = web.TCPSite(public, hosts.get(USER, HOST), config.api_port)
+            await site.start()
+            api_port = public.addresses[0][1]
+    runner = web.AppRunner(
+        control_application(proxy, api_port=api_port), access_log=None, shutdown_timeout=CLOSE_TIMEOUT_S
+    )
     await runner.setup()
     try:
         await web.SockSite(runner, control).start()
         await stop.wait()
     finally:
+        proxies.close()
         await proxy.close()
+        await public.cleanup()
         await runner.cleanup()
+
+
+@contextlib.contextmanager
+def _naming(what: str, port: int) -> Iterator[None]:
+    """A port that is taken is the user's to free, so the message says whose port it was to be."""
+    try:
+        yield
+    except OSError as error:
+        raise SystemExit(
+            f"{what} cannot listen on {HOST}:{port}: {error.strerror or error}; "
+            "end what listens there, or choose another port (0: any)"
+        ) from error

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.plan import BaseLatency
 from harness.ports import LinkCounters, LinkRule
 from harness.proxy.connection import Connection
+from harness.proxy.door import HOST, Door
 from harness.proxy.link import Link
 from harness.runtimes.random import KeyedRandom
 
-HOST = "127.0.0.1"
-BACKLOG = 128
+USER = "user"
+"""Who opens connections to the front doors: whoever is outside the network."""
 
 
 class UnknownLink(LookupError):
@@ -29,7 +29,7 @@ class ProxyServer:
     def __init__(self, *, seed: int) -> None:
         self._random = KeyedRandom(seed)
         self._links: dict[tuple[str, str], Link] = {}
-        self._listeners: list[asyncio.Server] = []
+        self._doors: dict[Link, Door] = {}
 
     async def open(
         self,
@@ -53,21 +53,29 @@ class ProxyServer:
                     )
             await self._listen(self._links[src, dst], (hosts or {}).get(src, HOST))
 
-    async def _listen(self, link: Link, host: str) -> None:
-        loop = asyncio.get_running_loop()
+    async def open_front(self, role: str, port: int, *, host: str = HOST) -> int:
+        """The front door of a role: the link from users outside to its public server, on a port of choice (0: any).
+
+        Raises OSError when the port is taken.
+        """
+        for ends in ((USER, role), (role, USER)):
+            self._links.setdefault(ends, Link(*ends, self._random))
+        return await self._listen(self._links[USER, role], host, port)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    async def _listen(self, link: Link, host: str, port: int = 0) -> int:
+        loop = self.loop
         reverse = self._links[link.dst, link.src]
-        # A socket made here saves the loop the look-up of an address, which for hundreds of links is half the work.
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            listener.bind((host, 0))
-            link.port = listener.getsockname()[1]
-            server = await loop.create_server(
-                lambda: Connection(link, reverse, loop).source, sock=listener, backlog=BACKLOG
-            )
-        except BaseException:
-            listener.close()
-            raise
-        self._listeners.append(server)
+        door = self._doors[link] = Door(lambda: Connection(link, reverse, loop).source, host=host)
+        link.port = await door.open(port)
+        return link.port
+
+    def door(self, link: Link) -> Door:
+        """Where connections over a link with a port are accepted."""
+        return self._doors[link]
 
     def link(self, src: str, dst: str) -> Link:
         """Raises `UnknownLink`."""
@@ -90,8 +98,12 @@ class ProxyServer:
     def set_target(self, role: str, address: tuple[str, int] | None) -> None:
         """Where the role listens now; None while it does not. Open connections stay with the process they reached."""
         for link in self._links.values():
-            if link.dst == role:
+            if link.dst == role and link.src != USER:
                 link.target = address
+
+    def set_front(self, role: str, address: tuple[str, int] | None) -> None:
+        """Where the role's public server listens now. Raises `UnknownLink` for a role without a front door."""
+        self.link(USER, role).target = address
 
     def set_rules(self, src: str, dst: str, rules: Mapping[str, LinkRule]) -> None:
         """Replace a link's fault rules; its connections feel it before this returns. Raises `UnknownLink`."""
@@ -109,9 +121,9 @@ class ProxyServer:
 
     async def close(self) -> None:
         """Stop listening and reset every connection."""
-        for server in self._listeners:
-            server.close()
+        for door in self._doors.values():
+            door.close()
         for link in self._links.values():
             for connection in list(link.connections):
                 connection.abort()
-        self._listeners.clear()
+        self._doors.clear()
