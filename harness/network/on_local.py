@@ -18,19 +18,12 @@ if TYPE_CHECKING:
     from harness.network.owner import Wanted
 
 
-class _Unreachable(LocalRuntime):
-    """Until a runtime has JSON-RPC of its own."""
-
-    def rpc_endpoints(self) -> dict[str, tuple[str, int]]:
-        return {}
-
-
 class LocalPlatform:
     """Satisfies `Platform`. The zygote is started first: it imports while the stage is set."""
 
     def __init__(self, claim: Claim, rpc_ports: dict[str, int], wanted: Wanted) -> None:
         self._claim = claim
-        self._rpc_ports = rpc_ports
+        self._ports = rpc_ports
         self._wanted = wanted
         self._zygote: ZygoteProcess | None = None
         self._prepare()
@@ -38,10 +31,10 @@ class LocalPlatform:
     def stage(self, plan: Plan, genesis_timestamp: int | None) -> Stage:
         return set_stage(plan, genesis_timestamp=int(time.time()) if genesis_timestamp is None else genesis_timestamp)
 
-    def make(self, origin: Origin) -> _Unreachable:
+    def make(self, origin: Origin) -> LocalRuntime:
         zygote = self._zygote or self._prepare()
         self._zygote = None   # it is the runtime's from now on
-        runtime = _Unreachable(
+        runtime = LocalRuntime(
             origin.plan,
             make_role,
             logs=self._claim.folder / "nodes",
@@ -50,6 +43,7 @@ class LocalPlatform:
             deployment=origin.stage.deployment,
             accounts=origin.stage.accounts,
             zygote=zygote,
+            rpc_ports=self._ports,
             keeps_history=self._wanted.keeps_history,
             saved=None if origin.saved is None else origin.saved.stores,
         )
