@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash
 
@@ -259,6 +259,7 @@ class LinkRule:
     corrupt: float = 0.0           # probability a message arrives damaged (and is dropped by the receiver's check)
     rate_bps: int | None = None    # bits per second, serialising the link
     cut: bool = False              # nothing passes, in this direction
+    via: Literal["proxy", "kernel"] = "proxy"  # who does it where roles have a kernel's namespace; else the proxy does
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +275,8 @@ class LinkCounters:
     duplicated: int = 0
     reordered: int = 0
     corrupted: int = 0
+    kernel_packets: int = 0     # packets that rules of the kernel saw; they are below messages
+    kernel_dropped: int = 0     # of them, dropped; among `lost` too
 
 
 class FaultControl(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from harness.plan import LinkSelector, PlannedFault, RoleSpec, Trigger
@@ -179,9 +179,10 @@ class _Resolver:
         chosen = fault.kill or fault.pause or []
         return None, (), self._roles((word,), chosen), ", ".join(chosen)
 
-    def _link_fault(self, word: str, spec: schema.Links, rule: LinkRule, words: str) -> Resolved:
+    def _link_fault(self, word: str, spec: schema.Carried, rule: LinkRule, words: str) -> Resolved:
         link, shown = self._links(word, spec)
-        return rule, (link,), (), f"{shown} {words}"
+        by = " by the kernel" if spec.via == "kernel" else ""
+        return replace(rule, via=spec.via), (link,), (), f"{shown} {words}{by}"
 
     def _links(self, word: str, spec: schema.Links) -> tuple[LinkSelector, str]:
         if spec.between is not None:

@@ -204,28 +204,38 @@ class Links(Words):
         return self
 
 
-class Latency(Links):
+class Carried(Links):
+    """What either may do to a link: the fault proxy to its messages, or the sender's kernel to its packets."""
+
+    via: Literal["proxy", "kernel"] = Field(
+        default="proxy",
+        description="kernel: with --runtime compose, by iptables, tbf and netem in the sender's namespace; where there "
+        "is no such kernel the proxy does it",
+    )
+
+
+class Latency(Carried):
     delay: PositiveDuration
     jitter: Duration = 0
     distribution: Literal["uniform", "normal", "pareto", "exponential"] = "uniform"
     correlation: Probability = 0.0
 
 
-class Loss(Links):
+class Loss(Carried):
     probability: Probability
     correlation: Probability = 0.0
 
 
-class Duplicate(Links):
+class Duplicate(Carried):
     probability: Probability
 
 
-class Reorder(Links):
+class Reorder(Carried):
     probability: Probability
     delay: PositiveDuration = Field(default=50_000_000, description="what the messages that do not overtake wait")
 
 
-class Bandwidths(Links):
+class Bandwidths(Carried):
     rate: Bandwidth
 
 

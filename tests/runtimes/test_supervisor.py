@@ -160,6 +160,17 @@ def test_every_kind_bites_and_is_healed(fault: PlannedFault) -> None:
     assert not lab.runtime.problems
 
 
+def test_where_there_is_no_kernel_the_proxy_does_what_was_asked_of_it_and_says_so() -> None:
+    """The same file in every runtime, with the same verdict; and nobody is told that a kernel did it."""
+    (outcome,), _ = storm(on_links("loss", LinkRule(loss=0.2, via="kernel"), ["a"], ["b"]))
+    assert (outcome.bit, outcome.healed) == (True, True)
+    assert outcome.evidence["via"] == (
+        "the proxy instead of the kernel: roles have no kernel namespaces in this runtime"
+    )
+    (outcome,), _ = storm(on_links("loss", LinkRule(loss=0.2), ["a"], ["b"]))
+    assert "via" not in outcome.evidence
+
+
 @pytest.mark.parametrize("fault", ALL_FAULTS, ids=[f"{fault.kind}-{n}" for n, fault in enumerate(ALL_FAULTS)])
 def test_a_fault_that_the_runtime_does_not_carry_out_is_reported_as_not_bitten(fault: PlannedFault) -> None:
     """The check on the checker: control calls that do nothing must show."""

@@ -177,6 +177,21 @@ def test_faults_keep_their_words_directions_and_times(write: Write, minimal: str
     assert [fault.id for fault in (latency, kill, partition, skew, lag)] == ["f1", "f2", "f3", "f4", "f5"]
 
 
+def test_who_carries_a_link_fault_is_the_proxy_unless_the_kernel_is_asked_for(write: Write, minimal: str) -> None:
+    text = minimal + (
+        "faults:\n"
+        "  - {at: 2s, for: 3s, loss: {from: reporter-0, to: sequencer-1, probability: 30 %, via: kernel}}\n"
+        "  - {at: 2s, for: 3s, rate: {from: reporter-0, to: sequencer-1, rate: 64kbit}}\n"
+    )
+    loss, rate = plan_from_file(write(text)).faults
+    assert loss.rule is not None
+    assert rate.rule is not None
+    assert (loss.rule.via, rate.rule.via) == ("kernel", "proxy")
+    assert "by the kernel" in loss.text
+    with pytest.raises(ScenarioError, match=r"faults\[0\]\.loss\.via.*'proxy' or 'kernel'"):
+        plan_from_file(write(text.replace("via: kernel", "via: tc")))
+
+
 def test_a_check_can_be_taken_out_of_all(write: Write, minimal: str) -> None:
     assert plan_from_file(write(minimal)).checks == ("all",)
     some = plan_from_file(write(minimal + "checks: [all, -LS2]\n")).checks

@@ -93,6 +93,9 @@ class LinkInjector:
     def evidence(self) -> dict[str, object]:
         told = [m for m in self._measurements() if m.rtt_during_ms or m.moved.messages][:LINKS_TOLD_MAX]
         found: dict[str, object] = {"links": len(self._links), "measured": [m.to_json() for m in told]}
+        if self._rule.via == "kernel":
+            by_kernel = any(moved.kernel_packets for moved in self._moved.values())
+            found["via"] = "kernel" if by_kernel else f"the proxy instead of the kernel: {self._stage.kernel_refusal()}"
         if self._rtt_after:
             found["rtt_after_ms"] = {
                 f"{src}→{dst}": None if rtt is None else round(rtt, 3) for (src, dst), rtt in self._rtt_after.items()

@@ -90,6 +90,11 @@ class Stage:
             # Read under the lock, so that of two calls the later one carries the later rules.
             await self.control.set_link(src, dst, dict(self._rules.get((src, dst), {})))
 
+    def kernel_refusal(self) -> str:
+        """Why the proxy stood in for the kernel on a link whose rule asked for it."""
+        refusal = getattr(self.control, "kernel_refusal", "roles have no kernel namespaces in this runtime")
+        return refusal or "no packet passed the kernel's rules"
+
     async def counters(self, src: str, dst: str) -> LinkCounters:
         async with asyncio.timeout(CONTROL_SECONDS_MAX):
             return await self.control.link_counters(src, dst)
