@@ -14,8 +14,9 @@ from pydantic.fields import FieldInfo
 from harness.cli import network_tables, options
 from harness.cli.exits import print_json, verb
 from harness.report.console import make_console
+from harness.scenario.fault_words import FAULT_WORDS, Fault
 from harness.scenario.loading import plain_scalar
-from harness.scenario.schema import FAULT_WORDS, Fault, Words
+from harness.scenario.vocabulary import Words
 
 _METAVAR = {"from": "ROLE", "to": "ROLE", "between": "ROLE ROLE"}
 _SHORT = {

@@ -16,8 +16,8 @@ from harness.runtimes.random import KeyedRandom
 from harness.runtimes.supervisor import Supervisor, Unresolved
 from harness.scenario.errors import ScenarioError, did_you_mean
 from harness.scenario.fault_plan import contradiction, plan_fault
+from harness.scenario.fault_words import Fault
 from harness.scenario.loading import Document
-from harness.scenario.schema import Fault
 from harness.scenario.validation import validated
 
 ON_MAX = 50

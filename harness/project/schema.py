@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from harness.scenario.schema import Words
+from harness.scenario.vocabulary import Words
 
 FILE_NAME = "harness.yaml"
 DEPLOYMENTS_MAX = 500

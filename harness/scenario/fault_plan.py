@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from harness.plan import LinkSelector, PlannedFault, RoleSpec, Trigger
 from harness.ports import LinkRule, Random
-from harness.scenario import schema
+from harness.scenario import fault_words, schema
 from harness.scenario.loading import Document, Location
 from harness.scenario.selectors import LEADER, Selectors
 from harness.scenario.units import duration_text
@@ -25,7 +25,7 @@ class Interval:
     end_ns: int | None
 
 
-def interval_of(fault: schema.Fault) -> Interval | None:
+def interval_of(fault: fault_words.Fault) -> Interval | None:
     """None for a fault that waits for an event."""
     if fault.at is None:
         return None
@@ -57,7 +57,8 @@ def plan_faults(
 
 
 def plan_fault(
-    document: Document, location: Location, fault: schema.Fault, roles: Sequence[RoleSpec], *, key: str, random: Random
+    document: Document, location: Location, fault: fault_words.Fault, roles: Sequence[RoleSpec], *, key: str,
+    random: Random,
 ) -> PlannedFault:
     """One fault with its targets; `key` becomes its id and names its draws. Raises ScenarioError."""
     resolver = _Resolver(document, location, Selectors(roles, random, key=key), roles)
@@ -85,7 +86,7 @@ def contradiction(earlier: PlannedFault, later: PlannedFault) -> str:
 
 
 def _inside_storm(
-    document: Document, location: Location, fault: schema.Fault, interval: Interval, storm_ns: int
+    document: Document, location: Location, fault: fault_words.Fault, interval: Interval, storm_ns: int
 ) -> None:
     if interval.start_ns >= storm_ns:
         raise document.error(
@@ -101,7 +102,7 @@ def _inside_storm(
         )
 
 
-def _trigger(fault: schema.Fault) -> Trigger:
+def _trigger(fault: fault_words.Fault) -> Trigger:
     when = fault.when
     if when is None:
         return Trigger(at_ns=fault.at, event=None)
@@ -114,13 +115,13 @@ def _trigger(fault: schema.Fault) -> Trigger:
     return Trigger(at_ns=None, event=event, delay_ns=when.after)
 
 
-def _duration(fault: schema.Fault) -> int | None:
+def _duration(fault: fault_words.Fault) -> int | None:
     if fault.restart is not None and fault.at is not None:
         return fault.restart - fault.at
     return fault.for_
 
 
-def _timing(fault: schema.Fault) -> str:
+def _timing(fault: fault_words.Fault) -> str:
     trigger = _trigger(fault)
     start = f"at {duration_text(trigger.at_ns)}" if trigger.at_ns is not None else f"at {trigger.event}"
     if trigger.delay_ns:
@@ -143,7 +144,7 @@ class _Resolver:
         self._selectors = selectors
         self._l1 = tuple(sorted(role.name for role in roles if role.kind in ("l1-builder", "l1-follower")))
 
-    def resolve(self, fault: schema.Fault) -> Resolved:
+    def resolve(self, fault: fault_words.Fault) -> Resolved:
         """(rule, links, targets, words for the report)."""
         if fault.latency is not None:
             spec = fault.latency
@@ -179,12 +180,12 @@ class _Resolver:
         chosen = fault.kill or fault.pause or []
         return None, (), self._roles((word,), chosen), ", ".join(chosen)
 
-    def _link_fault(self, word: str, spec: schema.Carried, rule: LinkRule, words: str) -> Resolved:
+    def _link_fault(self, word: str, spec: fault_words.Carried, rule: LinkRule, words: str) -> Resolved:
         link, shown = self._links(word, spec)
         by = " by the kernel" if spec.via == "kernel" else ""
         return replace(rule, via=spec.via), (link,), (), f"{shown} {words}{by}"
 
-    def _links(self, word: str, spec: schema.Links) -> tuple[LinkSelector, str]:
+    def _links(self, word: str, spec: fault_words.Links) -> tuple[LinkSelector, str]:
         if spec.between is not None:
             left = self._roles((word, "between", 0), spec.between[0])
             right = self._roles((word, "between", 1), spec.between[1], taken=left)
@@ -196,7 +197,7 @@ class _Resolver:
         self._not_one_role((word, "to"), src, dst)
         return LinkSelector(src, dst, both=False), f"{_group(src_words)} → {_group(dst_words)}"
 
-    def _partition(self, spec: schema.Partition) -> Resolved:
+    def _partition(self, spec: fault_words.Partition) -> Resolved:
         cut = LinkRule(cut=True)
         if spec.groups is None:
             link, shown = self._links("partition", spec)
@@ -237,7 +238,7 @@ EXCLUSIVE = {
 
 
 def _refuse_contradictions(
-    document: Document, faults: Sequence[schema.Fault], planned: Sequence[PlannedFault], storm_ns: int
+    document: Document, faults: Sequence[fault_words.Fault], planned: Sequence[PlannedFault], storm_ns: int
 ) -> None:
     """Refuse what cannot both be true. Only fixed times and named roles can be judged before the run."""
 
