@@ -14,6 +14,7 @@ class Runtime(StrEnum):
 
     SIM = "sim"
     LOCAL = "local"
+    COMPOSE = "compose"
 
 
 Scenario = Annotated[
@@ -23,7 +24,10 @@ Run = Annotated[Path, typer.Argument(help="A run's folder, such as runs/latest."
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Draw the plan from this seed instead of the file's.", min=0)]
 RuntimeOption = Annotated[
-    Runtime, typer.Option("--runtime", help="sim: one process, virtual time. local: a process per role.")
+    Runtime,
+    typer.Option(
+        "--runtime", help="sim: one process, virtual time. local: a process per role. compose: a container per role."
+    ),
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", help="Where run folders live; each is SCENARIO-SEED-TIME in it. Default: runs.")

@@ -22,9 +22,13 @@ class ProxyFailure(Exception):
 class ProxyClient:
     """Talks to one proxy over its control socket. Every call ends within `TIMEOUT_S` or raises `ProxyFailure`."""
 
-    def __init__(self, control: Path) -> None:
+    def __init__(self, control: Path | tuple[str, int]) -> None:
+        """`control` is its socket's path, or its address."""
+        over_tcp = isinstance(control, tuple)
+        self._base = f"http://{control[0]}:{control[1]}" if isinstance(control, tuple) else "http://proxy"
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.UnixConnector(str(control)), timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)
+            connector=aiohttp.TCPConnector() if over_tcp else aiohttp.UnixConnector(str(control)),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
         )
 
     async def __aenter__(self) -> Self:
@@ -66,7 +70,7 @@ class ProxyClient:
 
     async def _ask(self, method: str, path: str, value: Any = None) -> Any:
         try:
-            async with self._session.request(method, f"http://proxy{path}", data=orjson.dumps(value)) as reply:
+            async with self._session.request(method, f"{self._base}{path}", data=orjson.dumps(value)) as reply:
                 answer = orjson.loads(await reply.read())
                 status = reply.status
         except (aiohttp.ClientError, OSError) as error:

@@ -40,6 +40,9 @@ class Member:
 class ProcessControl:
     """A runtime adds how a process is killed, frozen and thawed, and how one is started (`_begin`)."""
 
+    end_timeout_s = ASK_TIMEOUT_S
+    """Until one hears that a killed process is gone."""
+
     def __init__(self, names: Sequence[str], epoch: Epoch) -> None:
         self._members = {name: Member(name) for name in names}
         self._epoch = epoch
@@ -89,7 +92,7 @@ class ProcessControl:
             return
         member.is_expected_to_end = True
         await self._kill(member)
-        async with asyncio.timeout(ASK_TIMEOUT_S):
+        async with asyncio.timeout(self.end_timeout_s):
             await member.ended.wait()
 
     async def start(self, role: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -89,6 +89,10 @@ class ProcessRuntime(ProcessControl):
     async def _take_stores(self, saved: SavedStores) -> None:
         """Copy the rows of roles that stand still. Raises OSError."""
         raise NotImplementedError
+
+    def figures(self) -> Mapping[str, Any]:
+        """What the runtime measured of itself, for `stats` in result.json."""
+        return {}
 
     async def _release(self) -> None:
         """Give back everything; called once, last, whatever was prepared."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Any
 
 import uvloop
 
@@ -14,11 +12,11 @@ from harness.runtimes.interruption import Interruption
 from harness.runtimes.local.runtime import LocalRuntime
 from harness.runtimes.local.world import AnvilEngines
 from harness.runtimes.local.zygote_client import ZygoteProcess
-from harness.runtimes.processes import RUNNER
-from harness.scenario.conduct import OURS, Conductor, Recorded, Variant, WatchedHistory
+from harness.scenario.conduct import OURS, Recorded, Variant
 from harness.scenario.folder import RunFolder
 from harness.scenario.narration import Narrator
-from harness.scenario.stage import Stage, run_record, set_stage
+from harness.scenario.real_time import conduct
+from harness.scenario.stage import Stage, set_stage
 
 
 def run_local(plan: Plan, folder: RunFolder, narrator: Narrator, *, variant: Variant = OURS) -> Recorded:
@@ -43,7 +41,6 @@ async def _run(
     zygote: ZygoteProcess,
     interruption: Interruption,
 ) -> Recorded:
-    interruption.cancels_this_task()
     runtime = LocalRuntime(
         plan,
         variant.make_role,
@@ -54,31 +51,4 @@ async def _run(
         accounts=stage.accounts,
         zygote=zygote,
     )
-    history = WatchedHistory(runtime.write)
-    history.write(RUNNER, "run", run_record(plan, stage, runtime="local"))
-    booted: dict[str, float] = {}
-    conductor = Conductor(
-        plan,
-        runtime,
-        runtime.clock,
-        history.recorder(RUNNER),
-        narrator,
-        has_failed=lambda: runtime.failed.is_set() or history.refusal is not None,
-        on_booted=_stopwatch(booted),
-    )
-    history.watcher = runtime.watcher = conductor.watch
-    try:
-        await conductor.run()
-    finally:
-        with folder.writing(folder.history.name):
-            sha256 = runtime.write_history(folder.history)
-    if history.refusal is not None:
-        with folder.writing("nodes"):
-            raise history.refusal
-    return Recorded(conductor.supervisor.outcomes, sha256, dict(booted))
-
-
-def _stopwatch(into: dict[str, float]) -> Callable[[], Any]:
-    """What notes how long a boot took, from now until it is called."""
-    began = time.monotonic()
-    return lambda: into.update(boot_s=round(time.monotonic() - began, 3))
+    return await conduct(plan, stage, runtime, folder, narrator, interruption, name="local")

@@ -28,7 +28,7 @@ from harness.scenario.on_sim import run_sim
 from harness.scenario.plan_file import plan_bytes
 from harness.scenario.stage import versions
 
-RuntimeName = Literal["sim", "local"]
+RuntimeName = Literal["sim", "local", "compose"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def _run_in(
         f"{(plan.storm_ns + plan.liveness_ns) / 1e9:.0f} s; "
         + ", ".join(f"{name} {value}" for name, value in versions().items())
     )
-    runner = run_sim if runtime == "sim" else _run_local
+    runner = {"sim": run_sim, "local": _run_local, "compose": _run_compose}[runtime]
     recorded = runner(plan, folder, narrator, variant=variant)
     wall_s = time.monotonic() - began
     narrator.milestone("judging")
@@ -99,6 +99,12 @@ def _run_local(plan: Plan, folder: RunFolder, narrator: Narrator, *, variant: Va
     from harness.scenario.on_local import run_local
 
     return run_local(plan, folder, narrator, variant=variant)
+
+
+def _run_compose(plan: Plan, folder: RunFolder, narrator: Narrator, *, variant: Variant) -> Recorded:
+    from harness.scenario.on_compose import run_compose
+
+    return run_compose(plan, folder, narrator, variant=variant)
 
 
 def judge(

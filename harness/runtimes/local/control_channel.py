@@ -23,6 +23,8 @@ class ControlChannel:
     def __init__(self, role: str, *, on_event: Callable[[dict[str, Any]], None]) -> None:
         self._role = role
         self._on_event = on_event
+        self.on_lost: Callable[[], None] = lambda: None
+        """Called when the other end is gone, unless we have closed ours; `open` again for another try."""
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._writer: asyncio.StreamWriter | None = None
@@ -30,6 +32,8 @@ class ControlChannel:
 
     async def open(self, end: socket.socket) -> None:
         """`end` is a connected stream socket, of whatever family."""
+        if self._writer is not None:
+            self._writer.transport.abort()
         reader, self._writer = await asyncio.open_connection(sock=end, limit=LINE_BYTES_MAX)
         self._reading = asyncio.get_running_loop().create_task(self._read(reader))
 
@@ -72,6 +76,7 @@ class ControlChannel:
             for future in self._waiting.values():
                 if not future.done():
                     future.set_exception(ChannelClosed(f"{self._role} is gone"))
+        self.on_lost()
 
     async def close(self) -> None:
         if self._reading is not None:

@@ -38,11 +38,12 @@ class HttpNetwork:
     """A role's place in the network. `open` before use, `close` at the end; both from the role's own loop."""
 
     def __init__(
-        self, name: str, peers: Mapping[str, tuple[str, int]], *, report: ProblemReport, host: str = HOST
-    ) -> None:
-        """`host` is the address to listen at."""
+        self, name: str, peers: Mapping[str, tuple[str, int]], *, report: ProblemReport, host: str = HOST,
+        port: int = 0,
+    ) -> None:  # fmt: skip
+        """`host` and `port` are where to listen; port 0 lets the system choose."""
         self._name = name
-        self._host = host
+        self._place = (host, port)
         self._peers = dict(peers)
         self._report = report
         self._handler: Handler | None = None
@@ -82,7 +83,8 @@ class HttpNetwork:
         # A socket made here saves the look-up of the host, for which the loop would start threads in every process.
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
-            listening.bind((self._host, 0))
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(self._place)
             port = int(listening.getsockname()[1])
             self._listener = await loop.create_server(self._server, sock=listening)
         except BaseException:

@@ -43,12 +43,13 @@ class RoleProcess:
         self._world = world
         self._name = name
         self._spec = world.plan.role(name)
-        self._network = HttpNetwork(name, {}, report=self._report)
+        self._network = HttpNetwork(name, {}, report=self._report, host=world.host, port=world.port)
         self._clock: LocalClock | None = None
         self._engine: ThreadedEngine | None = None
         self._public: RpcServer | None = None
         self._role: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._ready: dict[str, Any] | None = None
         self._history: HistoryWriter | None = None
         self._stopping = asyncio.Event()
         self._errands: set[asyncio.Task[None]] = set()
@@ -56,6 +57,9 @@ class RoleProcess:
 
     async def run(self, control: socket.socket) -> int:
         reader, self._writer = await asyncio.open_connection(sock=control)
+        return await self._live(reader)
+
+    async def _live(self, reader: asyncio.StreamReader) -> int:
         # The node boots on its own thread's watch while the rest is opened.
         if self._world.engines is not None:
             self._engine = self._world.engines(self._spec, self._world.node_home_of(self._name))
@@ -63,7 +67,8 @@ class RoleProcess:
             port = await self._network.open()
             rpc = await self._open_public()
             genesis = None if self._engine is None else await self._engine.ready()
-            self._tell({"event": "ready", "port": port, "rpc": rpc, "genesis": genesis})
+            self._ready = {"event": "ready", "port": port, "rpc": rpc, "genesis": genesis}
+            self._tell(self._ready)
             commands = asyncio.get_running_loop().create_task(self._obey(reader))
             await self._stopping.wait()
             commands.cancel()
@@ -84,12 +89,20 @@ class RoleProcess:
                           f"{error.strerror}; end what listens there, or choose another port (0: any)") from error
 
     async def _obey(self, reader: asyncio.StreamReader) -> None:
-        """Take commands until the runtime's end closes; each is carried out beside the others."""
-        while line := await reader.readline():
-            errand = asyncio.get_running_loop().create_task(self._carry_out(orjson.loads(line)))
-            self._errands.add(errand)
-            errand.add_done_callback(self._errands.discard)
+        """Take commands until the runtime is gone; each is carried out beside the others."""
+        current: asyncio.StreamReader | None = reader
+        while current is not None:
+            with contextlib.suppress(OSError):  # torn off: the same as the end
+                while line := await current.readline():
+                    errand = asyncio.get_running_loop().create_task(self._carry_out(orjson.loads(line)))
+                    self._errands.add(errand)
+                    errand.add_done_callback(self._errands.discard)
+            current = await self._regain()
         self._stopping.set()
+
+    async def _regain(self) -> asyncio.StreamReader | None:
+        """Another way to a runtime that can no longer be heard; None: it is gone, and so is our purpose."""
+        return None
 
     async def _carry_out(self, command: dict[str, Any]) -> None:
         answer: dict[str, Any] = {"id": command["id"]}

@@ -55,9 +55,12 @@ class World:
     rpc_ports: Mapping[str, int] = field(default_factory=dict)
     """Node → port of its public JSON-RPC interface, 0 to choose one; a node that is not named has none."""
     rpc_host: str = LOOPBACK
+    host: str = LOOPBACK          # where roles listen for their peers
+    port: int = 0                 # and at which port; 0: the system chooses
+    stores: Path | None = None    # durable rows, where they are kept elsewhere than in `temporary`
 
     def store_of(self, role: str) -> Path:
-        return self.temporary / f"{role}.sqlite"
+        return (self.stores or self.temporary) / f"{role}.sqlite"
 
     def node_home_of(self, role: str) -> Path:
         return self.temporary / role

@@ -1,0 +1,302 @@
+"""The compose runtime: a plan's roles as containers, each alone with the proxy on a network of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from docker.errors import ImageNotFound
+
+from harness.plan import Plan
+from harness.proxy.process import PROXY, ProxyConfig
+from harness.roles.context import RoleFactory
+from harness.runtimes.compose import layout as names
+from harness.runtimes.compose.cargo import Cargo, hosts, in_containers, stow
+from harness.runtimes.compose.compose_file import FILE, IMAGE_USER, environment_file, render
+from harness.runtimes.compose.driving import DrivenRuntime
+from harness.runtimes.compose.engine import DockerEngine, EngineGone, EngineRefused
+from harness.runtimes.compose.images import ensure_image
+from harness.runtimes.compose.layout import Layout, lay_out, project_name, subnets_wanted
+from harness.runtimes.compose.ownership import Owner, remove_dead
+from harness.runtimes.compose.stack import AddressesTaken, Stack
+from harness.runtimes.compose.subnets import block_for, routed_here, subnets_of
+from harness.runtimes.compose.vigil import Vigil
+from harness.runtimes.failure import Problem
+from harness.runtimes.local.saved_stores import SavedStores
+from harness.runtimes.local.world import EngineFactory, World
+from harness.runtimes.process_control import BootFailure, Member
+from harness.runtimes.processes import RUNNER, Address
+
+READY_TIMEOUT_S = 90.0
+SHUTDOWN_TIMEOUT_S = 120.0
+END_TIMEOUT_S = 9.0         # below what a fault may take over one call
+BLOCKS_TRIED_MAX = 8
+LOG_LINES_MAX = 2000
+
+
+class ComposeRuntime(DrivenRuntime):
+    """`async with ComposeRuntime(...) as runtime:` boots on entry and leaves no container, network or volume behind."""
+
+    ready_timeout_s = READY_TIMEOUT_S
+    shutdown_timeout_s = SHUTDOWN_TIMEOUT_S
+    end_timeout_s = END_TIMEOUT_S
+
+    def __init__(
+        self,
+        plan: Plan,
+        factory: RoleFactory,
+        *,
+        folder: Path,
+        genesis_timestamp: int,
+        engines: EngineFactory | None = None,
+        deployment: Mapping[str, str] | None = None,
+        accounts: Mapping[str, str] | None = None,
+        keys: Mapping[str, bytes] | None = None,
+        links: Sequence[tuple[str, str]] | None = None,
+        keeps_history: bool = True,
+        saved: SavedStores | None = None,
+        network: str | None = None,
+        narrate: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """`folder` gets the Compose file and what it mounts, and `nodes/` with a log per container.
+
+        `factory` and `engines` must be picklable by reference to modules that are in the image: those of the harness.
+        `network` is what people call it; it need not be unlike others.
+        """
+        super().__init__(
+            plan, logs=folder / "nodes", genesis_timestamp=genesis_timestamp, keeps_history=keeps_history, saved=saved
+        )
+        role_names = [spec.name for spec in plan.roles]
+        if links is None:
+            links = [(src, dst) for src in role_names for dst in role_names if src != dst]
+        self._folder = folder.absolute()
+        self._network = network or plan.scenario
+        self._narrate = narrate
+        self._world = World(
+            plan=plan,
+            factory=factory,
+            engines=engines,
+            genesis_timestamp=genesis_timestamp,
+            deployment=dict(deployment or {}),
+            accounts=dict(accounts or {}),
+            keys=dict(keys or {}),
+            temporary=self._folder,
+            logs=self._folder,
+            proxy=ProxyConfig(seed=plan.seed, links=tuple(links), latencies=plan.latencies),
+            keeps_history=keeps_history,
+        )
+        self._engine: DockerEngine | None = None
+        self._owner: Owner | None = None
+        self._stack: Stack | None = None
+        self._vigil: Vigil | None = None
+        self._addresses: dict[int, Address] = {}
+        self._proxy_is_up = asyncio.Event()
+        self._engine_is_lost = False
+
+    # -- what a runtime of processes asks for
+
+    async def _prepare(self) -> None:
+        engine = self._engine = await asyncio.to_thread(DockerEngine)
+        self._owner = Owner.take()
+        removed = await engine.call("list what dead harnesses left", remove_dead, engine.client)
+        if len(removed) or removed.failures:
+            self._narrate(f"of harnesses that were killed: {removed}")
+        image = await asyncio.to_thread(ensure_image, engine.client, self._narrate)
+        await self._create(engine, image)
+        self._vigil = await asyncio.to_thread(self._keep_vigil, asyncio.get_running_loop())
+        await self._running_stack().start(PROXY)
+        for port in self._layout.published():
+            self._addresses[port] = await self._running_stack().published(port)
+
+    async def _create(self, engine: DockerEngine, image: str) -> None:
+        """Networks, volumes and containers, at addresses that nobody has."""
+        assert self._owner is not None
+        project, secret = project_name(self._network), secrets.token_hex(16)
+        for attempt in range(BLOCKS_TRIED_MAX):
+            known = await engine.call("list networks", engine.api.networks)
+            block = block_for(
+                subnets_wanted(self.plan), [*subnets_of(known), *routed_here()], first=secrets.randbelow(1 << 16)
+            )
+            self._seat_at(
+                lay_out(self.plan, project=project, network=self._network, owner=self._owner.name, block=block), secret
+            )
+            self._write_files(image)
+            self._stack = Stack(engine, self._layout, self._folder, (self._folder / FILE).read_text())
+            try:
+                await self._stack.create()
+                return
+            except AddressesTaken as refusal:
+                if attempt == BLOCKS_TRIED_MAX - 1:
+                    raise
+                self._narrate(f"{refusal}; looking for another block")
+            except EngineRefused as refusal:
+                if not isinstance(refusal.__cause__, ImageNotFound):
+                    raise
+                self._narrate(f"{image} was removed meanwhile")
+                await self._stack.remove()
+                image = await asyncio.to_thread(ensure_image, engine.client, self._narrate)
+
+    def _write_files(self, image: str) -> None:
+        """The Compose file and everything that it mounts."""
+        layout = self._layout
+        owner = (IMAGE_USER, IMAGE_USER) if os.getuid() == 0 else None
+        proxy = dataclasses.replace(self._world.proxy, hosts=tuple(hosts(layout).items()))
+        world = dataclasses.replace(in_containers(self._world), proxy=proxy)
+        cargo = Cargo(world, layout, self._secret)
+        stow(cargo, self._folder / "world", owner=owner)
+        for service in layout.services():
+            place = self._logs / service
+            place.mkdir(parents=True, exist_ok=True)
+            if owner is not None:
+                os.chown(place, *owner)
+        (self._folder / FILE).write_text(render(layout, image=image, folder=self._folder))
+        (self._folder / ".env").write_text(environment_file(layout))
+
+    def _keep_vigil(self, loop: asyncio.AbstractEventLoop) -> Vigil:
+        return Vigil(loop, self._layout.project, on_event=self._seen, on_engine_lost=self._lost_engine)
+
+    async def _start_proxy(self) -> None:
+        await super()._start_proxy()
+        self._proxy_is_up.set()
+
+    def _switchboard(self) -> Address:
+        return self._addresses[names.SWITCHBOARD_PORT]
+
+    def _control(self) -> Address:
+        return self._addresses[names.CONTROL_PORT]
+
+    async def _launch(self, member: Member) -> None:
+        self._hush(member)
+        member.is_running = True  # before it is, for it may end before we hear that it began
+        try:
+            await self._running_stack().start(member.name)
+        except BaseException:
+            member.is_running = False
+            raise
+        async with asyncio.timeout(self.ready_timeout_s):
+            await self._proxy_is_up.wait()
+        await self._call(member)
+
+    async def _kill(self, member: Member) -> None:
+        await self._docker("kill", member, lambda api, container: api.kill(container, "SIGKILL"))
+
+    async def _freeze(self, member: Member) -> None:
+        await self._docker("pause", member, lambda api, container: api.pause(container))
+
+    async def _thaw(self, member: Member) -> None:
+        if member.is_paused:
+            await self._docker("unpause", member, lambda api, container: api.unpause(container))
+
+    async def _docker(self, what: str, member: Member, do: Callable[[Any, str], Any]) -> None:
+        """A call that is done already if the engine says that it is: faults are idempotent."""
+        engine, container = self._answering_engine(), self.container_of(member.name)
+        try:
+            await engine.call(f"{what} {member.name}", do, engine.api, container)
+        except EngineRefused as refusal:
+            said = str(refusal)
+            if not any(words in said for words in ("is not running", "is already paused", "is not paused")):
+                raise
+
+    # -- what happens to containers, as the engine tells it
+
+    def _seen(self, service: str, what: str, attributes: Mapping[str, str]) -> None:
+        if what != "die":
+            return
+        how = f"ended with code {attributes.get('exitCode', '?')}"
+        if service == PROXY:
+            self._proxy_has_ended(how)
+        elif (member := self._members.get(service)) is not None and member.is_running:
+            self._hush(member)
+            self._has_ended(member, how)
+
+    def _lost_engine(self) -> None:
+        self._engine_is_lost = True
+        for member in self._members.values():
+            self._hush(member)
+            member.is_running = False
+            member.ended.set()
+            if member.ready is not None and not member.ready.done():
+                member.ready.set_exception(BootFailure("the Docker engine is gone"))
+        if not self._ending:
+            detail = "the Docker engine stopped answering, and the network with it; histories and logs are kept"
+            self._fail(Problem("engine", "exit", detail))
+
+    # -- the end
+
+    async def _release(self) -> None:
+        await self._hang_up()
+        if self._vigil is not None:
+            self._vigil.close()
+        try:
+            if self._stack is not None and self._engine is not None:
+                await self._collect_logs()
+                await self._stack.remove()
+        except (EngineGone, EngineRefused) as error:
+            # Nothing more can be done now; the next run finds it by its owner, who is dead then.
+            self._narrate(f"not everything could be removed: {error}; the next run does, or: harness heal --stale")
+        finally:
+            if self._engine is not None:
+                self._engine.close()
+            if self._owner is not None:
+                self._owner.release()
+
+    async def _collect_logs(self) -> None:
+        """One log per container: what it wrote, or if it never came to write, what the engine heard from it."""
+        for service in self._layout.services():
+            place = self._logs / service
+            written = place / f"{service}.log"
+            if not (written.exists() and written.stat().st_size) and not self._engine_is_lost:
+                with contextlib.suppress(EngineGone, EngineRefused):
+                    heard = await self._answering_engine().call(
+                        f"read the log of {service}", self._answering_engine().api.logs,
+                        self._running_stack().ids.get(service, ""), tail=LOG_LINES_MAX,
+                    )  # fmt: skip
+                    written = self._logs / f"{service}.log"
+                    written.write_bytes(heard)
+            elif written.exists():
+                shutil.move(written, self._logs / f"{service}.log")
+            if not self._keeps_history:
+                shutil.rmtree(place, ignore_errors=True)
+
+    def write_history(self, into: Path) -> str:
+        digest = super().write_history(into)
+        for service in self._layout.services():
+            shutil.rmtree(self._logs / service, ignore_errors=True)
+        return digest
+
+    def _history_of(self, name: str) -> Path:
+        return super()._history_of(name) if name == RUNNER else self._logs / name / f"{name}.history.jsonl"
+
+    def _log_of(self, name: str) -> Path:
+        final = super()._log_of(name)
+        return final if final.exists() else self._logs / name / f"{name}.log"
+
+    # -- for faults, tests and measurements
+
+    @property
+    def layout(self) -> Layout:
+        return self._layout
+
+    @property
+    def engine(self) -> DockerEngine:
+        return self._answering_engine()
+
+    def container_of(self, service: str) -> str:
+        """The id of a role's container, or of the proxy's."""
+        return self._running_stack().ids[service]
+
+    def _running_stack(self) -> Stack:
+        assert self._stack is not None, "containers exist once the runtime has prepared"
+        return self._stack
+
+    def _answering_engine(self) -> DockerEngine:
+        if self._engine is None or self._engine_is_lost:
+            raise EngineGone("the Docker engine is gone")
+        return self._engine
