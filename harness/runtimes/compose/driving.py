@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from typing import Any
 
+from harness.plan import Plan
 from harness.proxy.client import ProxyClient, ProxyFailure
 from harness.runtimes.compose.layout import Layout
 from harness.runtimes.compose.switchboard import hello
@@ -22,11 +24,15 @@ RECALLS_MAX = 10_000
 class DrivenRuntime(ProcessRuntime):
     """A subclass says where the switchboard and the proxy's control are, and how roles start and end."""
 
+    def __init__(self, plan: Plan, **more: Any) -> None:
+        """As `ProcessRuntime`."""
+        super().__init__(plan, **more)
+        self._recalls: dict[str, asyncio.Task[None]] = {}
+        self._recalled = 0
+
     def _seat_at(self, layout: Layout, secret: str) -> None:
         self._layout = layout
         self._secret = secret
-        self._recalls: dict[str, asyncio.Task[None]] = {}
-        self._recalled = 0
 
     def _switchboard(self) -> Address:
         raise NotImplementedError

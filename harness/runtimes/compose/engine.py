@@ -60,7 +60,7 @@ class DockerEngine:
         """
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(TRIES_MAX),
-            wait=tenacity.wait_exponential_jitter(initial=0.1, max=WAIT_S_MAX),
+            wait=tenacity.wait_random_exponential(multiplier=0.2, max=WAIT_S_MAX),
             retry=tenacity.retry_if_exception(_is_passing),
             reraise=True,
         )

@@ -33,6 +33,8 @@ class _Call:
         self.reader = reader
         self.writer = writer
         self.over = asyncio.Event()
+        self.partner: _Call | None = None
+        """The other end, once there is one."""
         self.first: asyncio.Task[bytes] | None = None
         """What it says first, read ahead: so one learns that it has left while it waits."""
 
@@ -43,10 +45,15 @@ class _Call:
         return self.first
 
     def hang_up(self) -> None:
+        """End it for both ends. Idempotent."""
+        if self.over.is_set():
+            return
         self.over.set()
         if self.first is not None:
             self.first.cancel()
         self.writer.transport.abort()
+        if self.partner is not None:
+            self.partner.hang_up()
 
 
 class Switchboard:
@@ -126,6 +133,7 @@ class Switchboard:
             over.cancel()
 
     async def _converse(self, role: _Call, driver: _Call) -> None:
+        role.partner, driver.partner = driver, role
         role.writer.write(JOINED)
         ways = [asyncio.ensure_future(_carry(role, driver)), asyncio.ensure_future(_carry(driver, role))]
         try:
