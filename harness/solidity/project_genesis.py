@@ -21,7 +21,7 @@ from harness.solidity.scratch_chain import ScratchChain, TransactionFailed
 from harness.toolchain import ACCEPTED_ANVIL, cache_home
 from harness.venue.deployment import L1_INFO
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 TRANSACTIONS_MAX: Final = 5_000
 
 
@@ -32,9 +32,13 @@ def base_genesis(venue_file: Path, *, has_venue: bool) -> Path:
     bare = venue_file.with_name("bare.json")
     if not bare.exists():
         alloc = orjson.loads(venue_file.read_bytes())["alloc"]
-        kept = {address: entry for address, entry in alloc.items() if address == L1_INFO or "code" not in entry}
-        write_atomically(bare, genesis_file(L2_CHAIN_ID, kept))
+        write_atomically(bare, genesis_file(L2_CHAIN_ID, {**people_of(alloc), L1_INFO: alloc[L1_INFO]}))
     return bare
+
+
+def people_of(alloc: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The entries that are no contracts: funded accounts."""
+    return {address: entry for address, entry in alloc.items() if "code" not in entry}
 
 
 @contextmanager
@@ -66,14 +70,16 @@ def build_project_genesis(base: Path, project: ProjectPlan, *, timestamp: int) -
     people = {account(item.index).address: item for item in project.accounts}
     balances = {address: item.balance_wei for address, item in people.items()}
     with project_chain(base, balances, timestamp=timestamp, transactions=len(project.genesis)) as chain:
-        strangers = set(chain.state({}).contracts) - set(orjson.loads(base.read_bytes())["alloc"])
+        before = orjson.loads(base.read_bytes())["alloc"]
+        strangers = set(chain.state(()).contracts) - set(before)
         for item in project.genesis:
             try:
                 chain.transact(item.sender, item.to, bytes.fromhex(item.data[2:]), item.value)
             except TransactionFailed as error:
                 raise DeploymentFailed(f"{item.label} went through when the plan was made, and now: {error}") from error
         state = chain.state(people)
-    alloc = {address: entry for address, entry in state.contracts.items() if address not in strangers}
+    alloc = people_of(before)
+    alloc |= {address: entry for address, entry in state.contracts.items() if address not in strangers}
     for address in people:
         # With its nonce: a creation at one used here would meet the contract it made here.
         alloc[address] = {

@@ -28,12 +28,12 @@ def simulate(
     `heartbeat(now_ns)` is called every few thousand rounds of callbacks. A coroutine that spins without awaiting never
     lets it be called, so a watchdog belongs outside: re-arm `faulthandler.dump_traceback_later` from it.
     """
-    with on_one_core(pin), _collecting_rarely():
+    with on_one_core(pin), collecting_rarely():
         return run_virtual(main(), KeyedRandom(seed), heartbeat=heartbeat)
 
 
 @contextlib.contextmanager
-def _collecting_rarely() -> Iterator[None]:
+def collecting_rarely() -> Iterator[None]:
     """A run keeps nearly all it makes and makes few cycles: looking for them at the usual rate costs 3 to 12 %."""
     before = gc.get_threshold()
     gc.set_threshold(COLLECT_AFTER_OBJECTS, *before[1:])

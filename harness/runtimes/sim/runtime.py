@@ -89,7 +89,9 @@ class SimRuntime:
         deployment: Mapping[str, str] | None = None,
         accounts: Mapping[str, str] | None = None,
         keys: Mapping[str, bytes] | None = None,
+        disks: Mapping[str, MemDisk] | None = None,
     ) -> None:
+        """`disks` are what roles find when they first start, where that is not an empty one; they become theirs."""
         self.plan = plan
         self.loop: VirtualLoop = virtual_loop()
         self.random = KeyedRandom(plan.seed)
@@ -110,7 +112,7 @@ class SimRuntime:
         for spec in plan.roles:
             self._fabric.declare(spec.name)
             clock = SimClock(self.loop, genesis_ns=genesis_timestamp * 1_000_000_000)
-            self._machines[spec.name] = _Machine(spec, clock)
+            self._machines[spec.name] = _Machine(spec, clock, (disks or {}).get(spec.name) or MemDisk())
         for latency in plan.latencies:
             self._fabric.set_latency(
                 latency.src, latency.dst, delay_ms=latency.delay_ms, jitter_ms=latency.jitter_ms
@@ -156,6 +158,15 @@ class SimRuntime:
         if public is None or public.service is None:
             raise KeyError(f"{role} answers no JSON-RPC: it is down, starting, or no node")
         return public.service
+
+    def copy_disks(self) -> dict[str, MemDisk]:
+        """What is durable of every role at this moment, as if all of them lost power now."""
+        return {name: machine.disk.copy() for name, machine in self._machines.items()}
+
+    def power_off(self) -> None:
+        """Cut every role's power and leave the engines as they are. Nothing of this runtime runs after it."""
+        for machine in self._machines.values():
+            self._cut_power(machine)
 
     # -- FaultControl
 

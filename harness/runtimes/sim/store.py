@@ -30,6 +30,17 @@ class MemDisk:
         """A full disk refuses every flush."""
         self._mounted: MemStore | None = None
 
+    def copy(self) -> MemDisk:
+        """A disk with what is durable on this one now; not mounted."""
+        disk = MemDisk()
+        for name, table in self.tables.items():
+            made = disk.tables[name] = _Table()
+            made.rows = dict(table.rows)
+            made.keys = list(table.keys)
+        for (name, key), value in self.undo.items():
+            disk.write(name, key, value)
+        return disk
+
     def mount(self) -> MemStore:
         """The store of a new process; the one before it is dead."""
         self.lose_power()

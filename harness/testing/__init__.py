@@ -1,0 +1,1 @@
+"""Networks for tests: in virtual time inside the test's own process, or processes of their own; restored in between."""
