@@ -9,7 +9,7 @@ from typing import Any
 from harness.network.handle import Network
 from harness.network.values import HandFault
 from harness.scenario.errors import did_you_mean
-from harness.scenario.schema import FAULT_WORDS
+from harness.scenario.fault_words import FAULT_WORDS
 
 
 class FaultsOf:

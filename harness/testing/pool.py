@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.anvil.scratch import ScratchFolder, sweep
 from harness.network.values import NetworkFailure
+from harness.scenario.folder import RunFolder
 from harness.scenario.plan_file import plan_bytes
+from harness.scenario.run import judge
 from harness.testing.network import NetworkUnderTest
 from harness.testing.wanted import WantedNetwork
 
@@ -127,8 +128,13 @@ def keep_evidence(network: NetworkUnderTest, test: str, out: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "plan.json").write_bytes(plan_bytes(network.plan))
-    with suppress(Exception):   # where there is none, the logs are the evidence
-        shutil.copy(network.history(), folder / "history.jsonl")
+    if network.runtime == "sim":
+        history = network.history().read_bytes()
+        (folder / "history.jsonl").write_bytes(history)
+        # With a result it is a run's folder like any other: `harness report` draws it.
+        judge(
+            network.plan, RunFolder(folder), network.runtime, (), hashlib.sha256(history).hexdigest(), {}, report=False
+        )
     if (network.folder / "nodes").is_dir():
         shutil.copytree(network.folder / "nodes", folder / "nodes")
     return folder
