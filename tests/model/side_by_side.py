@@ -1,0 +1,313 @@
+"""The deployed contracts and the model, given the same operations and compared after every one of them.
+
+The model is told only what the contracts emit, and must find the same state, field by field. Before each operation it
+is also asked whether the rules allow it: contracts that accept what it refuses, or refuse what it accepts, are wrong,
+or it is.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from harness.anvil.process import AnvilProcess
+from harness.anvil.rpc import IpcClient
+from harness.anvil.spec import ChainSpec
+from harness.checks.storage import snapshot
+from harness.evm.accounts import KEEPERS, MAKER, OWNER, REPORTERS, account
+from harness.history.records import AccountState, AssetState, FundingState, PositionState, SeriesState, StateRecord
+from harness.model.fixed import NATIVE
+from harness.model.margin import may_move
+from harness.model.params import VenueParams
+from harness.model.venue import Venue as Model
+from harness.solidity.genesis import GenesisSpec, build_genesis
+from harness.toolchain import ToolError, anvil_binary
+from harness.venue import exchange as ex
+from tests.contracts.conftest import CHAIN, EVERYONE, INSURANCE, PARAMS, START, T0, TRADERS, Outcome, Venue, W
+
+ASSETS = ("ETH", "OIL")
+EXPIRY = 40                                     # seconds after T0, of every series that expires soon
+UNSAID = -(1 << 200)
+KEEPER = KEEPERS[0]
+PEOPLE = (*TRADERS[:3], MAKER, KEEPER)
+
+FUTURE, CALL, PUT, LATER, PERPETUAL, OIL_FUTURE = range(1, 7)
+SERIES = (FUTURE, CALL, PUT, LATER, PERPETUAL, OIL_FUTURE)
+
+
+@dataclass(frozen=True)
+class Said:
+    name: str
+    tx: int
+    args: Mapping[str, Any]
+
+
+class Duel:
+    """Both sides of one venue. `play` one operation after another; it raises AssertionError where they differ."""
+
+    def __init__(self, chain: Venue) -> None:
+        self.chain = chain
+        names = VenueParams.__dataclass_fields__
+        self.params = VenueParams(**{name: getattr(PARAMS, name) for name in names})
+        self.model = Model(self.params)
+        self.block = 0
+        self.model.begin_block(0, T0 - 1)
+        self._tell([Said("InsuranceFunded", -1, {"from": address(OWNER), "amount": INSURANCE})])
+        self.accepted: dict[str, int] = {}
+        self.refused: dict[str, int] = {}
+        self._set_up()
+        self._saved = self._save()
+
+    # -- the same start for everyone -------------------------------------------------------------------------------
+
+    def _set_up(self) -> None:
+        """ETH at 2000, OIL (signed) at 20; six series; three traders with 3 000, a rich maker and keeper."""
+        chain = self.chain
+        self.tick(0)
+        self.send(OWNER, "price_feed", chain.raw("price_feed", "listAsset", b"OIL".ljust(32, b"\0"), True))
+        self.price(2000 * W, "ETH")
+        self.price(20 * W, "OIL")
+        for kind, strike, expires, asset in (
+            ("future", 0, EXPIRY, "ETH"), ("call", 2000 * W, EXPIRY, "ETH"), ("put", 2000 * W, EXPIRY, "ETH"),
+            ("future", 0, 4000, "ETH"), ("perpetual", 0, 0, "ETH"), ("future", 0, EXPIRY, "OIL"),
+        ):
+            expiry = ex.NEVER if kind == "perpetual" else T0 + expires
+            self.send(OWNER, "clearing_house", ex.encode_list_series(ex.KINDS[kind], asset, strike, expiry))
+        for who in (MAKER, KEEPER):
+            self.send(who, "vault", ex.encode_deposit(2_000_000 * 10**6))
+        for who in TRADERS[:3]:
+            self.send(who, "vault", ex.encode_deposit(3_000 * 10**6))
+
+    def _save(self) -> tuple[Any, ...]:
+        chain = self.chain
+        return (chain.client.call("evm_snapshot"), chain.now, chain.rounds, chain.quotes, dict(chain.nonces),
+                copy.deepcopy(self.model), self.block)
+
+    def reset(self) -> None:
+        """Back to the start, on both sides."""
+        chain = self.chain
+        mark, chain.now, chain.rounds, chain.quotes, nonces, model, self.block = self._saved
+        assert chain.client.call("evm_revert", mark) is True
+        chain.nonces = dict(nonces)
+        self.model = model
+        self._saved = self._save()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What is done within leaves no trace on either side."""
+        saved, self._saved = self._saved, self._save()
+        try:
+            yield
+        finally:
+            self.reset()
+            self._saved = saved
+
+    # -- operations ------------------------------------------------------------------------------------------------
+
+    def tick(self, seconds: int, *, auto: bool = False) -> None:
+        """Time passes, and the block's system transaction says so."""
+        self.chain.now += seconds
+        self._told(self.chain.system(auto=auto), -1)
+
+    def price(self, price: int, asset: str = "ETH", *, age: int = 0) -> Outcome:
+        """A round at that price; refused where it does not move the feed forward."""
+        feed = self.model.book.feeds.get(asset)
+        latest = feed.latest if feed is not None else None
+        stamp = self.chain.now - age
+        allowed = (latest is None or stamp > latest.timestamp) and (asset == "OIL" or price > 0)
+        data = self.chain.round(price, asset, timestamp=stamp)
+        return self._expect("price", allowed, self.send(OWNER, "price_feed", data))
+
+    def deposit(self, who: int, native: int) -> Outcome:
+        return self._expect("deposit", True, self.send(who, "vault", ex.encode_deposit(native)))
+
+    def withdraw(self, who: int, native: int) -> Outcome:
+        allowed = self.may_withdraw(who, native)
+        return self._expect("withdraw", allowed, self.send(who, "vault", ex.encode_withdraw(native)))
+
+    def trade(self, taker: int, maker: int, series: int, size: int, price: int) -> Outcome:
+        allowed = self.may_trade(taker, maker, series, size, price)
+        return self._expect("trade", allowed, self.chain_trade(taker, maker, series, size, price))
+
+    def chain_trade(self, taker: int, maker: int, series: int, size: int, price: int) -> Outcome:
+        return self._told(self.chain.trade(taker, series, size, price, maker=maker))
+
+    def liquidate(self, keeper: int, victim: int) -> Outcome:
+        allowed = self.may_liquidate(keeper, victim)
+        data = ex.encode_liquidate(address(victim))
+        return self._expect("liquidate", allowed, self.send(keeper, "liquidator", data))
+
+    def finalize(self, series: int) -> Outcome:
+        item = self.model.book.series[series]
+        latest = item.feed.latest
+        allowed = (item.final_price is None and self.chain.now >= item.expiry
+                   and latest is not None and latest.timestamp >= item.expiry)
+        return self._expect("finalize", allowed, self.send(OWNER, "settlement", ex.encode_finalize(series)))
+
+    def settle(self, who: int, series: int) -> Outcome:
+        item = self.model.book.series[series]
+        allowed = item.final_price is not None and series in self.model.book.account(address(who)).positions
+        data = ex.encode_settle(address(who), series)
+        return self._expect("settle", allowed, self.send(OWNER, "settlement", data))
+
+    def settle_funding(self, who: int) -> Outcome:
+        data = ex.encode_settle_funding(address(who), PERPETUAL)
+        return self._expect("settle funding", True, self.send(OWNER, "clearing_house", data))
+
+    # -- what the rules allow --------------------------------------------------------------------------------------
+
+    def probe(self) -> Model:
+        """A model to try something on, in the block that would hold it."""
+        other = copy.deepcopy(self.model)
+        other.end_block()
+        other.begin_block(self.block + 1, self.chain.now)
+        return other
+
+    def is_fresh(self, asset: str) -> bool:
+        latest = self.model.book.feed(asset).latest
+        return latest is not None and self.chain.now - latest.timestamp <= self.params.max_price_age_s
+
+    def may_withdraw(self, who: int, native: int) -> bool:
+        other = self.probe()
+        other.apply(Said("Withdrawn", 0, {"account": address(who), "amount": native}))
+        fact = other.facts.withdrawals[-1]
+        return fact.oldest_age is not None and fact.oldest_age <= self.params.max_price_age_s and fact.free >= fact.im
+
+    def may_trade(self, taker: int, maker: int, series: int, size: int, price: int) -> bool:
+        item = self.model.book.series[series]
+        if taker == maker or size == 0 or self.chain.now >= item.expiry or not self.is_fresh(item.asset):
+            return False
+        if item.perpetual is not None and item.feed.price <= 0:
+            return False
+        other = self.probe()
+        other.apply(Said("Traded", 0, {"seriesId": series, "taker": address(taker), "maker": address(maker),
+                                       "size": size, "price": price, "nonce": 0, "fee": 0}))
+        fact = other.facts.trades[-1]
+        return (fact.band_excess <= 0 and fact.oldest_age is not None
+                and fact.oldest_age <= self.params.max_price_age_s
+                and all(may_move(leg.before, leg.after) for leg in (fact.taker, fact.maker)))
+
+    def may_liquidate(self, keeper: int, victim: int) -> bool:
+        other = self.probe()
+        if keeper == victim or not other.margin(address(victim)).is_liquidatable:
+            return False
+        if not other.guards(address(victim)).allow:
+            return False
+        for series in sorted(other.book.account(address(victim)).positions):
+            other.apply(Said("PositionTransferred", 0, {
+                "account": address(victim), "keeper": address(keeper), "seriesId": series, "size": UNSAID,
+                "price": UNSAID}))
+        other.apply(Said("Liquidated", 0, {
+            "account": address(victim), "keeper": address(keeper), "equityBefore": 0, "maintenanceMargin": 0,
+            "toKeeper": 0, "toInsurance": 0, "covered": 0, "badDebt": 0}))
+        fact = other.facts.liquidations[-1]
+        age = fact.keeper_oldest_age
+        return (age is not None and age <= self.params.max_price_age_s
+                and fact.keeper_after.equity >= fact.keeper_after.im)
+
+    def most_withdrawable(self, who: int) -> int:
+        """In native units, freshness aside."""
+        book = self.probe().book
+        return max(0, book.free_cash(address(who)) - book.margin(address(who)).im) // NATIVE
+
+    # -- telling and comparing -------------------------------------------------------------------------------------
+
+    def send(self, who: int, contract: str, data: bytes) -> Outcome:
+        return self._told(self.chain.send(who, contract, data))
+
+    def _expect(self, what: str, allowed: bool, outcome: Outcome) -> Outcome:
+        counts = self.accepted if allowed else self.refused
+        counts[what] = counts.get(what, 0) + 1
+        assert (outcome.error == "") is allowed, (
+            f"{what} at {self.chain.now - T0} s: the rules {'allow' if allowed else 'refuse'} it, "
+            f"the contracts say {outcome.error or 'ok'}"
+        )
+        assert not outcome.error.startswith("Panic"), outcome.error
+        return outcome
+
+    def _told(self, outcome: Outcome, tx: int = 0) -> Outcome:
+        """The model hears of a mined block, and must then stand where the contracts stand."""
+        self.block += 1
+        found = self.model.begin_block(self.block, self.chain.now)
+        assert found == []
+        self._tell([Said(event.name, tx, event.args) for event in outcome.events])
+        book, state = self.model.book, self.chain.state(*(asset for asset in ASSETS if asset in self.model.book.feeds))
+        shot = snapshot(book, record(state, self.block))
+        assert shot.differences == ()
+        assert shot.unlisted == ()
+        assert book.imbalance() == 0
+        assert 0 <= book.dust <= book.roundings
+        return outcome
+
+    def _tell(self, said: list[Said]) -> None:
+        found = [item for event in said for item in self.model.apply(event)] + self.model.end_block()
+        assert found == []
+
+
+def address(who: int) -> str:
+    return account(who).address
+
+
+def record(state: ex.VenueState, number: int) -> StateRecord:
+    """The contracts' own words as a history would have them."""
+    perpetuals = {item.series_id: item for item in state.perpetuals}
+
+    def market(series: int) -> FundingState | None:
+        found = perpetuals.get(series)
+        if found is None:
+            return None
+        return FundingState(found.index, found.rate, found.integral, found.window, found.weight, found.weighted)
+
+    totals = state.totals
+    return StateRecord(
+        0, "chain", number, "0x", totals.custody, totals.insurance, totals.fees, totals.dust,
+        {
+            held.address: AccountState(
+                held.cash, held.equity, held.im, held.mm,
+                tuple(PositionState(p.series_id, p.size, p.notional, p.funding_index) for p in held.positions),
+            )
+            for held in state.accounts
+        },
+        {
+            item.series_id: SeriesState(
+                item.clearing, item.open_interest, item.open_positions, item.is_final, item.price,
+                market(item.series_id),
+            )
+            for item in state.series
+        },
+        {
+            item.name: AssetState(item.round, item.timestamp, item.price, item.cumulative, item.funded, item.active_at)
+            for item in state.assets
+        },
+    )
+
+
+@contextmanager
+def duel() -> Iterator[Duel]:
+    """A fresh node with everything deployed, and the model beside it; skips where there is no Anvil."""
+    try:
+        binary = anvil_binary()
+    except ToolError as error:
+        pytest.skip(f"no Anvil: {error}")
+    genesis = build_genesis(GenesisSpec(
+        params=PARAMS, assets=(b"ETH", b"BTC"), owner=account(OWNER).address, insurance=INSURANCE,
+        reporters=tuple(account(index).address for index in REPORTERS[:5]),
+        collateral={account(index).address: START for index in EVERYONE},
+    ))
+    spec = ChainSpec(chain_id=CHAIN, genesis_timestamp=T0 - 1, gas_limit=30_000_000, genesis_file=genesis.l2_file)
+    node = AnvilProcess(spec, name="duel", binary=binary)
+    client = IpcClient(node.socket_path, timeout_s=30)
+    try:
+        node.start()
+        node.wait_until_ready(client)
+        yield Duel(Venue(client, dict(genesis.deployment.to_json())))
+    finally:
+        client.close()
+        node.close()
+
+

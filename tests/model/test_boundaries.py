@@ -1,0 +1,250 @@
+"""One wei, one second or one unit to either side of every inequality: both sides let in what is on it, not beyond.
+
+`Duel` compares the contracts with the model at each step; here the model finds where the edge is, and the test says on
+which side of it each of the two neighbours must fall, so that both being wrong alike is seen as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from harness.evm.accounts import MAKER
+from tests.contracts.conftest import T0, TRADERS, Outcome, W
+from tests.model.side_by_side import (
+    CALL,
+    EXPIRY,
+    FUTURE,
+    KEEPER,
+    LATER,
+    OIL_FUTURE,
+    PERPETUAL,
+    PUT,
+    Duel,
+    address,
+    duel,
+)
+
+pytestmark = pytest.mark.node
+
+A, B = TRADERS[:2]
+INDEX = 2000 * W
+GRACE, AGE = 30, 20
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Duel]:
+    with duel() as found:
+        yield found
+
+
+@pytest.fixture
+def both(shared: Duel) -> Duel:
+    """ETH at 2000, OIL at 20; A and B with 3 000 each; nothing held."""
+    shared.reset()
+    return shared
+
+
+def last(allowed: Callable[[int], bool], good: int, bad: int) -> int:
+    """The last allowed number on the way from `good` to `bad`, which is not."""
+    assert allowed(good)
+    assert not allowed(bad)
+    while abs(bad - good) > 1:
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if allowed(middle) else (good, middle)
+    return good
+
+
+def went(outcome: Outcome) -> bool:
+    return outcome.error == ""
+
+
+@pytest.mark.parametrize("series", [FUTURE, CALL, PUT, PERPETUAL, OIL_FUTURE])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_position_that_initial_margin_allows(both: Duel, series: int, sign: int) -> None:
+    """M1 to the wei of size, fee included; long options are bounded by the premium instead."""
+    price = {CALL: 90 * W + 1, PUT: 110 * W + 3, OIL_FUTURE: 20 * W}.get(series, INDEX + 7)
+    most = last(lambda size: both.may_trade(A, MAKER, series, sign * size, price), 1, 10**25)
+    with both.aside():
+        assert went(both.trade(A, MAKER, series, sign * most, price))
+        margin = both.model.margin(address(A))
+        assert margin.equity >= margin.im
+    refused = both.trade(A, MAKER, series, sign * (most + 1), price)
+    assert refused.error.startswith("InsufficientMargin")
+
+
+@pytest.mark.parametrize("series", [LATER, PERPETUAL, CALL])
+def test_the_last_unit_that_may_be_withdrawn(both: Duel, series: int) -> None:
+    """M2 with an unrealised loss, an odd size and an odd price."""
+    sign = -1 if series == CALL else 1
+    assert went(both.trade(A, MAKER, series, sign * (3 * W + 1), 90 * W if series == CALL else INDEX))
+    both.tick(1)
+    both.price(INDEX - sign * 13 * W + 5)
+    most = both.most_withdrawable(A)
+    with both.aside():
+        assert went(both.withdraw(A, most))
+    assert both.withdraw(A, most + 1).error.startswith("InsufficientMargin")
+
+
+@pytest.mark.parametrize(("series", "size"), [(LATER, 14 * W), (LATER, -14 * W), (PERPETUAL, 9 * W + 7), (CALL, -9 * W),
+                                              (PUT, -9 * W)])
+def test_the_first_price_at_which_an_account_may_be_liquidated(both: Duel, series: int, size: int) -> None:
+    """E < MM, strictly: at the last price where E ≥ MM nobody is touched, one wei on he is."""
+    assert went(both.trade(A, MAKER, series, size, 90 * W if series in (CALL, PUT) else INDEX))
+    both.tick(1)
+    rises = size < 0 and series != PUT
+
+    def healthy(distance: int) -> bool:
+        other = both.probe()
+        book = other.book
+        price = INDEX + (distance if rises else -distance)
+        margin = book.margin_at(book.holding(address(A)), {"ETH": price})
+        return not margin.is_liquidatable
+
+    distance = last(healthy, 0, 1500 * W)
+    for step, due in ((distance, False), (distance + 1, True)):
+        with both.aside():
+            both.price(INDEX + (step if rises else -step))
+            both.tick(1)
+            margin = both.model.margin(address(A))
+            assert margin.is_liquidatable is due
+            assert went(both.liquidate(KEEPER, A)) is due
+
+
+@pytest.mark.parametrize(("below", "due"), [(0, False), (1, True)])
+def test_equity_equal_to_the_maintenance_margin_is_healthy(both: Duel, below: int, due: bool) -> None:
+    """3 501 less a fee of 16; long 16 from 2000: at 1901 E = 3485 − 16·99 = 1901 and MM = 16·1901/16, the same."""
+    both.deposit(A, 501 * 10**6)
+    assert went(both.trade(A, MAKER, LATER, 16 * W, INDEX))
+    both.tick(1)
+    both.price(1901 * W - below)
+    margin = both.model.margin(address(A))
+    assert margin.equity - margin.mm == -15 * below
+    assert went(both.liquidate(KEEPER, A)) is due
+
+
+@pytest.mark.parametrize("early", [1, 0])
+def test_the_grace_ends_on_its_second(both: Duel, early: int) -> None:
+    """startedAt + grace is outside it; prices come all along."""
+    assert went(both.trade(A, MAKER, LATER, 14 * W, INDEX))
+    both.tick(9)
+    both.price(1890 * W)
+    left = GRACE - early
+    while left:
+        both.tick(min(3, left))
+        left -= min(3, left)
+    both.price(1889 * W)
+    outcome = both.liquidate(KEEPER, A)
+    assert outcome.error.startswith("SequencerGrace") if early else went(outcome)
+
+
+@pytest.mark.parametrize("before", [1, 0])
+def test_a_price_of_the_second_of_the_restart_is_new_enough(both: Duel, before: int) -> None:
+    """Reported since the restart: its own second counts, the one before does not."""
+    assert went(both.trade(A, MAKER, LATER, 14 * W, INDEX))
+    both.tick(9)
+    both.price(1890 * W, age=before)
+    # The grace is longer than a price stays fresh, so only a chain that was down can show this edge alone.
+    guards = both.probe().guards(address(A))
+    assert guards.is_fresh is not bool(before)
+
+
+@pytest.mark.parametrize("older", [0, 1])
+def test_a_price_is_fresh_up_to_its_age_limit_and_no_longer(both: Duel, older: int) -> None:
+    """Trade, withdrawal and liquidation alike, at 20 and at 21 seconds."""
+    assert went(both.trade(A, MAKER, LATER, 14 * W, INDEX))
+    both.tick(1)
+    both.price(1880 * W)
+    both.price(20 * W, "OIL")
+    for wait in [3] * 6 + [2 + older]:
+        both.tick(wait)
+    assert both.chain.now - T0 == 1 + AGE + older
+    outcomes = [both.trade(B, MAKER, LATER, W, 1880 * W), both.liquidate(KEEPER, A), both.withdraw(MAKER, 5)]
+    for outcome in outcomes:
+        assert outcome.error.startswith("StalePrice") if older else went(outcome), outcome.error
+
+
+@pytest.mark.parametrize("series", [FUTURE, PERPETUAL])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_price_on_the_band_is_in_it(both: Duel, series: int, sign: int) -> None:
+    """10 % of the index to either side, at an index that does not divide."""
+    both.tick(1)
+    both.price(INDEX + 3)
+    edge = (INDEX + 3) * 1000 // 10_000
+    with both.aside():
+        assert went(both.trade(A, MAKER, series, W // 10, INDEX + 3 + sign * edge))
+    refused = both.trade(A, MAKER, series, W // 10, INDEX + 3 + sign * (edge + 1))
+    assert refused.error.startswith("PriceOutOfBand")
+
+
+@pytest.mark.parametrize(("series", "price", "step"), [(CALL, 0, -1), (CALL, INDEX, 1), (PUT, 0, -1), (PUT, INDEX, 1)])
+def test_an_option_costs_between_nothing_and_its_ceiling(both: Duel, series: int, price: int, step: int) -> None:
+    """At most the index for a call, the strike for a put."""
+    with both.aside():
+        assert went(both.trade(A, MAKER, series, W // 100, price))
+    assert both.trade(A, MAKER, series, W // 100, price + step).error.startswith("OptionPriceOutOfRange")
+
+
+@pytest.mark.parametrize("late", [-1, 0, 1])
+def test_expiry_belongs_to_the_settled_side(both: Duel, late: int) -> None:
+    """T − 1 trades and liquidates; T and T + 1 finalize and settle; nothing does both, nothing neither."""
+    assert went(both.trade(A, MAKER, FUTURE, 14 * W, INDEX))
+    target = T0 + EXPIRY + late
+    while both.chain.now < target:
+        both.tick(min(3, target - both.chain.now))
+    both.price(1880 * W)
+    both.price(20 * W, "OIL")
+    traded = both.trade(B, MAKER, FUTURE, W, 1880 * W)
+    with both.aside():
+        liquidated = both.liquidate(KEEPER, A)
+    finalized = both.finalize(FUTURE)
+    settled = both.settle(A, FUTURE)
+    assert [went(item) for item in (traded, liquidated, finalized, settled)] == [late < 0] * 2 + [late >= 0] * 2
+    assert not went(both.settle(A, FUTURE))
+
+
+def test_an_under_margined_account_may_keep_its_ratio_but_not_worsen_it(both: Duel) -> None:
+    """Rule 3.9 crosswise, to the wei of price: the worst price at which half a position may be closed."""
+    assert went(both.trade(A, MAKER, LATER, 14 * W, INDEX))
+    both.tick(1)
+    index = 1895 * W
+    both.price(index)
+    before = both.model.margin(address(A))
+    assert before.equity < before.im
+    worst = last(lambda price: both.may_trade(A, MAKER, LATER, -7 * W, price), index, 1710 * W)
+    assert worst < index
+    with both.aside():
+        assert went(both.trade(A, MAKER, LATER, -7 * W, worst))
+        after = both.model.margin(address(A))
+        assert after.equity < after.im
+        assert after.equity * before.mm >= before.equity * after.mm
+    assert both.trade(A, MAKER, LATER, -7 * W, worst - 1).error.startswith("InsufficientMargin")
+
+
+def test_an_odd_third_of_a_position_releases_its_ceiled_share(both: Duel) -> None:
+    """Rounding of a reduction: 3 + 2 wei bought for odd prices, one wei-odd third sold, and the rest flipped."""
+    assert went(both.trade(A, MAKER, LATER, 3 * W + 2, INDEX + 7))
+    assert went(both.trade(A, MAKER, LATER, -(W + 1), INDEX - 11))
+    assert went(both.trade(A, MAKER, LATER, -(3 * W + 5), INDEX + 13))
+    assert went(both.trade(A, B, LATER, W // 3, INDEX + 1))
+
+
+def test_a_premium_window_starts_from_nothing(both: Duel) -> None:
+    """A trade of one window weighs nothing in the next, at T − 1, T and T + 1 of the window's edge."""
+    assert went(both.trade(A, MAKER, PERPETUAL, 2 * W, INDEX + 100 * W))
+    edge = (T0 // 15 + 1) * 15
+    while both.chain.now < edge - 1:
+        both.tick(min(3, edge - 1 - both.chain.now))
+    for _ in range(3):
+        both.price(INDEX + both.chain.now % 7)
+        assert went(both.trade(A, MAKER, PERPETUAL, W // 5, INDEX - 3 * W))
+        assert went(both.settle_funding(MAKER))
+        both.tick(1)
+    for _ in range(6):
+        both.tick(3)
+    both.price(INDEX)
+    assert went(both.trade(A, MAKER, PERPETUAL, -W, INDEX))
+    market = both.model.book.series[PERPETUAL].perpetual
+    assert market is not None
+    assert market.weight == W

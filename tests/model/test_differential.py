@@ -1,0 +1,186 @@
+"""Random lives of a venue, played on the deployed contracts and in the model at once: same state, same refusals.
+
+`HARNESS_DIFFERENTIAL=200` plays so many lives instead of the few that fit an ordinary test run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import strategies as st
+
+from harness.evm.accounts import MAKER
+from tests.contracts.conftest import T0, TRADERS, W
+from tests.model.side_by_side import (
+    CALL,
+    EXPIRY,
+    FUTURE,
+    KEEPER,
+    LATER,
+    OIL_FUTURE,
+    PEOPLE,
+    PERPETUAL,
+    PUT,
+    SERIES,
+    Duel,
+    address,
+    duel,
+)
+
+pytestmark = pytest.mark.node
+
+LIVES = int(os.environ.get("HARNESS_DIFFERENTIAL", "12"))
+A, B, C = TRADERS[:3]
+
+Step = tuple[Any, ...]
+
+who = st.sampled_from(PEOPLE)
+trader = st.sampled_from((A, B, C))
+series = st.sampled_from(SERIES)
+odd = st.integers(1, 10**9)
+size = st.one_of(
+    st.integers(1, 12).map(lambda n: n * W),
+    st.integers(1, 20 * W),
+    st.integers(1, 50),
+).flatmap(lambda n: st.sampled_from((n, -n)))
+step = st.one_of(
+    st.tuples(st.just("trade"), trader, st.sampled_from((MAKER, A, B)), series, size, st.integers(-1050, 1050), odd),
+    st.tuples(st.just("reduce"), who, series, st.integers(1, 1500)),
+    st.tuples(st.just("price"), st.integers(-1500, 1500), odd),
+    st.tuples(st.just("price"), st.sampled_from((-9_999, -5_000, 40_000, 10**9)), odd),
+    st.tuples(st.just("oil"), st.sampled_from((-1, 0, 1)), st.integers(0, 60 * W)),
+    st.tuples(st.just("wait"), st.integers(1, 3)),
+    st.tuples(st.just("outage"), st.sampled_from((4, 21, 31, 60)), st.booleans()),
+    st.tuples(st.just("down")),
+    st.tuples(st.just("fresh"), st.integers(0, 1)),
+    st.tuples(st.just("grace"),),
+    st.tuples(st.just("expire"), st.sampled_from((-1, 0, 1))),
+    st.tuples(st.just("deposit"), who, st.integers(1, 10**10)),
+    st.tuples(st.just("withdraw"), who, st.integers(1, 10**9)),
+    st.tuples(st.just("drain"), who, st.integers(0, 1)),
+    st.tuples(st.just("liquidate"), st.sampled_from((KEEPER, MAKER, A)), st.sampled_from((A, B, C, MAKER))),
+    st.tuples(st.just("finalize"), series),
+    st.tuples(st.just("settle"), who, series),
+    st.tuples(st.just("fund"), who),
+)
+
+
+@pytest.fixture(scope="module")
+def both() -> Iterator[Duel]:
+    with duel() as found:
+        yield found
+
+
+def play(both: Duel, step: Step) -> None:
+    """One step of a life on both sides; what it means depends on where they stand."""
+    book = both.model.book
+    eth = book.feed("ETH").price
+    verb, *rest = step
+    if verb == "trade":
+        taker, maker, number, amount, off_bps, odd_wei = rest
+        item = book.series[number]
+        index = item.feed.price
+        price = index + index * off_bps // 10_000 + odd_wei % 7
+        if number in (CALL, PUT):
+            price = abs(off_bps) * W // 10 + odd_wei
+        both.trade(taker, maker, number, amount, price)
+    elif verb == "reduce":
+        person, number, per_mille = rest
+        held = both.model.book.account(address(person)).positions.get(number)
+        if held is not None:
+            index = book.series[number].feed.price
+            both.trade(person, MAKER if person != MAKER else A, number, -held.size * per_mille // 1000,
+                       index if number not in (CALL, PUT) else 10 * W)
+    elif verb == "price":
+        both.price(max(1, eth + eth * rest[0] // 10_000 + rest[1] % 1000), "ETH")
+    elif verb == "oil":
+        both.price(rest[0] * rest[1], "OIL")
+    elif verb == "wait":
+        both.tick(rest[0])
+    elif verb == "outage":
+        both.tick(rest[0], auto=rest[1])
+    elif verb == "down":
+        both.tick(1, auto=True)
+        both.tick(2)
+    elif verb == "fresh":
+        both.price(eth + rest[0], "ETH")
+        both.price(book.feed("OIL").price, "OIL")
+    elif verb == "grace":
+        for _ in range(11):
+            both.tick(3)
+        both.price(eth, "ETH")
+        both.price(book.feed("OIL").price, "OIL")
+    elif verb == "expire":
+        while both.chain.now < T0 + EXPIRY + rest[0]:
+            both.tick(min(3, T0 + EXPIRY + rest[0] - both.chain.now))
+        both.price(eth, "ETH")
+        both.price(book.feed("OIL").price, "OIL")
+    elif verb == "drain":
+        both.withdraw(rest[0], max(1, both.most_withdrawable(rest[0]) + rest[1]))
+    elif verb == "fund":
+        both.settle_funding(rest[0])
+    else:
+        getattr(both, verb)(*rest)
+
+
+# Enough of everything is held that what follows finds something to reduce, fund, liquidate and settle.
+OPENING: tuple[Step, ...] = (
+    ("trade", B, MAKER, FUTURE, -4 * W - 3, 10, 5), ("trade", B, MAKER, PERPETUAL, 5 * W + 1, 300, 3),
+    ("trade", B, MAKER, CALL, -2 * W - 7, 600, 1), ("trade", C, MAKER, PUT, -6 * W - 1, 900, 2),
+    ("trade", C, B, OIL_FUTURE, 50 * W + 3, -20, 4),
+)
+
+
+def live(both: Duel, steps: list[Step]) -> None:
+    both.reset()
+    for one in OPENING:
+        play(both, one)
+    for one in steps:
+        play(both, one)
+    # Whatever happened, everything that expires can be settled by anyone, and then holds nothing.
+    play(both, ("expire", 1))
+    for number in (FUTURE, CALL, PUT, OIL_FUTURE):
+        if both.model.book.series[number].final_price is None:
+            both.finalize(number)
+    for number in (FUTURE, CALL, PUT, OIL_FUTURE):
+        for person in PEOPLE:
+            if number in both.model.book.account(address(person)).positions:
+                both.settle(person, number)
+        assert both.model.book.series[number].clearing == 0
+
+
+LEVERED: Step = ("trade", A, MAKER, FUTURE, 14 * W, 0, 0)
+
+
+@settings(
+    max_examples=LIVES, deadline=None, derandomize="HARNESS_DIFFERENTIAL" not in os.environ, database=None,
+    suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.generate, Phase.shrink),
+)
+@example([LEVERED, ("wait", 1), ("price", -500, 7), ("liquidate", KEEPER, A), ("fund", A)])
+@example([LEVERED, ("wait", 2), ("price", -5_000, 1), ("liquidate", KEEPER, A), ("liquidate", KEEPER, A)])
+@example([("oil", 1, 20 * W), ("trade", A, MAKER, OIL_FUTURE, 40 * W, 0, 3), ("wait", 1), ("oil", -1, 37 * W),
+          ("expire", -1), ("trade", B, MAKER, OIL_FUTURE, 3 * W, 0, 0), ("wait", 1), ("oil", -1, 38 * W),
+          ("finalize", OIL_FUTURE), ("settle", A, OIL_FUTURE), ("settle", A, OIL_FUTURE)])
+@example([("trade", A, MAKER, PERPETUAL, 9 * W, 900, 3), ("grace",), ("fund", A), ("outage", 60, True), ("wait", 3),
+          ("fresh", 1), ("trade", A, MAKER, PERPETUAL, -20 * W, -900, 1), ("grace",), ("fund", MAKER),
+          ("reduce", A, PERPETUAL, 1000)])
+@example([LEVERED, ("trade", A, MAKER, CALL, 3 * W, 200, 0), ("trade", A, MAKER, PUT, -1 * W, 500, 1),
+          ("outage", 31, False), ("price", -900, 0), ("liquidate", KEEPER, A), ("grace",), ("liquidate", KEEPER, A)])
+@given(st.lists(step, min_size=5, max_size=28))
+def test_contracts_and_model_agree_on_every_state_and_every_refusal(both: Duel, steps: list[Step]) -> None:
+    """A6 and every guard of RULES.md at once, under prices from a wei to a billionfold, signed ones below zero."""
+    live(both, steps)
+
+
+def test_the_lives_reached_what_they_are_for(both: Duel) -> None:
+    """Runs after them: every operation was accepted by both sides and, where rules refuse any, refused by both."""
+    if not both.accepted.get("liquidate"):
+        live(both, [LEVERED, ("wait", 1), ("price", -500, 7), ("liquidate", KEEPER, A)])
+    for what in ("trade", "withdraw", "liquidate", "finalize", "settle", "price"):
+        assert both.accepted.get(what, 0) > 0, (what, both.accepted)
+    assert {"trade", "withdraw", "liquidate"} <= both.refused.keys()
+    assert LATER in SERIES
