@@ -178,9 +178,13 @@ def test_a_price_on_the_band_is_in_it(both: Duel, series: int, sign: int) -> Non
     assert refused.error.startswith("PriceOutOfBand")
 
 
-@pytest.mark.parametrize(("series", "price", "step"), [(CALL, 0, -1), (CALL, INDEX, 1), (PUT, 0, -1), (PUT, INDEX, 1)])
+@pytest.mark.parametrize(
+    ("series", "price", "step"), [(CALL, 0, -1), (CALL, INDEX + 50 * W, 1), (PUT, 0, -1), (PUT, INDEX, 1)]
+)
 def test_an_option_costs_between_nothing_and_its_ceiling(both: Duel, series: int, price: int, step: int) -> None:
-    """At most the index for a call, the strike for a put."""
+    """At most the index for a call, the strike of 2000 for a put, with the index at 2050."""
+    both.tick(1)
+    both.price(INDEX + 50 * W)
     with both.aside():
         assert went(both.trade(A, MAKER, series, W // 100, price))
     assert both.trade(A, MAKER, series, W // 100, price + step).error.startswith("OptionPriceOutOfRange")
@@ -220,6 +224,20 @@ def test_an_under_margined_account_may_keep_its_ratio_but_not_worsen_it(both: Du
         assert after.equity < after.im
         assert after.equity * before.mm >= before.equity * after.mm
     assert both.trade(A, MAKER, LATER, -7 * W, worst - 1).error.startswith("InsufficientMargin")
+
+
+def test_an_under_margined_account_may_not_grow_even_where_its_ratio_improves(both: Duel) -> None:
+    """Bought at the foot of the band, a unit more adds more equity than requirement; MM' ≤ MM forbids it."""
+    assert went(both.trade(A, MAKER, LATER, 14 * W, INDEX))
+    both.tick(1)
+    both.price(1895 * W)
+    before = both.model.margin(address(A))
+    other = both.probe()
+    gift = 1895 * W * 9 // 10
+    after = before.equity + W // 2 * (1895 - 1706), before.mm + 1895 * W // 32
+    assert after[0] * before.mm > before.equity * after[1]
+    assert other.margin(address(A)) == before
+    assert both.trade(A, MAKER, LATER, W // 2, gift).error.startswith("InsufficientMargin")
 
 
 def test_an_odd_third_of_a_position_releases_its_ceiled_share(both: Duel) -> None:
