@@ -117,7 +117,8 @@ class PlannedFault:
 
     id: str                 # `f1`, `f2`, … in file order
     kind: Literal[
-        "latency", "loss", "duplicate", "reorder", "rate", "partition", "kill", "pause", "skew", "view-lag"
+        "latency", "loss", "duplicate", "reorder", "rate", "partition", "kill", "pause", "skew", "view-lag",
+        "stop", "disconnect", "cpu", "disk-full",
     ]
     trigger: Trigger
     duration_ns: int | None  # None: until the heal at the end of the storm
@@ -126,6 +127,8 @@ class PlannedFault:
     targets: tuple[str, ...]  # for process and clock faults
     offset_ms: float = 0.0   # skew
     drift_ppm: float = 0.0   # skew
+    grace_ns: int = 0        # stop: how long after being asked to end a role is killed
+    cores_milli: int = 0     # cpu: thousandths of a processor
     text: str = ""           # the words of the file, for reports
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash
 
@@ -314,4 +314,53 @@ class FaultControl(Protocol):
 
     async def clock_offset(self, role: str) -> float:
         """The role's measured wall-clock error in ms, asked of the role itself."""
+        ...
+
+
+# What only some runtimes can do to a role's machine. A plan that needs it of another is refused before it starts.
+
+
+@runtime_checkable
+class StopControl(Protocol):
+    async def stop(self, role: str, *, grace_s: float) -> None:
+        """Ask the role to end, and kill it if it has not within `grace_s`. `FaultControl.start` brings it back."""
+        ...
+
+
+@runtime_checkable
+class DisconnectControl(Protocol):
+    async def disconnect(self, role: str) -> None:
+        """Take the role off its network; its process goes on. Idempotent."""
+        ...
+
+    async def connect(self, role: str) -> None:
+        """Put it back, under the address it had. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class CpuControl(Protocol):
+    async def limit_cpu(self, role: str, cores: float | None) -> None:
+        """Let the role have so much of a processor from now on; None for what it had when it was born."""
+        ...
+
+    async def cpu_limit(self, role: str) -> float | None:
+        """As the kernel or engine says; None for no limit."""
+        ...
+
+    async def cpu_throttled(self, role: str) -> int:
+        """How many periods the kernel has held the role back in, since it started."""
+        ...
+
+
+@runtime_checkable
+class DiskControl(Protocol):
+    async def fill_disk(self, role: str) -> None:
+        """Leave no room where the role's store is. That the role ends of it is no problem until `free_disk`."""
+        ...
+
+    async def free_disk(self, role: str) -> None: ...
+
+    async def disk_room(self, role: str) -> int:
+        """Bytes that can still be written there."""
         ...

@@ -30,6 +30,10 @@ _SHORT = {
     "pause": "SIGSTOP roles.",
     "skew": "Make roles' clocks wrong.",
     "view-lag": "Let roles see L1 late.",
+    "stop": "Ask roles to end; they start again when it heals.",
+    "disconnect": "Take roles off their network.",
+    "cpu": "Leave roles a share of a processor (compose).",
+    "disk-full": "Leave no room for roles' rows (sim, compose).",
 }
 _EXAMPLE = {
     "latency": "--from reporter-* --to sequencer-* --delay 400ms --jitter 150ms --for 10s",
@@ -42,6 +46,10 @@ _EXAMPLE = {
     "pause": "leader",
     "skew": "sequencer-1 --offset 500ms",
     "view-lag": "sequencer-0 --delay 6s",
+    "stop": "batcher-0 --grace 2s --for 5s",
+    "disconnect": "leader --for 5s",
+    "cpu": "sequencer-1 --cores 0.1 --for 10s",
+    "disk-full": "replica-0 --for 5s",
 }
 
 
@@ -54,7 +62,7 @@ def _verb_of(word: str) -> Callable[..., None]:
     """A function whose parameters are the word's options, for typer to make flags of."""
     model = _model_of(word)
     parameters = [*_positional(word, model), *_flags(model), *_COMMON]
-    roles_key = {"partition": "groups", "kill": "", "pause": ""}.get(word, "of")
+    roles_key = {"partition": "groups", "kill": "", "pause": "", "disconnect": "", "disk-full": ""}.get(word, "of")
 
     def put_on(**given: Any) -> int:
         from harness.network.client import connect

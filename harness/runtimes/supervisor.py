@@ -8,12 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 from harness.faults.outcome import FaultOutcome
 from harness.plan import PlannedFault
-from harness.ports import Clock, FaultControl, LinkRule, Recorder
+from harness.ports import Clock, CpuControl, DiskControl, FaultControl, LinkRule, Recorder
+from harness.runtimes.injectors.cpu import CpuInjector
+from harness.runtimes.injectors.disconnect import DisconnectInjector
+from harness.runtimes.injectors.disk_full import DiskFullInjector
 from harness.runtimes.injectors.kill import KillInjector
 from harness.runtimes.injectors.link import LinkInjector
 from harness.runtimes.injectors.pause import PauseInjector
 from harness.runtimes.injectors.skew import SkewInjector
 from harness.runtimes.injectors.stage import PROBE_SECONDS, Injector, Stage
+from harness.runtimes.injectors.stop import StopInjector
 from harness.runtimes.shielded import finish_despite_cancellation
 
 LEADER = "leader"
@@ -34,7 +38,7 @@ MEASURED_SHARE = 0.8
 
 
 class Unresolved(Exception):
-    """A fault's target could not be named."""
+    """A fault's target could not be named, or the runtime can not do such a thing to it."""
 
 
 class Supervisor:
@@ -108,7 +112,11 @@ class Supervisor:
         if fault.trigger.at_ns is not None and not _is_dynamic(fault):
             lead_ns = round(PROBE_SECONDS * 1.5e9)
             await self._sleep_until(min(fault.trigger.at_ns + fault.trigger.delay_ns - lead_ns, until_ns))
-            early = self._injector(fault)
+            try:
+                early = self._injector(fault)
+            except Unresolved as error:
+                self._end(fault, _words(fault), bit=False, healed=True, evidence={"error": str(error)})
+                return
             left_ns = fault.trigger.at_ns + fault.trigger.delay_ns - self._clock.monotonic()
             if left_ns > 0:
                 # Without a baseline the fault is judged by its counters alone.
@@ -236,6 +244,19 @@ class Supervisor:
             return KillInjector(self._stage, fault.id, targets)
         if fault.kind == "pause":
             return PauseInjector(self._stage, fault.id, targets)
+        control = self._stage.control
+        if fault.kind == "stop":
+            return StopInjector(self._stage, fault.id, targets, grace_s=fault.grace_ns / 1e9)
+        if fault.kind == "disconnect":
+            return DisconnectInjector(self._stage, fault.id, targets)
+        if fault.kind == "cpu":
+            if not isinstance(control, CpuControl):
+                raise Unresolved("this runtime can not limit a role's processor; compose can")
+            return CpuInjector(self._stage, control, fault.id, targets, cores=fault.cores_milli / 1000)
+        if fault.kind == "disk-full":
+            if not isinstance(control, DiskControl):
+                raise Unresolved("this runtime can not fill a role's disk; sim and compose can")
+            return DiskFullInjector(self._stage, control, fault.id, targets)
         if fault.kind == "skew":
             return SkewInjector(
                 self._stage, fault.id, targets, offset_ms=fault.offset_ms, drift_ppm=fault.drift_ppm

@@ -74,6 +74,8 @@ def plan_fault(
         targets=targets,
         offset_ms=skew.offset / _NS_PER_MS if skew else 0.0,
         drift_ppm=skew.drift if skew else 0.0,
+        grace_ns=fault.stop.grace if fault.stop else 0,
+        cores_milli=round(fault.cpu.cores * 1000) if fault.cpu else 0,
         text=f"{fault.word} {words}{_timing(fault)}",
     )
 
@@ -176,9 +178,14 @@ class _Resolver:
             drift = f" {fault.skew.drift:+.6g} ppm" if fault.skew.drift else ""
             words = f"{', '.join(fault.skew.of)} {fault.skew.offset / _NS_PER_MS:+.6g} ms{drift}"
             return None, (), self._roles(("skew", "of"), fault.skew.of), words
-        word = "kill" if fault.kill is not None else "pause"
-        chosen = fault.kill or fault.pause or []
-        return None, (), self._roles((word,), chosen), ", ".join(chosen)
+        if fault.stop is not None:
+            words = f"{', '.join(fault.stop.of)} within {duration_text(fault.stop.grace)}"
+            return None, (), self._roles(("stop", "of"), fault.stop.of), words
+        if fault.cpu is not None:
+            words = f"{', '.join(fault.cpu.of)} to {fault.cpu.cores:g} cores"
+            return None, (), self._roles(("cpu", "of"), fault.cpu.of), words
+        chosen = fault.kill or fault.pause or fault.disconnect or fault.disk_full or []
+        return None, (), self._roles((fault.word,), chosen), ", ".join(chosen)
 
     def _link_fault(self, word: str, spec: fault_words.Carried, rule: LinkRule, words: str) -> Resolved:
         link, shown = self._links(word, spec)
@@ -234,6 +241,13 @@ EXCLUSIVE = {
     ("kill", "view-lag"): "killed",
     ("pause", "pause"): "paused",
     ("skew", "skew"): "skewed",
+    ("cpu", "cpu"): "squeezed",
+    ("disconnect", "disconnect"): "disconnected",
+    ("disk-full", "disk-full"): "out of room",
+    **{(down, "stop"): f"{was}" for down, was in (("kill", "killed"), ("stop", "stopped"), ("pause", "paused"))},
+    **{("stop", other): "stopped" for other in ("kill", "pause", "skew", "view-lag", "disconnect", "cpu", "disk-full")},
+    **{("kill", other): "killed" for other in ("disconnect", "cpu", "disk-full")},
+    **{("disk-full", other): "out of room" for other in ("kill", "pause", "stop")},
 }
 
 

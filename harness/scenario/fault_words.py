@@ -107,6 +107,25 @@ class ViewLag(Words):
     delay: PositiveDuration
 
 
+class Stop(Words):
+    """Asked to end, and killed if it has not after the grace; undone by starting it again."""
+
+    of: Selector
+    grace: PositiveDuration = Field(default=5_000_000_000, description="after this a role that has not ended is killed")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _roles_alone(cls, value: Any) -> Any:
+        return {"of": value} if isinstance(value, str | list) else value
+
+
+class Cpu(Words):
+    """A share of a processor and no more; --runtime compose only."""
+
+    of: Selector
+    cores: Number = Field(ge=0.01, le=64, description="processors that each of the roles may use")
+
+
 class When(Words):
     """A protocol event that starts a fault."""
 
@@ -125,7 +144,10 @@ class When(Words):
         return self
 
 
-FaultWord = Literal["latency", "loss", "duplicate", "reorder", "rate", "partition", "kill", "pause", "skew", "view-lag"]
+FaultWord = Literal[
+    "latency", "loss", "duplicate", "reorder", "rate", "partition", "kill", "pause", "skew", "view-lag",
+    "stop", "disconnect", "cpu", "disk-full",
+]
 FAULT_WORDS: tuple[FaultWord, ...] = get_args(FaultWord)
 
 
@@ -133,7 +155,7 @@ class Fault(Words):
     at: Duration | None = None
     when: When | None = None
     for_: PositiveDuration | None = Field(default=None, alias="for")
-    restart: Duration | None = Field(default=None, description="with kill: the time at which the role starts again")
+    restart: Duration | None = Field(default=None, description="with kill or stop: when the role starts again")
     latency: Latency | None = None
     loss: Loss | None = None
     duplicate: Duplicate | None = None
@@ -144,6 +166,10 @@ class Fault(Words):
     pause: Selector | None = None
     skew: Skew | None = None
     view_lag: ViewLag | None = Field(default=None, alias="view-lag")
+    stop: Stop | None = None
+    disconnect: Selector | None = None
+    cpu: Cpu | None = None
+    disk_full: Selector | None = Field(default=None, alias="disk-full")
 
     @property
     def word(self) -> FaultWord:
@@ -158,8 +184,8 @@ class Fault(Words):
         if (self.at is None) == (self.when is None):
             raise ValueError("a fault starts either at a time or when an event happens; give one of at, when")
         if self.restart is not None:
-            if words != ["kill"]:
-                raise ValueError("restart goes with kill")
+            if words not in (["kill"], ["stop"]):
+                raise ValueError("restart goes with kill or stop")
             if self.at is None or self.for_ is not None:
                 raise ValueError("restart is a time and goes with at; with when, or instead of it, write for")
             if self.restart <= self.at:

@@ -21,6 +21,7 @@ from harness.report.html import report_html
 from harness.report.junit import junit_xml
 from harness.report.result import build_result, result_bytes
 from harness.report.story import tell
+from harness.scenario.abilities import refuse_undoable
 from harness.scenario.conduct import OURS, Recorded, Variant
 from harness.scenario.folder import RunFolder
 from harness.scenario.narration import Narrator, Silence
@@ -58,10 +59,11 @@ def run_plan(
         report: also write `report.html`, which takes longer than judging.
 
     Raises:
-        ScenarioError: `out_dir` cannot have run folders.
+        ScenarioError: `out_dir` cannot have run folders, or the runtime can not do one of the plan's faults.
         ToolError, EngineFailure, OSError: a tool, a node or the disk failed; what was recorded stays in the folder,
             and a note of the exception says where.
     """
+    refuse_undoable(plan, runtime)
     narrator = narrate or Silence()
     sweep()  # what killed runs could not remove themselves
     folder = RunFolder.create(out_dir, plan)

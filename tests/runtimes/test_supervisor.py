@@ -146,6 +146,9 @@ ROLE_FAULTS = [
     on_roles("pause", "b"),
     on_roles("skew", "b", offset_ms=-4000),
     on_roles("skew", "b", drift_ppm=20_000),
+    on_roles("stop", "b", "d"),
+    on_roles("disconnect", "b"),
+    on_roles("disk-full", "b"),
 ]
 ALL_FAULTS = [*LINK_FAULTS, *ROLE_FAULTS]
 
@@ -179,7 +182,7 @@ def test_a_fault_that_the_runtime_does_not_carry_out_is_reported_as_not_bitten(f
         async def nothing(*args: Any, **kwargs: Any) -> None:
             return
 
-        for name in ("set_link", "kill", "pause", "skew"):
+        for name in ("set_link", "kill", "pause", "skew", "fill_disk"):
             setattr(lab.runtime, name, nothing)
 
     (outcome,), _ = storm(fault, tamper=break_control)

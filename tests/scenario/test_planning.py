@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.plan import LinkSelector, Plan, Trigger
+from harness.scenario.abilities import refuse_undoable
 from harness.scenario.errors import ScenarioError
 from harness.scenario.plan_file import parse_plan, plan_bytes, read_plan
 from harness.scenario.planning import plan_from_file
@@ -190,6 +191,52 @@ def test_who_carries_a_link_fault_is_the_proxy_unless_the_kernel_is_asked_for(wr
     assert "by the kernel" in loss.text
     with pytest.raises(ScenarioError, match=r"faults\[0\]\.loss\.via.*'proxy' or 'kernel'"):
         plan_from_file(write(text.replace("via: kernel", "via: tc")))
+
+
+def test_faults_of_a_machine_keep_their_words(write: Write, minimal: str) -> None:
+    text = minimal + (
+        "faults:\n"
+        "  - {at: 5s, stop: batcher-0, restart: 8s}\n"
+        "  - {at: 9s, for: 1s, stop: {of: keeper-*, grace: 500ms}}\n"
+        "  - {at: 5s, for: 1s, disconnect: [leader, replica-0]}\n"
+        "  - {at: 5s, for: 1s, cpu: {of: sequencer-1, cores: 0.25}}\n"
+        "  - {at: 5s, for: 1s, disk-full: sequencer-2}\n"
+    )
+    stop, quick, disconnect, cpu, disk = plan_from_file(write(text)).faults
+    assert (stop.kind, stop.targets) == ("stop", ("batcher-0",))
+    assert (stop.duration_ns, stop.grace_ns) == (3 * SECOND, 5 * SECOND)
+    assert (quick.targets[0], quick.grace_ns) == ("keeper-0", SECOND // 2)
+    assert (disconnect.kind, disconnect.targets) == ("disconnect", ("leader", "replica-0"))
+    assert (cpu.kind, cpu.cores_milli, cpu.targets) == ("cpu", 250, ("sequencer-1",))
+    assert (disk.kind, disk.targets) == ("disk-full", ("sequencer-2",))
+
+
+@pytest.mark.parametrize(
+    ("faults", "said"),
+    [
+        ("{at: 5s, for: 1s, cpu: {of: sequencer-1, cores: 0}}", r"faults\[0\]\.cpu\.cores.*0\.01"),
+        ("{at: 5s, for: 1s, cpu: sequencer-1}", r"faults\[0\]\.cpu"),
+        ("{at: 5s, for: 1s, disk-full: nobody}", r"faults\[0\]\.disk-full.*nobody"),
+        ("{at: 5s, disk-full: sequencer-2, restart: 6s}", r"restart goes with kill or stop"),
+        ("{at: 5s, for: 3s, stop: keeper-0}\n  - {at: 6s, for: 1s, kill: keeper-0}", r"keeper-0 is already killed"),
+        ("{at: 5s, for: 3s, kill: keeper-0}\n  - {at: 6s, for: 1s, cpu: {of: keeper-0, cores: 1}}", r"already killed"),
+    ],
+)
+def test_nonsense_about_a_machine_is_refused(write: Write, minimal: str, faults: str, said: str) -> None:
+    with pytest.raises(ScenarioError, match=said):
+        plan_from_file(write(f"{minimal}faults:\n  - {faults}\n"))
+
+
+@pytest.mark.parametrize(("word", "able"), [("cpu: {of: keeper-0, cores: 1}", "compose"),
+                                            ("disk-full: keeper-0", "sim or compose")])  # fmt: skip
+def test_what_a_runtime_can_not_do_is_refused_before_it_starts(
+    write: Write, minimal: str, word: str, able: str
+) -> None:
+    """With the runtimes that can, and where in the file it is."""
+    plan = plan_from_file(write(f"{minimal}faults:\n  - {{at: 5s, for: 1s, {word}}}\n"))
+    refuse_undoable(plan, "compose")
+    with pytest.raises(ScenarioError, match=rf"faults\[0\].*can not be done in local.*{able}"):
+        refuse_undoable(plan, "local")
 
 
 def test_a_check_can_be_taken_out_of_all(write: Write, minimal: str) -> None:

@@ -1,4 +1,4 @@
-"""What kill and pause share: targets that stop answering, and answer again when it is over."""
+"""What faults of a role share: targets that stop answering, and answer again when it is over."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ class ProcessInjector:
     async def _bring_back(self, role: str) -> None:
         raise NotImplementedError
 
+    def _seconds_max(self) -> float:
+        """How long the runtime may take over one role."""
+        return CONTROL_SECONDS_MAX
+
     @property
     def target(self) -> str:
         return ", ".join(self._targets)
@@ -43,7 +47,7 @@ class ProcessInjector:
             self._alive_before[role] = await self._stage.is_alive(role)
             self._touched[role] = None
             self._stage.hold(self._fault, role, self.how)
-            async with asyncio.timeout(CONTROL_SECONDS_MAX):
+            async with asyncio.timeout(self._seconds_max()):
                 await self._take_out(role)
 
     async def measure_during(self, *, seconds_max: float) -> None:

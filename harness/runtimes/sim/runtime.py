@@ -20,6 +20,8 @@ from harness.runtimes.sim.node import NodeState, SimNode
 from harness.runtimes.sim.store import MemDisk
 
 STOP_SECONDS_MAX = 5.0
+DISK_BYTES = 2**30
+"""Room that a simulated disk has, unless a fault has filled it."""
 """Virtual time a role has to end when it is asked to."""
 
 
@@ -242,6 +244,17 @@ class SimRuntime:
     async def clock_offset(self, role: str) -> float:
         return (self._machine(role).clock.now() - self.clock.now()) / 1e6
 
+    # -- DiskControl
+
+    async def fill_disk(self, role: str) -> None:
+        self._machine(role).disk.full = True
+
+    async def free_disk(self, role: str) -> None:
+        self._machine(role).disk.full = False
+
+    async def disk_room(self, role: str) -> int:
+        return 0 if self._machine(role).disk.full else DISK_BYTES
+
     # -- inside
 
     def _machine(self, role: str) -> _Machine:
@@ -270,6 +283,13 @@ class SimRuntime:
             return  # a crashed role unwinding after the run: it is no longer part of anything
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
+        machine = self._machine(role)
+        if machine.disk.full:  # a fault's doing, and what a role is to do then: it ends
+            if machine.node is not None:
+                fields = {"what": what, "detail": f"{type(error).__name__}: {error}", "fatal": False}
+                self._history.write(role, "problem", fields)
+                self.loop.call_soon(self._cut_power, machine)
+            return
         problem = Problem(role, what, f"{type(error).__name__}: {error}{_place(error)}")
         self.problems.append(problem)
         self.failed.set()
