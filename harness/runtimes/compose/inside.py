@@ -1,4 +1,4 @@
-"""What runs in a container: `python -m harness.runtimes.compose.inside ROLE`, or `… proxy` in the middle.
+"""What runs in a container, once `start` has imported it: a role, or the proxy in the middle.
 
 A role calls the switchboard, which is all it can reach, and is told to begin by whoever drives the network: the
 harness, or by hand (`HARNESS_BEGIN=alone`) the proxy's container itself. Where the driver is gone for good, all end.
@@ -11,7 +11,6 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 import traceback
 from collections import deque
 from pathlib import Path
@@ -21,13 +20,11 @@ import uvloop
 
 from harness.proxy.process import PROXY
 from harness.runtimes.compose.cargo import Cargo, unpack
-from harness.runtimes.compose.layout import SWITCHBOARD_PORT
+from harness.runtimes.compose.layout import ALONE, BEGIN, HARNESS, SWITCHBOARD_PORT
 from harness.runtimes.compose.switchboard import JOINED, Switchboard, set_user_timeout
 from harness.runtimes.local.control_channel import LINE_BYTES_MAX
 from harness.runtimes.local.role_process import RoleProcess
 
-BEGIN = "HARNESS_BEGIN"
-ALONE, HARNESS = "alone", "harness"
 RETRY_S = 0.1
 CALL_TIMEOUT_S = 5.0
 UNDRIVEN_S = 60.0
@@ -145,7 +142,8 @@ def _log_to(file: Path) -> None:
         os.close(log)
 
 
-def main(name: str) -> int:
+def run(name: str) -> int:
+    """Be that role, or the proxy, to the end; the exit code."""
     cargo = unpack()
     _log_to(cargo.world.log_of(name))
     try:
@@ -160,9 +158,3 @@ def main(name: str) -> int:
         traceback.print_exc()
         raise
 
-
-if __name__ == "__main__":
-    code = main(sys.argv[1])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # what is left are threads of a node that has ended

@@ -28,6 +28,9 @@ WORLD = "/run/harness"             # what every role is born with; read-only
 EVIDENCE = "/var/log/harness"      # log and history: they survive whatever happens to the container
 STORES = "/var/lib/harness"        # durable rows; they survive the container's crashes
 
+BEGIN = "HARNESS_BEGIN"            # who tells the roles to begin:
+ALONE, HARNESS = "alone", "harness"
+
 LABEL = "harness"
 PROJECT_LABEL = f"{LABEL}.project"
 NETWORK_LABEL = f"{LABEL}.network"

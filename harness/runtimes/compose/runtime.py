@@ -8,6 +8,7 @@ import dataclasses
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,21 +100,28 @@ class ComposeRuntime(DrivenRuntime):
         self._addresses: dict[int, Address] = {}
         self._proxy_is_up = asyncio.Event()
         self._engine_is_lost = False
+        self._boot: dict[str, float] = {}
+        self._began = time.monotonic()
 
     # -- what a runtime of processes asks for
 
     async def _prepare(self) -> None:
+        began = time.monotonic()
         engine = self._engine = await asyncio.to_thread(DockerEngine)
         self._owner = Owner.take()
         removed = await engine.call("list what dead harnesses left", remove_dead, engine.client)
         if len(removed) or removed.failures:
             self._narrate(f"of harnesses that were killed: {removed}")
         image = await asyncio.to_thread(ensure_image, engine.client, self._narrate)
+        self._note("image", began)
         await self._create(engine, image)
+        self._note("created", began)
         self._vigil = await asyncio.to_thread(self._keep_vigil, asyncio.get_running_loop())
         await self._running_stack().start(PROXY)
         for port in self._layout.published():
             self._addresses[port] = await self._running_stack().published(port)
+        self._note("proxy", began)
+        self._began = began
 
     async def _create(self, engine: DockerEngine, image: str) -> None:
         """Networks, volumes and containers, at addresses that nobody has."""
@@ -165,6 +173,7 @@ class ComposeRuntime(DrivenRuntime):
     async def _start_proxy(self) -> None:
         await super()._start_proxy()
         self._proxy_is_up.set()
+        self._note("proxy_up", self._began)
 
     def _switchboard(self) -> Address:
         return self._addresses[names.SWITCHBOARD_PORT]
@@ -177,6 +186,7 @@ class ComposeRuntime(DrivenRuntime):
         member.is_running = True  # before it is, for it may end before we hear that it began
         try:
             await self._running_stack().start(member.name)
+            self._note("started", self._began)
         except BaseException:
             member.is_running = False
             raise
@@ -277,6 +287,14 @@ class ComposeRuntime(DrivenRuntime):
     def _log_of(self, name: str) -> Path:
         final = super()._log_of(name)
         return final if final.exists() else self._logs / name / f"{name}.log"
+
+    def _note(self, milestone: str, began: float) -> None:
+        """When the boot got so far, in seconds; of several that reach it, the last."""
+        if self._epoch.monotonic_ns is None:
+            self._boot[milestone] = round(time.monotonic() - began, 2)
+
+    def figures(self) -> Mapping[str, Any]:
+        return {"boot": dict(self._boot)}
 
     # -- for faults, tests and measurements
 

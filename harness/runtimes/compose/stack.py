@@ -12,8 +12,7 @@ from docker.types import IPAMConfig, IPAMPool, LogConfig, Ulimit
 from harness.proxy.process import PROXY
 from harness.runtimes.compose.compose_file import FILE, parse
 from harness.runtimes.compose.engine import DockerEngine, EngineRefused
-from harness.runtimes.compose.inside import BEGIN, HARNESS
-from harness.runtimes.compose.layout import OWNER_LABEL, PROJECT_LABEL, Layout
+from harness.runtimes.compose.layout import BEGIN, HARNESS, OWNER_LABEL, PROJECT_LABEL, Layout
 from harness.runtimes.compose.ownership import remove_labelled
 
 NANOSECONDS = 1_000_000_000
