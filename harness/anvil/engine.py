@@ -118,6 +118,16 @@ class AnvilEngine:
         self._journal().add(block)
         self._head = block.hash
 
+    def move_to(self, block: Hash) -> None:
+        """Bring the node's head to a block that is known here, as the next block on it would.
+
+        Raises:
+            EngineFailure: it is not known, or the node is gone and could not be brought back.
+        """
+        self._known(block)
+        self._surviving(lambda: self._move_to(block))
+        self._head = block
+
     def call(self, to: str, data: bytes, *, at: Hash, sender: str | None = None) -> bytes:
         """As `ports.Engine.call`. Moves the node if `at` is off its present chain or beyond its kept states.
 

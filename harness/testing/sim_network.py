@@ -34,6 +34,7 @@ from harness.network.values import (
 from harness.plan import CHAIN_OF_KIND, Plan
 from harness.roles.jsonrpc.service import NO_SESSION
 from harness.roles.registry import make_role
+from harness.rollup.blocks import Hash
 from harness.runtimes.random import KeyedRandom
 from harness.runtimes.sim.engines import SimEngines
 from harness.runtimes.sim.loop import VirtualLoop, new_loop
@@ -62,6 +63,7 @@ class _Moment:
     disks: Mapping[str, MemDisk]
     history: bytes
     committed: Committed
+    heads: Mapping[str, Hash]   # where the engines stood
 
 
 class _Engines(SimEngines):
@@ -145,7 +147,11 @@ class SimNetwork:
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run something on the network's loop to its end; virtual time passes as it needs it."""
-        loop = self._running()
+        try:
+            loop = self._running()
+        except NetworkFailure:
+            coroutine.close()
+            raise
         with collecting_rarely():
             answer = loop.run_until_complete(coroutine)
         if self._runtime.failed.is_set():
@@ -272,7 +278,8 @@ class SimNetwork:
             name, self.name, taken, self.now, self.committed.l1_block, self.committed.number, len(history)
         )
         self._moments[name] = _Moment(
-            about, self._running().now_ns, self._runtime.copy_disks(), history, self.committed.copy()
+            about, self._running().now_ns, self._runtime.copy_disks(), history, self.committed.copy(),
+            self._engines.heads(),
         )
         return about
 
@@ -283,6 +290,7 @@ class SimNetwork:
             there = did_you_mean(name, self._moments) or f"; there are {', '.join(self._moments) or 'none'}"
             raise NetworkMisuse(f'no snapshot is called "{name}"{there}')
         self._end()
+        self._engines.return_to(moment.heads)
         self._begin(moment)
         return moment.about
 

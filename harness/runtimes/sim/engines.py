@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.plan import CHAIN_OF_KIND, ChainName, RoleSpec
@@ -145,6 +145,15 @@ class SimEngines:
                 errors.append(error)
         if errors:
             raise ExceptionGroup("engines did not close", errors)
+
+    def heads(self) -> dict[str, Hash]:
+        """Where the engines of each chain stand (of each role, when nothing is shared)."""
+        return {name: execution.head for name, execution in self._executions.items()}
+
+    def return_to(self, heads: Mapping[str, Hash]) -> None:
+        """Go back to where they stood."""
+        for name, head in heads.items():
+            self._executions[name].return_to(head)
 
     def counts(self) -> dict[str, ExecutionCounts]:
         """Per chain, or per role when nothing is shared."""

@@ -34,6 +34,8 @@ class SyncEngine(Protocol):
 
     def query(self, method: str, params: Sequence[Json], *, at: Hash) -> Json: ...
 
+    def move_to(self, block: Hash) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -128,6 +130,19 @@ class SharedExecution:
         """As `Engine.query`; never kept, for the answers are large and seldom wanted twice."""
         self._evaluated += 1
         return self._lane_that_holds(at).engine.query(method, params, at=at)
+
+    @property
+    def head(self) -> Hash:
+        """The block that was executed or read on last."""
+        return max(self._lanes, key=lambda lane: lane.used).head if self._lanes else self.genesis_hash
+
+    def return_to(self, block: Hash) -> None:
+        """Make an engine stand on a block executed before: what is asked next is about it, and what comes after it."""
+        lane = self._lane_for(block)
+        self._teach(lane, block)
+        if lane.head != block:
+            lane.engine.move_to(block)
+            lane.head = block
 
     def close(self) -> None:
         """End every engine, also if one of them fails to."""
