@@ -158,13 +158,22 @@ class ProcessRuntime(ProcessControl):
             finally:
                 self._own_history.close()
 
-    async def _stop(self, member: Member) -> None:
+    async def stop(self, role: str, *, grace_s: float) -> None:
+        """Ask a role to end, and kill it if it has not by then."""
+        member = self._member(role)
+        if member.is_running:
+            member.is_expected_to_end = True
+            await self._stop(member, grace_s=grace_s)
+            async with asyncio.timeout(self.end_timeout_s):
+                await member.ended.wait()
+
+    async def _stop(self, member: Member, *, grace_s: float = STOP_TIMEOUT_S) -> None:
         if not member.is_running or member.channel is None:
             return
         await self._thaw(member)
         with contextlib.suppress(TimeoutError, ChannelClosed):
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                await member.channel.ask("stop", timeout=STOP_TIMEOUT_S)
+            async with asyncio.timeout(grace_s):
+                await member.channel.ask("stop", timeout=grace_s)
                 await member.ended.wait()
                 return
         await self._kill(member)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import DockerException, ImageNotFound
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -88,7 +88,7 @@ class Helper:
                 os.close(self._socket.detach())
             self._socket = None
         if self._container is not None:
-            with contextlib.suppress(NotFound, APIError):
+            with contextlib.suppress(DockerException, OSError):
                 self._container.remove(force=True)
             self._container = None
 

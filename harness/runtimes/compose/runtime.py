@@ -21,7 +21,7 @@ from harness.roles.context import RoleFactory
 from harness.runtimes.compose import layout as names
 from harness.runtimes.compose.cargo import Cargo, hosts, in_containers, stow
 from harness.runtimes.compose.compose_file import FILE, IMAGE_USER, environment_file, render
-from harness.runtimes.compose.driving import DrivenRuntime
+from harness.runtimes.compose.container_faults import ContainerFaults
 from harness.runtimes.compose.engine import DockerEngine, EngineGone, EngineRefused
 from harness.runtimes.compose.images import ensure_image
 from harness.runtimes.compose.layout import Layout, lay_out, project_name, subnets_wanted
@@ -42,7 +42,7 @@ BLOCKS_TRIED_MAX = 8
 LOG_LINES_MAX = 2000
 
 
-class ComposeRuntime(DrivenRuntime):
+class ComposeRuntime(ContainerFaults):
     """`async with ComposeRuntime(...) as runtime:` boots on entry and leaves no container, network or volume behind."""
 
     ready_timeout_s = READY_TIMEOUT_S
@@ -187,6 +187,7 @@ class ComposeRuntime(DrivenRuntime):
         try:
             await self._running_stack().start(member.name)
             self._note("started", self._began)
+            await self._namespace_begins(member.name)
         except BaseException:
             member.is_running = False
             raise
@@ -195,6 +196,7 @@ class ComposeRuntime(DrivenRuntime):
         await self._call(member)
 
     async def _kill(self, member: Member) -> None:
+        await self._namespace_ends(member.name)
         await self._docker("kill", member, lambda api, container: api.kill(container, "SIGKILL"))
 
     async def _freeze(self, member: Member) -> None:
@@ -244,6 +246,7 @@ class ComposeRuntime(DrivenRuntime):
         await self._hang_up()
         if self._vigil is not None:
             self._vigil.close()
+        await self._kernel.close()
         try:
             if self._stack is not None and self._engine is not None:
                 await self._collect_logs()
