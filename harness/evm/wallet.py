@@ -57,7 +57,19 @@ TRANSACTION_BYTES_MAX: Final = 131_072
 """Geth's pool limit (128 kB); a frame is at most 100 kB."""
 
 _TYPE_2: Final = b"\x02"
-_FIELDS: Final = 12
+_LEGACY_FROM: Final = b"\xc0"  # an RLP list
+_EIP_155: Final = 35           # v = 35 + 2 · chain id + parity
+_SIGNED: Final = ("y_parity", "r", "s")
+_LAYOUTS: Final = {
+    0: ("nonce", "max_fee", "gas", "to", "value", "data", *_SIGNED),
+    1: ("chain_id", "nonce", "max_fee", "gas", "to", "value", "data", "access_list", *_SIGNED),
+    2: ("chain_id", "nonce", "max_priority_fee", "max_fee", "gas", "to", "value", "data", "access_list", *_SIGNED),
+}
+"""Fields by transaction type, in order. What a legacy one calls gas price is both fees, and its v has the parity."""
+_WIDTHS: Final = {
+    "chain_id": 8, "nonce": 8, "max_priority_fee": 32, "max_fee": 32, "gas": 8, "value": 32, "y_parity": 9, "r": 32,
+    "s": 32,
+}  # fmt: skip
 _WORD_MAX: Final = (1 << 256) - 1
 _U64_MAX: Final = (1 << 64) - 1
 _HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
@@ -89,7 +101,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class DecodedTransaction:
-    """A signed type-2 transaction, taken apart."""
+    """A signed transaction, taken apart; in a legacy or type-1 one both fees are its gas price."""
 
     hash: str                # 0x-hex, 32 bytes
     sender: str              # recovered; lower-case 0x-hex
@@ -143,49 +155,59 @@ def transaction_hash(raw: bytes) -> str:
 
 @lru_cache(maxsize=_DECODED_CACHED)
 def decode_transaction(raw: bytes) -> DecodedTransaction:
-    """Take a raw signed type-2 transaction apart and recover who signed it.
+    """Take a raw signed transaction apart and recover who signed it: legacy (EIP-155), type 1 or type 2.
 
     Raises:
-        ValueError: not a canonical, validly signed type-2 transaction; says what is wrong.
+        ValueError: not a canonical, validly signed transaction of one of these types; says what is wrong.
     """
     if len(raw) > TRANSACTION_BYTES_MAX:
         raise ValueError(f"transaction of {len(raw)} bytes is over the limit of {TRANSACTION_BYTES_MAX}")
-    if raw[:1] != _TYPE_2:
-        raise ValueError(f"transaction of type 0x{raw[:1].hex() or '(empty)'} refused; only type 2 (EIP-1559) is taken")
+    is_legacy = raw[:1] >= _LEGACY_FROM
+    kind = 0 if is_legacy else raw[0] if raw else -1
+    if kind not in _LAYOUTS:
+        raise ValueError(
+            f"transaction of type 0x{raw[:1].hex() or '(empty)'} refused; legacy ones and types 1 and 2 are taken"
+        )
+    layout = _LAYOUTS[kind]
     try:
-        fields = rlp.decode(raw[1:])
+        fields = rlp.decode(raw if is_legacy else raw[1:])
     except (rlp.DecodingError, RecursionError) as error:
         raise ValueError(f"transaction is not canonical RLP: {error}") from None
-    if not isinstance(fields, list) or len(fields) != _FIELDS:
-        raise ValueError(f"transaction has {len(fields)} fields, a type-2 transaction has {_FIELDS}")
-    flat = [fields[i] for i in range(_FIELDS) if i != 8]
-    if not all(isinstance(item, bytes) for item in flat) or not _is_access_list(fields[8]):
+    if not isinstance(fields, list) or len(fields) != len(layout):
+        raise ValueError(f"transaction has {len(fields)} fields, one of type {kind} has {len(layout)}")
+    named = dict(zip(layout, fields, strict=True))
+    access_list = named.pop("access_list", [])
+    if not all(isinstance(item, bytes) for item in named.values()) or not _is_access_list(access_list):
         raise ValueError("transaction has a list where bytes belong, or a malformed access list")
-    chain_id = _number(fields[0], "chain_id", 8)
-    nonce = _number(fields[1], "nonce", 8)
-    max_priority = _number(fields[2], "max_priority_fee", 32)
-    max_fee = _number(fields[3], "max_fee", 32)
-    gas_limit = _number(fields[4], "gas", 8)
-    to: bytes = fields[5]
+    numbers = {name: _number(named[name], name, width) for name, width in _WIDTHS.items() if name in named}
+    to: bytes = named["to"]
     if len(to) not in (0, 20):
         raise ValueError(f"transaction field to has {len(to)} bytes, an address has 20")
-    value = _number(fields[6], "value", 32)
-    parity = _number(fields[9], "y_parity", 1)
-    r = _number(fields[10], "r", 32)
-    s = _number(fields[11], "s", 32)
+    max_fee = numbers["max_fee"]
+    max_priority = numbers.get("max_priority_fee", max_fee)
     if max_priority > max_fee:
         raise ValueError(f"transaction max_priority_fee {max_priority} is above its max_fee {max_fee}")
+    parity, s = numbers["y_parity"], numbers["s"]
+    if is_legacy:
+        if parity < _EIP_155:
+            raise ValueError(f"transaction signature has v = {parity}: it names no chain (EIP-155) and could be "
+                             "replayed on any; sign it for this chain's id")
+        chain_id, parity = (parity - _EIP_155) // 2, (parity - _EIP_155) % 2
+        unsigned = cast(bytes, rlp.encode([*fields[:6], _int(chain_id), b"", b""]))
+    else:
+        chain_id = numbers["chain_id"]
+        unsigned = raw[:1] + cast(bytes, rlp.encode(fields[:-3]))
     if parity > 1 or s > _HALF_ORDER:
         raise ValueError(f"transaction signature is not canonical: y_parity {parity}, s {s:#x}")
-    signature = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([27 + parity])
+    signature = numbers["r"].to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([27 + parity])
     return DecodedTransaction(
         hash=transaction_hash(raw),
-        sender=recover(keccak(_TYPE_2 + cast(bytes, rlp.encode(fields[:9]))), signature),
-        nonce=nonce,
+        sender=recover(keccak(unsigned), signature),
+        nonce=numbers["nonce"],
         to="0x" + to.hex() if to else None,
-        gas_limit=gas_limit,
-        value=value,
-        data=fields[7],
+        gas_limit=numbers["gas"],
+        value=numbers["value"],
+        data=named["data"],
         max_fee=max_fee,
         max_priority_fee=max_priority,
         chain_id=chain_id,

@@ -66,6 +66,31 @@ def test_raw_transactions_equal_those_of_eth_account(
     assert wallet.sender_of(raw) == EthAccount.recover_transaction(raw).lower()
 
 
+@pytest.mark.parametrize("with_list", [False, True])
+@pytest.mark.parametrize("to", [TO, None])
+def test_older_types_decode_to_what_eth_account_signed(with_list: bool, to: str | None) -> None:
+    """Wallets and scripts still send them; both fees are the gas price, and the signer survives."""
+    signer = accounts.account(100)
+    fields: dict[str, object] = {"chainId": 901, "nonce": 7, "gas": 60_000, "gasPrice": 9, "value": 5, "data": b"\x01"}
+    if with_list:
+        fields |= {"type": 1, "accessList": [{"address": TO, "storageKeys": ["0x" + "01" * 32]}]}
+    if to is not None:
+        fields["to"] = bytes.fromhex(to[2:])
+    theirs = EthAccount.sign_transaction(fields, signer.key)
+    assert wallet.decode_transaction(bytes(theirs.raw_transaction)) == wallet.DecodedTransaction(
+        hash="0x" + bytes(theirs.hash).hex(), sender=signer.address, nonce=7, to=to, gas_limit=60_000, value=5,
+        data=b"\x01", max_fee=9, max_priority_fee=9, chain_id=901,
+    )
+
+
+def test_a_legacy_transaction_that_names_no_chain_is_refused() -> None:
+    """It could be replayed on any chain."""
+    signed = EthAccount.sign_transaction({"nonce": 0, "gas": 21_000, "gasPrice": 1, "value": 0, "to": b"\x11" * 20},
+                                         accounts.account(100).key)
+    with pytest.raises(ValueError, match="names no chain"):
+        wallet.decode_transaction(bytes(signed.raw_transaction))
+
+
 @settings(max_examples=150, deadline=None)
 @given(at=st.integers(0, 10_000), flip=st.integers(1, 255), cut=st.booleans())
 def test_damaged_transactions_are_refused_or_have_another_hash(at: int, flip: int, cut: bool) -> None:
