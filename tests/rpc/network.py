@@ -38,7 +38,7 @@ products:
 storm: 250s
 """
 NODES = ("l1-builder", "l1-follower", "sequencer", "replica")
-USERS = range(3, 10)
+USERS = range(3, 11)
 USER_WEI = 10_000 * 10**18
 BOOT_TIMEOUT_S = 60.0
 CALL_TIMEOUT_S = 60.0

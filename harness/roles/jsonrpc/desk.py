@@ -52,6 +52,8 @@ class Desk:
         self.gas_cap = min(CALL_GAS_MAX, source.gas_limit)
         self.signing = asyncio.Lock()
         """Held while a dev account's next nonce is being used."""
+        self.query_ns = 0
+        """How long the node took for what it answered last."""
         self._change: asyncio.Future[None] | None = None
         self._waiting = 0
 
@@ -113,8 +115,11 @@ class Desk:
     async def query(self, session: RpcSession, method: str, params: list[Any], *, at: Hash) -> Any:
         """One question to the node, in turn. Raises `RpcFault` for whatever keeps it from an answer."""
         async with self.turns.turn(session):
+            began = self.clock.monotonic()
             try:
-                return await self.source.engine.query(method, params, at=at)
+                answer = await self.source.engine.query(method, params, at=at)
+                self.query_ns = self.clock.monotonic() - began
+                return answer
             except QueryRefused as refusal:
                 raise _fault_of(refusal) from refusal
             except EngineFailure as failure:

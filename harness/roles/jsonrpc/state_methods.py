@@ -13,7 +13,8 @@ from harness.roles.jsonrpc.values import Params
 from harness.rollup.blocks import Hash
 
 PROOF_SLOTS_MAX: Final = 256
-QUICK_NS: Final = 1_500_000
+_TRANSFER_GAS: Final = 21_000
+QUICK_NS: Final = 3_000_000
 """A call that took longer has its gas searched step by step, so that blocks come in between."""
 TRACERS: Final = frozenset({"callTracer", "prestateTracer", "4byteTracer"})
 _TRACER_OPTIONS: Final = frozenset({"onlyTopCall", "withLog", "diffMode", "disableCode", "disableStorage"})
@@ -63,7 +64,7 @@ async def call(desk: Desk, params: Params, session: RpcSession) -> Json:
 
 
 async def estimate_gas(desk: Desk, params: Params, session: RpcSession) -> Json:
-    """The least gas limit with which the transaction does not fail, to within 1.5 % for expensive ones."""
+    """The least gas limit with which the transaction does not fail; a little more for those that take long."""
     message = params.take("transaction", call_object)
     at = desk.hash_named(params.optional("block", values.anything), "block")
     overrides = params.optional("stateOverrides", state_overrides) or {}
@@ -75,22 +76,22 @@ async def estimated(
     desk: Desk, session: RpcSession, message: CallObject, *, at: Hash, overrides: dict[str, Any] | None = None
 ) -> int:
     """Gas for a transaction. Raises `RpcFault`: a revert is an answer too, with its reason."""
-    began = desk.clock.monotonic()
     await _call(desk, session, message, at, overrides or {}, gas_cap=desk.gas_cap)
-    if not overrides and desk.clock.monotonic() - began <= QUICK_NS:
+    if not overrides and desk.query_ns <= QUICK_NS:
         return int(await desk.query(session, "eth_estimateGas", [message.to_node(gas_cap=desk.gas_cap)], at=at), 16)
     return await _search(desk, session, message, at, overrides or {})
 
 
 async def _search(desk: Desk, session: RpcSession, message: CallObject, at: Hash, overrides: dict[str, Any]) -> int:
-    fails, works = 20_999, min(message.gas or desk.gas_cap, desk.gas_cap)
-    while works - fails > max(works // 64, 1):
-        middle = (fails + works) // 2
+    fails, works = _TRANSFER_GAS - 1, min(message.gas or desk.gas_cap, desk.gas_cap)
+    middle = _TRANSFER_GAS
+    while works - fails > max(works // 256, 1):
         try:
             await _call(desk, session, message, at, overrides, gas_cap=middle)
             works = middle
         except RpcFault:
             fails = middle
+        middle = (fails + works) // 2
     return works
 
 
