@@ -12,12 +12,14 @@ import importlib
 import sys
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from harness.evm.abi import ErrorType, Interface, decode_error
 from harness.rollup.blocks import Log
+
+if TYPE_CHECKING:
+    from harness.evm.abi import ErrorType, Interface
 
 DEPLOYER = "deployer"
 """The account that creates a project's contracts where nothing else is said."""
@@ -145,8 +147,13 @@ class ProjectCodec:
     """Encodes and decodes what goes to and comes from the project's contracts; made once per role."""
 
     def __init__(self, project: ProjectPlan | None) -> None:
+        # Here, not above: whoever speaks of a plan would read the ABI library, and few have a project to decode.
+        from harness.evm.abi import Interface
+
         self.contracts = {item.name: item for item in (project.contracts if project is not None else ())}
-        self.interfaces = {name: Interface(orjson.loads(item.abi)) for name, item in self.contracts.items()}
+        self.interfaces: dict[str, Interface] = {
+            name: Interface(orjson.loads(item.abi)) for name, item in self.contracts.items()
+        }
         self._by_address = {item.address: name for name, item in self.contracts.items()}
         self._errors: dict[bytes, ErrorType] = {
             selector: error for item in self.interfaces.values() for selector, error in item.errors.items()
@@ -165,6 +172,8 @@ class ProjectCodec:
 
     def explain(self, revert_data: bytes) -> str | None:
         """Revert data as one of the project's custom errors; None when it is none of them."""
+        from harness.evm.abi import decode_error
+
         return decode_error(revert_data, self._errors) if revert_data[:4] in self._errors else None
 
 

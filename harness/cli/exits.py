@@ -17,7 +17,7 @@ from harness.history.errors import HistoryError
 from harness.network.values import NetworkFailure, NetworkMisuse
 from harness.ports import PortError
 from harness.report.console import silence
-from harness.report.verdicts import ExitCode
+from harness.report.exit_code import ExitCode
 from harness.rollup.profile import ProfileError
 from harness.runtimes.failure import RuntimeFailure
 from harness.scenario.errors import ScenarioError

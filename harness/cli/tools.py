@@ -10,7 +10,7 @@ from rich.text import Text
 from harness.cli import options
 from harness.cli.exits import print_json, verb
 from harness.report.console import make_console
-from harness.report.verdicts import ExitCode
+from harness.report.exit_code import ExitCode
 
 
 def add_to(app: typer.Typer) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Protocol
@@ -128,10 +130,25 @@ def _parent_moved(network: LiveNetwork, parent: int) -> None:
 def _platform(wanted: Wanted, claim: Claim, ports: dict[str, int]) -> Platform:
     if wanted.runtime == "local":
         # Imported when asked for: half of it is HTTP servers.
-        from harness.network.on_local import LocalPlatform
+        with _without_certificates():
+            from harness.network.on_local import LocalPlatform
 
         return LocalPlatform(claim, ports, wanted)
     raise NetworkMisuse(f"no runtime for networks is called {wanted.runtime!r}; there are {', '.join(RUNTIMES)}")
+
+
+@contextlib.contextmanager
+def _without_certificates() -> Iterator[None]:
+    """aiohttp reads the machine's certificates when it is imported, which takes a fifth of a boot.
+
+    A network speaks TLS with nobody, and this process is nothing but its owner.
+    """
+    make = ssl.create_default_context
+    ssl.create_default_context = lambda *_, **__: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        yield
+    finally:
+        ssl.create_default_context = make
 
 
 class _Signals:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.text import Text
 
 from harness.plan import Plan
-from harness.report.verdicts import is_idle
+from harness.report.exit_code import is_idle
 
 MILESTONES = 10           # without a terminal: so many lines for a whole run
 EVIDENCE_LINES_MAX = 6

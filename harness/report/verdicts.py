@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from enum import IntEnum
 from typing import Any, Protocol
 
 from harness.checks.results import CheckResult, Verdict, combine
 from harness.history.records import ProblemRecord
+from harness.report.exit_code import ExitCode, is_idle
 
-
-class ExitCode(IntEnum):
-    HOLDS = 0
-    VIOLATED = 1
-    USAGE = 2
-    UNKNOWN = 3
-    FAILED = 4
-    INTERRUPTED = 130
-    TERMINATED = 143
+__all__ = ["ExitCode", "FaultLike", "exit_code_of", "is_idle", "verdict_of"]
 
 
 class FaultLike(Protocol):
@@ -50,11 +42,6 @@ def verdict_of(checks: Sequence[CheckResult], faults: Iterable[FaultLike]) -> Ve
     if verdict is Verdict.HOLDS and not all(fault.bit and fault.healed for fault in faults):
         return Verdict.UNKNOWN
     return verdict
-
-
-def is_idle(check: Mapping[str, Any]) -> bool:
-    """Of an entry of result.json's `checks`: it waited for an occasion that never came, and nobody demanded it."""
-    return check["verdict"] == "unknown" and not check.get("demanded", True) and not check.get("crashed", False)
 
 
 def exit_code_of(verdict: Verdict, problems: Iterable[ProblemRecord | Mapping[str, Any]] = ()) -> ExitCode:

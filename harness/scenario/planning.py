@@ -9,9 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from harness.checks.registry import Check, Chosen, UnknownCheck, select
 from harness.plan import NEVER_S, Bounds, Knot, Plan, Product, RoleKind
-from harness.project.judging import our_checks
 from harness.rollup.profile import from_name
 from harness.runtimes.random import KeyedRandom
 from harness.scenario import schema, units
@@ -119,8 +117,7 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
     if scenario.l1_base_fee is not None:
         base_fee = path_of(document, ("l1_base_fee",), scenario.l1_base_fee, units.gwei)
     products = _products(document, scenario)
-    ours = our_checks(has_venue=bool(markets), has_products=bool(products))
-    checks = _checks(document, scenario, (*ours, *(project.checks if project is not None else ())))
+    checks = _checks(document, scenario, project)
     storm_ns = _storm_ns(scenario, [knots for _, knots in markets] + [base_fee], products)
     liveness_ns = _liveness_ns(document, scenario, storm_ns, products)
     stop_ns = min(scenario.workload.stop or storm_ns, storm_ns)
@@ -176,8 +173,16 @@ def _project(document: Document, scenario: schema.Scenario) -> ProjectFile | Non
     return project
 
 
-def _checks(document: Document, scenario: schema.Scenario, available: Sequence[Check]) -> tuple[str, ...]:
+def _checks(document: Document, scenario: schema.Scenario, project: ProjectFile | None) -> tuple[str, ...]:
     """The checks to run, as `select` reads them; `-LS2` takes one out, where a storm never meets what it guards."""
+    if scenario.checks == ["all"]:
+        return ("all",)
+    # Imported late: the checks bring the model and the history, and a plan that takes all of them needs no names.
+    from harness.checks.registry import Chosen, UnknownCheck, select
+    from harness.project.judging import our_checks
+
+    ours = our_checks(has_venue=bool(scenario.market), has_products=bool(scenario.products))
+    available = (*ours, *(project.checks if project is not None else ()))
     wanted: dict[str, Chosen] = {}
     for number, word in enumerate(scenario.checks):
         try:
