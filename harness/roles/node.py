@@ -6,6 +6,7 @@ The journal in the store is the truth: after a crash the node replays it into it
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -34,6 +35,8 @@ from harness.rollup.heads import Label
 DERIVATION = "derivation"
 BLOCKS_PER_REPLY_MAX = 100
 SYNC_TIMEOUT_S = 1.0
+FIRST_ASKS_PER_BOUND = 5
+"""How often L1 is asked per Δ until it has answered once: at a boot it may serve later than its readers ask."""
 
 
 class Node:
@@ -50,6 +53,7 @@ class Node:
         self.l1_genesis = ZERO_HASH
         """Hash of L1 block 0; known once `derivation` is."""
         self.derivation: Derivation | None = None
+        self._has_seen_l1 = asyncio.Event()
         self._certificates: dict[int, Certificate] = {}
         """Height → the certificate that finalizes exactly that block, where this node holds one."""
 
@@ -69,15 +73,23 @@ class Node:
     async def derive_forever(self) -> None:
         """Follow L1 at a quarter of its block time and move the safe and finalized labels by what it carries."""
         interval = self.context.plan.profile.l1_block_ms / 4000
+        at_first = min(interval, self.context.plan.profile.network_bound_ms / 1000 / FIRST_ASKS_PER_BOUND)
         while True:
             with suppress(PortError):  # L1 out of reach: the labels stay where they are, which is what is true
                 await self._derive()
-            await self.context.clock.sleep(interval)
+            await self.context.clock.sleep(at_first if self.derivation is None else interval)
+
+    async def wait_for_l1(self, seconds: float) -> None:
+        """Wait until this node has seen L1 for the first time, at most so long: no block can be built before."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._has_seen_l1.wait()
 
     async def _derive(self) -> None:
         if self.derivation is None:
             self.l1_genesis = await self.l1.genesis_hash()
             self.derivation = self._start_derivation(self.l1_genesis)
+            self._has_seen_l1.set()
         derivation = self.derivation
         for block in await self.l1.blocks_from(derivation.l1_head.number + 1):
             derivation.feed(block)

@@ -36,8 +36,8 @@ def test_views_without_a_buildable_block_pass_at_the_pace_of_blocks(run: Run) ->
 
     async def story(world: World) -> None:
         await world.isolate("l1-0")
-        await world.settle(20)
-        assert world.roles["sequencer-0"].simplex.view < 50
+        await world.settle(40)  # past the drift that a timestamp may have from its L1 origin
+        assert world.roles["sequencer-0"].simplex.view < 100
         assert world.records("stat", "sequencer-0", name="leader-stalled")
         await world.heal()
         await committing(world, "sequencer-0")
