@@ -54,6 +54,7 @@ class Node:
         """Hash of L1 block 0; known once `derivation` is."""
         self.derivation: Derivation | None = None
         self._has_seen_l1 = asyncio.Event()
+        self._has_waited = False
         self._certificates: dict[int, Certificate] = {}
         """Height → the certificate that finalizes exactly that block, where this node holds one."""
 
@@ -79,11 +80,13 @@ class Node:
                 await self._derive()
             await self.context.clock.sleep(at_first if self.derivation is None else interval)
 
-    async def wait_for_l1(self, seconds: float) -> None:
-        """Wait until this node has seen L1 for the first time, at most so long: no block can be built before."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._has_seen_l1.wait()
+    async def wait_for_l1_at_first(self) -> None:
+        """Wait once, at most Δ, until this node has seen L1: a leader that refused to build would lose its view."""
+        if self.derivation is None and not self._has_waited:
+            self._has_waited = True   # L1 may be out of reach for long, and views must pass
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.context.plan.profile.network_bound_ms / 1000):
+                    await self._has_seen_l1.wait()
 
     async def _derive(self) -> None:
         if self.derivation is None:

@@ -245,9 +245,7 @@ class Sequencer:
         await self.context.clock.sleep((effect.not_before_ns - self._now()) / 1e9)
         if self.simplex.view != effect.view:
             return
-        if self.node.derivation is None and self._refused_on is None:
-            # Everybody has just begun: to refuse would cost the view. Once, for L1 may be out of reach for long.
-            await self.node.wait_for_l1(self.context.plan.profile.network_bound_ms / 1000)
+        await self.node.wait_for_l1_at_first()
         async with self._engine_turn:
             block = await self.builder.build(effect.parent_hash, effect.height)
         if block is None:
