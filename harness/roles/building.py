@@ -26,6 +26,7 @@ class Builder:
 
     async def build(self, parent: Hash, height: int) -> ExecutedBlock | None:
         """A block on `parent` from the pool, executed here; None, with the reason recorded, when none can be built."""
+        await self.node.wait_for_l1_at_first()
         derivation = self.node.derivation
         if derivation is None:
             self._stall("no L1 block has been seen yet")

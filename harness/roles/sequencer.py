@@ -245,7 +245,6 @@ class Sequencer:
         await self.context.clock.sleep((effect.not_before_ns - self._now()) / 1e9)
         if self.simplex.view != effect.view:
             return
-        await self.node.wait_for_l1_at_first()
         async with self._engine_turn:
             block = await self.builder.build(effect.parent_hash, effect.height)
         if block is None:
