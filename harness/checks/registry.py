@@ -63,11 +63,16 @@ def select(names: Iterable[str], available: Sequence[Check]) -> tuple[Chosen, ..
 
 def run_each(checks: Iterable[Chosen], history: History, bounds: JudgeBounds) -> list[CheckResult]:
     """The result of every check, in order. Never raises for a history it cannot judge."""
-    subject = Subject(history, bounds)
-    return [replace(_run_one(chosen.check, subject), demanded=chosen.demanded) for chosen in checks]
+    return run_on(checks, Subject(history, bounds))
 
 
-def _run_one(check: Check, subject: Subject) -> CheckResult:
+def run_on(checks: Iterable[Chosen], subject: Subject) -> list[CheckResult]:
+    """The same for a subject that others look at too."""
+    return [replace(judge_one(chosen.check, subject), demanded=chosen.demanded) for chosen in checks]
+
+
+def judge_one(check: Check, subject: Subject) -> CheckResult:
+    """One check's result; unknown, and marked as crashed, where the check itself failed."""
     try:
         found = check.judge(subject)
     except NotReplayable as reason:

@@ -18,6 +18,7 @@ from harness.model.venue import Venue
 @dataclass(slots=True)
 class Replay:
     venue: Venue
+    facts: Facts
     discrepancies: list[Discrepancy] = field(default_factory=list)
     imbalances: list[tuple[int, int, int]] = field(default_factory=list)  # (block, tx, custody − what is owed)
     snapshots: list[Snapshot] = field(default_factory=list)
@@ -25,33 +26,36 @@ class Replay:
     swaps: list[Swap] = field(default_factory=list)
     events: int = 0              # events of the venue that were applied
 
-    @property
-    def facts(self) -> Facts:
-        return self.venue.facts
 
 
 def replay(chain: Sequence[BlockRecord], history: History, bounds: JudgeBounds) -> Replay:
     """Replay every canonical block in order; pure, and linear in events × accounts."""
     venue = Venue(bounds.venue)
-    result = Replay(venue)
+    result = Replay(venue, venue.facts)
     roles = {} if history.run is None else history.run.accounts
     keepers = [address for role, address in roles.items() if role.startswith("keeper-")]
     tracker = ExposureTracker(Excuses(history, bounds.recover_s), keepers)
     for block in chain:
-        result.discrepancies += venue.begin_block(block.number, block.timestamp)
-        swapper = Swapper(block)
-        for index, event in enumerate(block.events):
-            swapper.before(index, venue.book)
-            result.discrepancies += venue.apply(event)
-            result.events += 1
-            imbalance = venue.imbalance()
-            if imbalance:
-                result.imbalances.append((block.number, event.tx, imbalance))
-            swapper.after(index, venue.book)
-        result.swaps += swapper.done
-        result.discrepancies += venue.end_block()
-        for state in history.states.get(block.hash, ()):
-            result.snapshots.append(snapshot(venue.book, state))
+        apply_block(result, block, history)
         tracker.observe(block, venue)
     result.exposures = tracker.exposures
     return result
+
+
+def apply_block(result: Replay, block: BlockRecord, history: History) -> None:
+    """The next canonical block, and the state records there are of it."""
+    venue = result.venue
+    result.discrepancies += venue.begin_block(block.number, block.timestamp)
+    swapper = Swapper(block)
+    for index, event in enumerate(block.events):
+        swapper.before(index, venue.book)
+        result.discrepancies += venue.apply(event)
+        result.events += 1
+        imbalance = venue.imbalance()
+        if imbalance:
+            result.imbalances.append((block.number, event.tx, imbalance))
+        swapper.after(index, venue.book)
+    result.swaps += swapper.done
+    result.discrepancies += venue.end_block()
+    for state in history.states.get(block.hash, ()):
+        result.snapshots.append(snapshot(venue.book, state))

@@ -15,10 +15,11 @@ class NotReplayable(Exception):
 class Subject:
     """One run on trial. The replay is computed at first use, once; if it fails, it fails alike for all who ask."""
 
-    def __init__(self, history: History, bounds: JudgeBounds) -> None:
+    def __init__(self, history: History, bounds: JudgeBounds, *, replayed: Replay | None = None) -> None:
+        """`replayed` is the replay where it has been made already."""
         self.history = history
         self.bounds = bounds
-        self._replay: Replay | None = None
+        self._replay = replayed
         self._failure: Exception | None = None
 
     @property

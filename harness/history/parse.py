@@ -54,6 +54,15 @@ def parse_line(line: bytes | str, number: int) -> Record:
         raw = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise HistoryError(f"not JSON ({error}); was the file cut off?", line=number) from None
+    return parse_record(raw, number)
+
+
+def parse_record(raw: Any, number: int = 0) -> Record:
+    """The record of one line's JSON, as it is written or after it was read.
+
+    Raises:
+        HistoryError: an unknown kind, a missing field or one of the wrong type; carries the line's number.
+    """
     try:
         kind = raw["kind"]
         parser = _PARSERS.get(kind)

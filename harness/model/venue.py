@@ -64,6 +64,11 @@ class Venue:
             "FundingSettled": funding.settled_event,
         }
 
+    def take_facts(self) -> Facts:
+        """Facts that start empty here: the venue goes on writing into them, and forgets those it had."""
+        self.facts = self._context.facts = Facts()
+        return self.facts
+
     def begin_block(self, number: int, timestamp: int) -> list[Discrepancy]:
         """Start the block of that number and time (s); its system transaction is due from block 1 on."""
         self._context.block, self._context.tx = number, -1

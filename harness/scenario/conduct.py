@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.checks.online import OnlineJudge
 from harness.faults.outcome import FaultOutcome
 from harness.plan import Plan
 from harness.ports import Clock, FaultControl, Json, Recorder
 from harness.roles.context import RoleFactory
 from harness.roles.registry import make_role
 from harness.runtimes.supervisor import Supervisor
+from harness.scenario.judging import online_judge
 from harness.scenario.narration import Narrator
 
 TICK_NS = 1_000_000_000
@@ -59,10 +61,12 @@ class Conductor:
     has_failed: Callable[[], bool]
     on_booted: Callable[[], object] = lambda: None
     supervisor: Supervisor = field(init=False)
+    online: OnlineJudge = field(init=False)
     _leader: str | None = field(init=False, default=None)
     _block: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
+        self.online = online_judge(self.plan)
         self.supervisor = Supervisor(
             self.plan.faults, self.runtime, self.clock, self.record, leader=lambda: self._leader
         )
@@ -106,6 +110,8 @@ class Conductor:
 
     def watch(self, node: str, kind: str, fields: dict[str, Json]) -> None:
         """See one record: notices trigger faults and name the leader, the rest is worth a line or nothing."""
+        for alarm in self.online.see(node, kind, fields):
+            self._say(f"VIOLATED at block {alarm.block}: {alarm.check} {alarm.name}: {alarm.summary}")
         match kind:
             case "notice":
                 event = str(fields["event"])

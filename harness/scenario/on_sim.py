@@ -77,4 +77,5 @@ async def _run(
     await conductor.run()
     if history.refusal is not None:
         raise history.refusal
-    return Recorded(conductor.supervisor.outcomes, writer.sha256, {"records": writer.records})
+    stats = {"records": writer.records, "online": conductor.online.figures()}
+    return Recorded(conductor.supervisor.outcomes, writer.sha256, stats)

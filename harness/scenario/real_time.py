@@ -51,4 +51,5 @@ async def conduct(
     if history.refusal is not None:
         with folder.writing("nodes"):
             raise history.refusal
-    return Recorded(conductor.supervisor.outcomes, sha256, {**stats, **runtime.figures()})
+    stats.update(runtime.figures(), online=conductor.online.figures())
+    return Recorded(conductor.supervisor.outcomes, sha256, stats)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.anvil.scratch import sweep
-from harness.checks.registry import run_each, select
-from harness.checks.results import JudgeBounds, Verdict
+from harness.checks.amounts import compared_amounts
+from harness.checks.registry import run_on, select
+from harness.checks.results import Verdict
+from harness.checks.subject import Subject
 from harness.faults.outcome import FaultOutcome
 from harness.history.reader import read
-from harness.model.params import VenueParams
 from harness.plan import Plan
 from harness.project.judging import available_checks
 from harness.report.html import report_html
@@ -24,6 +25,7 @@ from harness.report.story import tell
 from harness.scenario.abilities import refuse_undoable
 from harness.scenario.conduct import OURS, Recorded, Variant
 from harness.scenario.folder import RunFolder
+from harness.scenario.judging import bounds_of
 from harness.scenario.narration import Narrator, Silence
 from harness.scenario.on_sim import run_sim
 from harness.scenario.plan_file import plan_bytes
@@ -121,9 +123,8 @@ def judge(
 ) -> RunResult:
     """Read a folder's history, run the plan's checks over it, and write result.json, junit.xml and the report."""
     history = read(folder.history)
-    venue = VenueParams(**{name: getattr(plan.venue, name) for name in VenueParams.__dataclass_fields__})
-    bounds = JudgeBounds(plan.bounds.recover_s, plan.bounds.liquidate_blocks, venue, plan.profile.l2_gas_limit)
-    checks = run_each(select(plan.checks, available_checks(plan)), history, bounds)
+    subject = Subject(history, bounds_of(plan))
+    checks = run_on(select(plan.checks, available_checks(plan)), subject)
     story = tell(plan, history)
     result = build_result(
         plan,
@@ -133,7 +134,7 @@ def judge(
         history=history,
         history_sha256=history_sha256,
         story=story,
-        stats=stats,
+        stats={**stats, "compared_at_the_wei": compared_amounts(subject)},
         versions=versions(),
         replay=f"harness replay {shlex.quote(str(folder.path / 'plan.json'))} --runtime {runtime}",
     )

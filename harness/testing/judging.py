@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.checks.registry import run_each, select
-from harness.checks.results import CheckResult, JudgeBounds, Verdict
+from harness.checks.results import CheckResult, Verdict
 from harness.history.reader import read
-from harness.model.params import VenueParams
 from harness.project.judging import available_checks
+from harness.scenario.judging import bounds_of
 from harness.testing.network import NetworkUnderTest
 
 EVIDENCE_SHOWN = 3
@@ -22,11 +22,7 @@ def judged(network: NetworkUnderTest, names: Sequence[str]) -> list[CheckResult]
     """The checks' results over everything that happened since genesis. Raises UnknownCheck."""
     plan = network.plan
     chosen = select(names, available_checks(plan))
-    venue = VenueParams(**{name: getattr(plan.venue, name) for name in VenueParams.__dataclass_fields__})
-    bounds = JudgeBounds(
-        plan.bounds.recover_s, plan.bounds.liquidate_blocks, venue, plan.profile.l2_gas_limit
-    )
-    return run_each(chosen, read(network.history()), bounds)
+    return run_each(chosen, read(network.history()), bounds_of(plan))
 
 
 def demand(network: NetworkUnderTest, names: Sequence[str]) -> list[CheckResult]:

@@ -212,10 +212,16 @@ class _WatchedRecorder:
         self._history = history
         self._name = name
         self._tell = tell
+        self._block: dict[str, Any] = {}
 
     def record(self, kind: str, **fields: Any) -> None:
         self._history.write(self._name, kind, fields)
-        if kind == "block":
+        if kind == "state" and self._block.get("hash") == fields.get("hash"):
+            # The node that reads the venue's state has just written the block: the runner judges the two at once.
+            self._tell({"event": "record", "kind": "block", "fields": self._block})
+            self._tell({"event": "record", "kind": kind, "fields": fields})
+        elif kind == "block":
+            self._block = fields
             self._tell({"event": "record", "kind": kind, "fields": {key: fields.get(key) for key in WATCHED_OF_BLOCK}})
         elif kind in WATCHED_KINDS:
             self._tell({"event": "record", "kind": kind, "fields": fields})
