@@ -134,6 +134,10 @@ def _platform(wanted: Wanted, claim: Claim, ports: dict[str, int]) -> Platform:
             from harness.network.on_local import LocalPlatform
 
         return LocalPlatform(claim, ports, wanted)
+    if wanted.runtime == "compose":
+        from harness.network.on_compose import ComposePlatform
+
+        return ComposePlatform(claim, ports, wanted)
     raise NetworkMisuse(f"no runtime for networks is called {wanted.runtime!r}; there are {', '.join(RUNTIMES)}")
 
 

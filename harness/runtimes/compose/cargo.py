@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.anvil.spec import ChainSpec
+from harness.proxy.server import USER
 from harness.runtimes.compose import layout as names
 from harness.runtimes.compose.layout import Layout
 from harness.runtimes.local.world import AnvilEngines, World
@@ -65,9 +66,11 @@ def in_containers(world: World) -> World:
         logs=Path(names.EVIDENCE),
         host="0.0.0.0",
         port=names.NETWORK_PORT,
+        rpc_host="0.0.0.0",
+        rpc_ports=dict.fromkeys(world.rpc_ports, names.RPC_PORT),
     )
 
 
 def hosts(layout: Layout) -> Mapping[str, str]:
-    """Where the proxy listens for what each role sends."""
-    return {seat.role: seat.proxy_address for seat in layout.seats}
+    """Where the proxy listens for what each role sends, and at the edge for what users do."""
+    return {USER: layout.edge_address, **{seat.role: seat.proxy_address for seat in layout.seats}}

@@ -36,7 +36,7 @@ def render(layout: Layout, *, image: str, folder: Path) -> str:
         layout=layout,
         image=image,
         file=folder / FILE,
-        user=container_user(),
+        user="{}:{}".format(*container_user()),
         pids_limit=PIDS_MAX,
         health=HEALTH,
         world=names.WORLD,
@@ -45,6 +45,7 @@ def render(layout: Layout, *, image: str, folder: Path) -> str:
         network_port=names.NETWORK_PORT,
         control_port=names.CONTROL_PORT,
         role_ports={"network": names.NETWORK_PORT},
+        node_ports={"network": names.NETWORK_PORT, "rpc": names.RPC_PORT},
         proxy_ports={"switchboard": names.SWITCHBOARD_PORT, "control": names.CONTROL_PORT},
         labels=labels,
     )
@@ -55,9 +56,9 @@ def environment_file(layout: Layout) -> str:
     return f"COMPOSE_PROJECT_NAME={layout.project}\n"
 
 
-def container_user() -> str:
+def container_user() -> tuple[int, int]:
     """Who the containers' processes are: the user who runs the harness, whose folders they write to; but never root."""
-    return f"{IMAGE_USER}:{IMAGE_USER}" if os.getuid() == 0 else f"{os.getuid()}:{os.getgid()}"
+    return (IMAGE_USER, IMAGE_USER) if os.getuid() == 0 else (os.getuid(), os.getgid())
 
 
 def parse(text: str) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.plan import Plan
 from harness.proxy.client import ProxyClient, ProxyFailure
+from harness.proxy.server import USER
 from harness.runtimes.compose.layout import Layout
 from harness.runtimes.compose.switchboard import hello
 from harness.runtimes.local.control_channel import ControlChannel
@@ -58,10 +59,17 @@ class DrivenRuntime(ProcessRuntime):
         self._peers = {
             src: {dst: (self._layout.seat(src).proxy_address, port) for dst, port in peers.items()}
             for src, peers in ports.items()
+            if src != USER
         }
 
     def _address_of(self, member: Member, port: int) -> Address:
         return self._layout.seat(member.name).address, port
+
+    async def _connect(self, *members: Member) -> None:
+        await super()._connect(*members)
+        fronts = {member.name: self._address_of(member, member.rpc_port) for member in members if member.rpc_port}
+        if fronts:
+            await self._booted_proxy().set_fronts(fronts)
 
     async def _call(self, member: Member) -> None:
         """Open the member's channel: ask the switchboard for the role, which may be yet to call it."""

@@ -17,10 +17,11 @@ from docker.errors import ImageNotFound
 
 from harness.plan import Plan
 from harness.proxy.process import PROXY, ProxyConfig
+from harness.proxy.server import USER
 from harness.roles.context import RoleFactory
 from harness.runtimes.compose import layout as names
 from harness.runtimes.compose.cargo import Cargo, hosts, in_containers, stow
-from harness.runtimes.compose.compose_file import FILE, IMAGE_USER, environment_file, render
+from harness.runtimes.compose.compose_file import FILE, container_user, environment_file, render
 from harness.runtimes.compose.container_faults import ContainerFaults
 from harness.runtimes.compose.engine import DockerEngine, EngineGone, EngineRefused
 from harness.runtimes.compose.images import ensure_image
@@ -29,6 +30,7 @@ from harness.runtimes.compose.ownership import Owner, remove_dead
 from harness.runtimes.compose.stack import AddressesTaken, Stack
 from harness.runtimes.compose.subnets import block_for, routed_here, subnets_of
 from harness.runtimes.compose.vigil import Vigil
+from harness.runtimes.compose.volumes import put_store, take_store
 from harness.runtimes.failure import Problem
 from harness.runtimes.local.saved_stores import SavedStores
 from harness.runtimes.local.world import EngineFactory, World
@@ -63,13 +65,17 @@ class ComposeRuntime(ContainerFaults):
         links: Sequence[tuple[str, str]] | None = None,
         keeps_history: bool = True,
         saved: SavedStores | None = None,
+        rpc_ports: Mapping[str, int] | None = None,
+        fault_api_port: int | None = None,
         network: str | None = None,
         narrate: Callable[[str], None] = lambda line: None,
     ) -> None:
         """`folder` gets the Compose file and what it mounts, and `nodes/` with a log per container.
 
         `factory` and `engines` must be picklable by reference to modules that are in the image: those of the harness.
-        `network` is what people call it; it need not be unlike others.
+        `rpc_ports` names the nodes that answer JSON-RPC on a port of 127.0.0.1, which is a front door of the proxy's;
+        `fault_api_port` is where Toxiproxy's API is; 0 is a port of the engine's choice. `network` is what people call
+        it; it need not be unlike others.
         """
         super().__init__(
             plan, logs=folder / "nodes", genesis_timestamp=genesis_timestamp, keeps_history=keeps_history, saved=saved
@@ -90,9 +96,19 @@ class ComposeRuntime(ContainerFaults):
             keys=dict(keys or {}),
             temporary=self._folder,
             logs=self._folder,
-            proxy=ProxyConfig(seed=plan.seed, links=tuple(links), latencies=plan.latencies),
+            proxy=ProxyConfig(
+                seed=plan.seed,
+                links=tuple(links),
+                latencies=plan.latencies,
+                fronts=tuple((role, names.FRONT_PORT + number) for number, role in enumerate(rpc_ports or {})),
+                api_port=None if fault_api_port is None else names.FAULT_API_PORT,
+            ),
             keeps_history=keeps_history,
+            rpc_ports=dict(rpc_ports or {}),
         )
+        self._publish = {inside: (rpc_ports or {})[role] for role, inside in self._world.proxy.fronts}
+        if fault_api_port is not None:
+            self._publish[names.FAULT_API_PORT] = fault_api_port
         self._engine: DockerEngine | None = None
         self._owner: Owner | None = None
         self._stack: Stack | None = None
@@ -100,6 +116,7 @@ class ComposeRuntime(ContainerFaults):
         self._addresses: dict[int, Address] = {}
         self._proxy_is_up = asyncio.Event()
         self._engine_is_lost = False
+        self.fault_api: Address | None = None
         self._boot: dict[str, float] = {}
         self._began = time.monotonic()
 
@@ -115,6 +132,8 @@ class ComposeRuntime(ContainerFaults):
         image = await asyncio.to_thread(ensure_image, engine.client, self._narrate)
         self._note("image", began)
         await self._create(engine, image)
+        if self._saved is not None:
+            await asyncio.gather(*[self._put_store(self._saved, member.name) for member in self._members.values()])
         self._note("created", began)
         self._vigil = await asyncio.to_thread(self._keep_vigil, asyncio.get_running_loop())
         await self._running_stack().start(PROXY)
@@ -133,8 +152,9 @@ class ComposeRuntime(ContainerFaults):
                 subnets_wanted(self.plan), [*subnets_of(known), *routed_here()], first=secrets.randbelow(1 << 16)
             )
             self._seat_at(
-                lay_out(self.plan, project=project, network=self._network, owner=self._owner.name, block=block), secret
-            )
+                lay_out(self.plan, project=project, network=self._network, owner=self._owner.name, block=block,
+                        publish=self._publish), secret,
+            )  # fmt: skip
             self._write_files(image)
             self._stack = Stack(engine, self._layout, self._folder, (self._folder / FILE).read_text())
             try:
@@ -154,7 +174,7 @@ class ComposeRuntime(ContainerFaults):
     def _write_files(self, image: str) -> None:
         """The Compose file and everything that it mounts."""
         layout = self._layout
-        owner = (IMAGE_USER, IMAGE_USER) if os.getuid() == 0 else None
+        owner = container_user() if os.getuid() == 0 else None
         proxy = dataclasses.replace(self._world.proxy, hosts=tuple(hosts(layout).items()))
         world = dataclasses.replace(in_containers(self._world), proxy=proxy)
         cargo = Cargo(world, layout, self._secret)
@@ -172,6 +192,8 @@ class ComposeRuntime(ContainerFaults):
 
     async def _start_proxy(self) -> None:
         await super()._start_proxy()
+        self._peers[USER] = {role: self._addresses[inside] for role, inside in self._world.proxy.fronts}
+        self.fault_api = self._addresses.get(names.FAULT_API_PORT)
         self._proxy_is_up.set()
         self._note("proxy_up", self._began)
 
@@ -180,6 +202,21 @@ class ComposeRuntime(ContainerFaults):
 
     def _control(self) -> Address:
         return self._addresses[names.CONTROL_PORT]
+
+    def _rpc_address_of(self, member: Member, port: int) -> Address:
+        return self._peers[USER][member.name]
+
+    async def _take_stores(self, saved: SavedStores) -> None:
+        engine = self._answering_engine()
+        await asyncio.gather(*[
+            engine.call(f"copy the store of {name}", take_store, engine.api, self.container_of(name), saved.folder)
+            for name in self._members
+        ])  # fmt: skip
+
+    async def _put_store(self, saved: SavedStores, role: str) -> None:
+        engine = self._answering_engine()
+        await engine.call(f"put the store of {role}", put_store, engine.api, self.container_of(role), role,
+                          saved.folder, owner=container_user())  # fmt: skip
 
     async def _launch(self, member: Member) -> None:
         self._hush(member)
@@ -300,6 +337,10 @@ class ComposeRuntime(ContainerFaults):
         return {"boot": dict(self._boot)}
 
     # -- for faults, tests and measurements
+
+    def pids(self) -> dict[str, int]:
+        """None: a container's processes are the engine's, which may be on another machine."""
+        return {}
 
     @property
     def layout(self) -> Layout:

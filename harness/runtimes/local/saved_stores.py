@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 # SQLite's file and its write-ahead log; the shared-memory index is rebuilt from them.
@@ -22,6 +23,11 @@ class SavedStores:
     def put_into(self, stores: Path) -> None:
         """Copy them to where roles that have not begun will look for theirs. Raises OSError."""
         _copy(self.folder, stores)
+
+
+def is_part_of_a_store(name: str) -> bool:
+    """Whether a file of that name is one that rows are brought back from."""
+    return any(fnmatch(name, pattern) for pattern in _PATTERNS)
 
 
 def _copy(source: Path, target: Path) -> None:
