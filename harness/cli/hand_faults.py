@@ -48,6 +48,9 @@ def list_(name: options.Name = None, json: options.Json = False) -> None:
 def heal(
     fault: Annotated[str | None, typer.Argument(metavar="[ID]", help="A fault's id, such as h1.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every fault that is on.")] = False,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="What killed harnesses left on containers that are still there.")
+    ] = False,
     name: options.Name = None,
     json: options.Json = False,
 ) -> int:
@@ -58,6 +61,10 @@ def heal(
     from harness.network.client import connect
     from harness.network.values import NetworkMisuse
 
+    if stale:
+        if fault is not None or all_:
+            raise NetworkMisuse("--stale goes alone: it is about networks whose harness is gone")
+        return _heal_stale(json)
     if (fault is None) != all_:
         raise NetworkMisuse("say which fault to heal, as in harness heal h1, or --all; harness fault list shows them")
     healed = connect(name).heal(fault)
@@ -66,3 +73,20 @@ def heal(
     else:
         network_tables.faults(make_console(sys.stdout), healed)
     return 0 if all(each.phase == "healed" for each in healed) else 4
+
+
+def _heal_stale(json: bool) -> int:
+    from contextlib import closing
+
+    from harness.runtimes.compose.client import engine_client
+    from harness.runtimes.compose.stale import heal_stale
+
+    with closing(engine_client()) as client:
+        undone, failures = heal_stale(client)
+    if json:
+        print_json({"undone": undone, "failures": failures})
+    else:
+        console = make_console(sys.stdout)
+        for line in [*undone, *failures] or ["no killed harness has left a fault"]:
+            console.print(line, markup=False, highlight=False)
+    return 4 if failures else 0

@@ -230,7 +230,24 @@ def _clear(folder: Path) -> None:
         # Only what looks like ours: the note is a file, and files can be damaged.
         if path.parent == Path(tempfile.gettempdir()) and path.name.startswith(_TEMPORARY_PREFIX):
             shutil.rmtree(path, ignore_errors=True)
+    if note.get("runtime") == "compose":
+        _remove_containers()
     _remove_but_lock(folder)
+
+
+def _remove_containers() -> None:
+    """Of all harnesses that are dead. Raises `NetworkFailure`."""
+    from harness.runtimes.compose.client import engine_client
+    from harness.runtimes.compose.ownership import remove_dead as remove_containers_of_the_dead
+    from harness.toolchain.errors import ToolError
+
+    try:
+        with contextlib.closing(engine_client()) as client:
+            removed = remove_containers_of_the_dead(client)
+    except (ToolError, OSError) as error:
+        raise NetworkFailure(f"containers of a network that was killed may be left: {error}") from error
+    if removed.failures:
+        raise NetworkFailure(str(removed))
 
 
 def _see_gone(mark: dict[str, int]) -> None:

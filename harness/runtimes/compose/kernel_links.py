@@ -35,6 +35,15 @@ _BASE = (
     "iptables -w -C OUTPUT -j {chain} 2>/dev/null || iptables -w -I OUTPUT -j {chain}\n"
     "tc qdisc show dev {device} | grep -q 'qdisc htb 1: root' || tc qdisc add dev {device} root handle 1: htb default 0"
 )
+# In whatever state the rules are: the chain of a namespace with all below it, and the shaping of its device.
+UNDO_ALL = (
+    f"iptables -w -D OUTPUT -j {CHAIN} 2>/dev/null\n"
+    f"chains=$(iptables-save -t filter | sed -n 's/^:\\({CHAIN}[^ ]*\\) .*/\\1/p')\n"
+    "for chain in $chains; do iptables -w -F $chain; done\n"
+    "for chain in $chains; do iptables -w -X $chain; done\n"
+    f"tc qdisc del dev $({_DEVICE}) root 2>/dev/null\n"
+    f"! iptables-save | grep {CHAIN} && ! tc qdisc show | grep 'htb 1:'"
+)
 T = TypeVar("T")
 
 

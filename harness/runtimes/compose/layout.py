@@ -99,6 +99,11 @@ def project_name(network: str) -> str:
     return f"harness-{readable or 'network'}-{secrets.token_hex(3)}"
 
 
+def role_address(subnet: ipaddress.IPv4Network) -> str:
+    """A role's own address on its network."""
+    return str(subnet[_ROLE])
+
+
 def subnets_wanted(plan: Plan) -> int:
     return len(plan.roles) + 1
 
@@ -118,7 +123,7 @@ def lay_out(
             region=spec.region,
             has_node=spec.kind in CHAIN_OF_KIND,
             subnet=str(subnet),
-            address=str(subnet[_ROLE]),
+            address=role_address(subnet),
             proxy_address=str(subnet[_PROXY]),
         )
         for spec, subnet in zip(plan.roles, subnets, strict=False)
