@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.faults.rules import RpcRule
 from harness.ports import LinkRule
 from harness.project_plan import ProjectPlan
 from harness.rollup.profile import Profile
@@ -112,13 +113,21 @@ class Trigger:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedReorg:
+    """L1 blocks replaced by others, at the builder."""
+
+    depth: int
+    drops: bool             # whether the transactions of the replaced blocks are lost, or go back into the pool
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedFault:
     """One fault with resolved targets. `targets` may hold the dynamic words `leader`; they resolve when it fires."""
 
     id: str                 # `f1`, `f2`, … in file order
     kind: Literal[
-        "latency", "loss", "duplicate", "reorder", "rate", "partition", "kill", "pause", "skew", "view-lag",
-        "stop", "disconnect", "cpu", "disk-full",
+        "latency", "loss", "duplicate", "reorder", "corrupt", "rate", "partition", "kill", "pause", "skew", "view-lag",
+        "stop", "disconnect", "cpu", "disk-full", "rpc", "reorg",
     ]
     trigger: Trigger
     duration_ns: int | None  # None: until the heal at the end of the storm
@@ -130,6 +139,8 @@ class PlannedFault:
     grace_ns: int = 0        # stop: how long after being asked to end a role is killed
     cores_milli: int = 0     # cpu: thousandths of a processor
     text: str = ""           # the words of the file, for reports
+    rpc: RpcRule | None = None       # of `rpc`; `targets` are the nodes that lie
+    reorg: PlannedReorg | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from harness.faults.rules import RpcCounters, RpcRule
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash
 
 Json = Any
@@ -279,6 +280,10 @@ class LinkCounters:
     kernel_dropped: int = 0     # of them, dropped; among `lost` too
 
 
+OPERATOR = "operator"
+"""The sender of an order: nobody in the network."""
+
+
 class FaultControl(Protocol):
     """What a runtime can do to its roles and links. Every call is idempotent and has a bounded duration."""
 
@@ -308,6 +313,22 @@ class FaultControl(Protocol):
 
     async def skew(self, role: str, *, offset_ms: float, drift_ppm: float = 0.0) -> None:
         """Shift what the role's `Clock.now` says, from this moment on; 0 and 0 heal it."""
+        ...
+
+    async def set_rpc(self, role: str, rules: Mapping[str, RpcRule]) -> None:
+        """Replace what a node lies about (fault id → rule); it lies so in its next lives too."""
+        ...
+
+    async def rpc_counters(self, role: str) -> Mapping[str, RpcCounters]:
+        """By fault; of a node that does not run, nothing."""
+        ...
+
+    async def order(self, role: str, kind: str, payload: Json, *, timeout: float) -> Json:
+        """Tell a role to misbehave, past the network: its handler gets the message from `OPERATOR`.
+
+        Raises:
+            Refused: the role will not. Unreachable: it does not run, or did not answer in time.
+        """
         ...
 
     async def is_alive(self, role: str) -> bool: ...

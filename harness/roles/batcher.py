@@ -12,6 +12,7 @@ from harness.evm.wallet import sign_transaction
 from harness.plan import L1_CHAIN_ID
 from harness.ports import PortError, Refused
 from harness.roles.context import RoleContext
+from harness.roles.refusals import is_definite
 from harness.roles.validators import encode_certificate
 from harness.roles.wire import WireError, block_from_json, certificate_from_json, field, items, number
 from harness.rollup.batch import BatchError, Channel, build_channel
@@ -175,6 +176,8 @@ class Batcher:
                     self._l1, "l1_submit", {"raw": raw.hex()}, timeout=REQUEST_TIMEOUT_S
                 )
             except Refused as refused:
+                if not is_definite(refused):
+                    raise  # it may have been taken: the same bytes are offered again
                 # The nonce carries a frame from before a crash, whose fee is not beaten: that one stands for now.
                 self.context.record.record("stat", name="frame-refused", reason=str(refused.args[0]))
                 self._posted = None

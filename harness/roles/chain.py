@@ -13,7 +13,7 @@ from harness.roles.mempool import Mempool
 from harness.roles.wire import inputs_from_json, inputs_to_json
 from harness.rollup.blocks import ZERO_HASH, BlockInputs, ExecutedBlock, Hash, L1Origin
 from harness.rollup.chain import BlockTree, TreeBlock
-from harness.rollup.heads import Heads, Label
+from harness.rollup.heads import Head, Heads, Label
 
 JOURNAL = "journal"
 HEADS = "heads"
@@ -86,6 +86,14 @@ class Chain:
         end = min(end, self.heads.committed.number)
         found = (self._tree.at(number, head=self.heads.committed.hash) for number in range(max(start, 1), end + 1))
         return [held.executed for held in found if held is not None and held.executed is not None]
+
+    def behind(self, head: Head, blocks: int) -> Head:
+        """The head so many blocks ago, on its own chain; genesis at the least."""
+        if not blocks:
+            return head
+        found = self._tree.at(max(0, head.number - blocks), head=head.hash)
+        assert found is not None, "a head's chain is held down to genesis"
+        return Head(found.number, found.hash)
 
     # -- labels
 

@@ -12,6 +12,7 @@ from harness.evm.wallet import sign_transaction, transaction_hash
 from harness.plan import L2_CHAIN_ID
 from harness.ports import Clock, Json, Network, PortError, Recorder, Refused, Store
 from harness.roles.context import RoleContext
+from harness.roles.refusals import is_definite, is_revert
 from harness.roles.wire import WireError, data, field, number, parse_hash
 from harness.rollup.blocks import Hash
 
@@ -73,6 +74,8 @@ class ChainClient:
         self._patience_s = patience_s
         self._nonce: int | None = None
         """Next nonce, or None when it must be asked for: at the start, and after an outcome that is not known."""
+        self._used = 0
+        """Nonces below are used, as this client saw itself: a gateway with an old head may not know it yet."""
 
     @classmethod
     def of(cls, context: RoleContext, *, patience_s: float = PATIENCE_S) -> ChainClient:
@@ -138,6 +141,9 @@ class ChainClient:
                 for offset, (to, call) in enumerate(calls)
             ]
         outcomes = [task.result() for task in tasks]
+        for offset, outcome in enumerate(outcomes):
+            if outcome.block is not None:
+                self._used = max(self._used, nonce + offset + 1)
         if all(outcome.block is not None for outcome in outcomes):
             self._nonce = nonce + len(calls)
         return outcomes
@@ -157,6 +163,7 @@ class ChainClient:
                 reply = await self.network.request(gateway, "tx", payload, timeout=self._patience_s + 0.5)
             except Refused as refused:
                 reason = str(refused.args[0])
+                was_taken = was_taken or not is_definite(refused)  # it may have been taken, whatever the answer says
                 continue
             except PortError as error:
                 was_taken = True  # the request may have arrived
@@ -171,8 +178,22 @@ class ChainClient:
                 return outcome
             was_taken, reason = True, f"{gateway} holds it, not committed yet"
         if was_taken:
+            landed = await self._receipt(name)
+            if landed is not None:
+                return landed
             return Outcome("info", f"no receipt after {SUBMIT_ATTEMPTS_MAX} tries: {reason}", name)
         return Outcome("fail", f"refused: {reason}", name)
+
+    async def _receipt(self, name: str) -> Outcome | None:
+        """How a transaction went, by the first gateway that knows of its inclusion."""
+        for gateway in self.gateways:
+            try:
+                reply = await self.network.request(gateway, "receipt", {"hash": name}, timeout=1.0)
+                if reply is not None:
+                    return _outcome_from_json(reply, name)
+            except PortError:
+                continue
+        return None
 
     async def operate(self, id: str, action: str, args: Json, to: str, call: bytes) -> Outcome:
         """`send`, written into the history as an operation: invoked, then ok, failed or indeterminate."""
@@ -215,7 +236,7 @@ class ChainClient:
         if self._nonce is not None:
             return self._nonce
         reply = await self._ask("nonce", {"address": self.account.address}, timeout=1.0)
-        return number(reply, "nonce")
+        return max(self._used, number(reply, "nonce"))
 
     async def _ask(self, kind: str, payload: Json, *, timeout: float) -> Json:
         """The first answer among the gateways, in order of preference."""
@@ -223,9 +244,9 @@ class ChainClient:
         for gateway in self.gateways:
             try:
                 return await self.network.request(gateway, kind, payload, timeout=timeout)
-            except Refused:
-                raise
             except PortError as error:
+                if isinstance(error, Refused) and is_revert(error):
+                    raise
                 last = error
         assert last is not None, "a client has at least one gateway"
         raise last

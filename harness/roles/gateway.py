@@ -12,7 +12,7 @@ from harness.roles.chain import Chain
 from harness.roles.context import RoleContext
 from harness.roles.mempool import Rejected
 from harness.roles.recording import explain
-from harness.roles.wire import WireError, address, data, text
+from harness.roles.wire import WireError, address, behind, data, text
 from harness.rollup.blocks import ExecutedBlock, Hash, Receipt
 from harness.rollup.heads import Label
 
@@ -61,12 +61,22 @@ class Gateway:
             case "call":
                 return await self._call(payload)
             case "nonce":
-                return {"nonce": self.chain.pool.next_nonce(address(payload, "address"))}
+                return {"nonce": self._nonce(address(payload, "address"), behind(payload))}
             case "receipt":
                 included = self._included.get(text(payload, "hash"))
-                return None if included is None else self._receipt(included)
+                head = self.chain.heads.committed.number - behind(payload)
+                return None if included is None or included.number > head else self._receipt(included)
             case _:
                 raise Refused(f"an L2 node does not answer {kind!r}")
+
+    def _nonce(self, sender: str, blocks_behind: int) -> int:
+        """The next nonce, pending transactions counted; or what it was some committed blocks ago, without those."""
+        if not blocks_behind:
+            return self.chain.pool.next_nonce(sender)
+        head = self.chain.heads.committed.number
+        recent = self.chain.committed_range(head - blocks_behind + 1, head)
+        used = sum(decode_transaction(raw).sender == sender for block in recent for raw in block.inputs.transactions)
+        return max(0, self.chain.pool.nonces.get(sender, 0) - used)
 
     async def _submit(self, raw: bytes, *, wait: float) -> Json:
         name = self._admit(raw, gossip=True)
@@ -136,7 +146,7 @@ class Gateway:
         label = LABELS.get(word)
         if label is None:
             raise Refused(f"unknown label {word[:80]!r}; expected one of {', '.join(LABELS)}")
-        head = self.chain.heads.at(label)
+        head = self.chain.behind(self.chain.heads.at(label), behind(payload))
         result = await self.chain.engine.call(to, call, at=head.hash, sender=sender)
         return {
             "result": result.hex(),

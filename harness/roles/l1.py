@@ -14,6 +14,7 @@ from harness.roles.mempool import Mempool, Rejected
 from harness.roles.recording import block_record
 from harness.roles.wire import (
     address,
+    behind,
     block_from_json,
     block_to_json,
     data,
@@ -86,14 +87,20 @@ class L1Chain:
         match kind:
             case "l1_blocks":
                 start = max(1, number(payload, "from"))
-                page = self.blocks[start - 1 : start - 1 + BLOCKS_PER_REPLY_MAX]
+                height = max(0, self.height - behind(payload))
+                page = self.blocks[start - 1 : min(height, start - 1 + BLOCKS_PER_REPLY_MAX)]
                 return {
-                    "height": self.height,
+                    "height": height,
                     "genesis": self.engine.genesis_hash,
                     "blocks": [block_to_json(block) for block in page],
                 }
             case "l1_nonce":
-                return {"nonce": self.pool.nonces.get(address(payload, "address"), 0), "height": self.height}
+                sender, hidden = address(payload, "address"), self.blocks[max(0, self.height - behind(payload)) :]
+                used = sum(
+                    decode_transaction(raw).sender == sender for block in hidden for raw in block.inputs.transactions
+                )
+                nonce = self.pool.nonces.get(sender, 0) - used
+                return {"nonce": nonce, "height": self.height - len(hidden)}
             case _:
                 raise Refused(f"an L1 node does not answer {kind!r}")
 

@@ -20,6 +20,7 @@ from harness.roles.gateway import Gateway
 from harness.roles.observer import Observer
 from harness.roles.validators import ValidatorSet
 from harness.roles.wire import (
+    behind,
     block_from_json,
     block_to_json,
     certificate_from_json,
@@ -30,7 +31,7 @@ from harness.roles.wire import (
 from harness.rollup.acceptance import DerivationRules, SafeBlock
 from harness.rollup.blocks import ZERO_HASH, BlockInputs, ExecutedBlock, Hash, InvalidBlock
 from harness.rollup.derivation import Derivation, DerivationError
-from harness.rollup.heads import Label
+from harness.rollup.heads import Heads, Label
 
 DERIVATION = "derivation"
 BLOCKS_PER_REPLY_MAX = 100
@@ -232,12 +233,18 @@ class Node:
             "certificate": to_json(self._certificates[tip]),
         }
 
+    def _heads(self, blocks_behind: int) -> Heads:
+        heads = self.chain.heads
+        if not blocks_behind:
+            return heads
+        return Heads(*[self.chain.behind(heads.at(label), blocks_behind) for label in Label])
+
     async def answer(self, kind: str, payload: Json) -> Json:
         """The part of the service every node shares."""
         if kind == "blocks":
             return self.blocks_page(number(payload, "from"))
         if kind == "heads":
-            return self.chain.heads.to_json()
+            return self._heads(behind(payload)).to_json()
         return await self.gateway.answer(kind, payload)
 
 

@@ -41,6 +41,11 @@ def number(value: Json, key: str, *, least: int = 0) -> int:
     return _number(field(value, key), repr(key), least=least)
 
 
+def behind(value: Json) -> int:
+    """How many blocks ago a read is to be answered as of: 0 unless the node was made to lie."""
+    return number(value, "behind") if isinstance(value, Mapping) and "behind" in value else 0
+
+
 def quantity(value: Json, key: str, *, bits: int = 255) -> int:
     """A signed integer field written as decimal text, below 2**bits in magnitude."""
     found = text(value, key)

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from harness.ports import LinkCounters, LinkRule
+from harness.faults.rpc import rpc_rules_to_json
+from harness.faults.rules import RpcCounters, RpcRule
+from harness.ports import Json, LinkCounters, LinkRule, Refused, Unreachable
 from harness.proxy.client import ProxyClient
+from harness.proxy.server import USER
 from harness.runtimes.failure import RuntimeFailure
 from harness.runtimes.local.clock import Epoch
 from harness.runtimes.local.control_channel import ChannelClosed, ControlChannel
 
 ASK_TIMEOUT_S = 3.0
 PROBE_SLACK_S = 0.5
+_QUESTION = b'{"jsonrpc":"2.0","id":1,"method":"net_version","params":[]}'
+_KNOCK = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+    len(_QUESTION), _QUESTION
+)
 
 
 class BootFailure(RuntimeFailure):
@@ -34,6 +42,7 @@ class Member:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     is_expected_to_end: bool = False
     is_paused: bool = False
+    rpc: dict[str, RpcRule] = field(default_factory=dict)
     skew: dict[str, Any] = field(default_factory=lambda: {"offset_ms": 0.0, "drift_ppm": 0.0, "since_ns": 0})
 
 
@@ -76,6 +85,8 @@ class ProcessControl:
         return await self._booted_proxy().counters(src, dst)
 
     async def probe(self, src: str, dst: str, *, timeout: float) -> float | None:
+        if src == USER:
+            return await self._knock(dst, timeout)
         source = self._member(src)
         self._member(dst)
         if not source.is_running or source.is_paused or source.channel is None:
@@ -123,6 +134,41 @@ class ProcessControl:
                 timeout = PROBE_SLACK_S if member.is_paused else ASK_TIMEOUT_S
                 await member.channel.ask("skew", timeout=timeout, skew=member.skew)
 
+    async def set_rpc(self, role: str, rules: Mapping[str, RpcRule]) -> None:
+        """A role that is paused takes the rules when it is resumed, one that is dead when it is started."""
+        member = self._member(role)
+        member.rpc = dict(rules)
+        if member.is_running and member.channel is not None:
+            with contextlib.suppress(TimeoutError if member.is_paused else ChannelClosed, ChannelClosed):
+                timeout = PROBE_SLACK_S if member.is_paused else ASK_TIMEOUT_S
+                await member.channel.ask("rpc", timeout=timeout, rules=rpc_rules_to_json(rules))
+
+    async def rpc_counters(self, role: str) -> Mapping[str, RpcCounters]:
+        member = self._member(role)
+        if not member.is_running or member.is_paused or member.channel is None:
+            return {}
+        try:
+            counted = await member.channel.ask("rpc_counters", timeout=ASK_TIMEOUT_S)
+        except ChannelClosed:
+            return {}
+        return {fault: RpcCounters(**counters) for fault, counters in counted.items()}
+
+    async def order(self, role: str, kind: str, payload: Json, *, timeout: float) -> Json:
+        member = self._member(role)
+        if not member.is_running or member.is_paused or member.channel is None:
+            raise Unreachable(f"{role} does not run")
+        try:
+            reply = await member.channel.ask("order", timeout=timeout, kind=kind, payload=payload)
+        except TimeoutError:
+            raise Unreachable(f"{role} did not carry out {kind!r} within {timeout:g} s") from None
+        except ChannelClosed as error:
+            raise Unreachable(str(error)) from error
+        if "refused" in reply:
+            raise Refused(reply["refused"])
+        if "unreachable" in reply:
+            raise Unreachable(reply["unreachable"])
+        return reply["answer"]
+
     async def is_alive(self, role: str) -> bool:
         return self._member(role).is_running
 
@@ -142,6 +188,29 @@ class ProcessControl:
         return dict(await self._channel_of(role).ask("stats", timeout=ASK_TIMEOUT_S))
 
     # -- inside
+
+    async def _knock(self, role: str, timeout: float) -> float | None:
+        """Round trip in ms of a request at the role's public front door, as a wallet makes it; None if none came back.
+
+        Raises KeyError for a role without a front door.
+        """
+        host, port = self._front_of(role)
+        sent = time.monotonic_ns()
+        writer: asyncio.StreamWriter | None = None
+        try:
+            async with asyncio.timeout(timeout):
+                reader, writer = await asyncio.open_connection(host, port)
+                writer.write(_KNOCK)
+                head = await reader.readuntil(b"\r\n\r\n")
+            return (time.monotonic_ns() - sent) / 1e6 if head.startswith(b"HTTP/1.1 200") else None
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            return None
+        finally:
+            if writer is not None:
+                writer.transport.abort()
+
+    def _front_of(self, role: str) -> tuple[str, int]:
+        raise NotImplementedError
 
     def _member(self, role: str) -> Member:
         try:

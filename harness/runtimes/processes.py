@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from harness.faults.rpc import rpc_rules_to_json
 from harness.plan import Plan
 from harness.proxy.process import PROXY
+from harness.proxy.server import USER
 from harness.runtimes.failure import Problem, RuntimeFailure
 from harness.runtimes.local.clock import Epoch, LocalClock
 from harness.runtimes.local.control_channel import ChannelClosed, ControlChannel
@@ -59,7 +61,9 @@ class ProcessRuntime(ProcessControl):
         """Sees (node, kind, fields) of the roles' notices, problems and blocks (of these only chain and number)."""
         self._logs = logs.absolute()
         self._peers: dict[str, dict[str, Address]] = {}
-        """Where each role reaches each of its peers, through the proxy."""
+        """Where each role reaches each of its peers, through the proxy; of `user`, the public front doors."""
+        self.fault_api: Address | None = None
+        """Where Toxiproxy's API is served, once booted."""
         self.clock = LocalClock(self._epoch)
         """The run's own clock, never skewed; stands at 0 until all roles are up."""
         self._own_history = OwnHistory(self._history_of(RUNNER), now_ns=self._epoch.elapsed_ns)
@@ -217,6 +221,12 @@ class ProcessRuntime(ProcessControl):
 
     # -- inside
 
+    def _front_of(self, role: str) -> Address:
+        try:
+            return self._peers[USER][role]
+        except KeyError:
+            raise KeyError(f"{role} has no public front door") from None
+
     async def _begin(self, member: Member) -> None:
         try:
             await self._spawn(member)
@@ -251,6 +261,12 @@ class ProcessRuntime(ProcessControl):
             member.name: self._address_of(member, member.ready.result())
             for member in members if member.ready is not None
         })  # fmt: skip
+        fronts = {
+            member.name: self._address_of(member, member.rpc_port)
+            for member in members if member.rpc_port is not None and member.name in self._peers.get(USER, {})
+        }  # fmt: skip
+        if fronts:
+            await self._booted_proxy().set_fronts(fronts)
 
     async def _go(self, member: Member) -> None:
         assert member.channel is not None
@@ -259,6 +275,7 @@ class ProcessRuntime(ProcessControl):
             timeout=ASK_TIMEOUT_S,
             monotonic_ns=self._epoch.monotonic_ns,
             skew=member.skew,
+            rpc=rpc_rules_to_json(member.rpc),
             peers=self._peers.get(member.name, {}),
         )
 

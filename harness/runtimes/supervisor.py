@@ -13,6 +13,7 @@ from harness.runtimes.injectors.cpu import CpuInjector
 from harness.runtimes.injectors.disconnect import DisconnectInjector
 from harness.runtimes.injectors.disk_full import DiskFullInjector
 from harness.runtimes.injectors.kill import KillInjector
+from harness.runtimes.injectors.lie import LieInjector
 from harness.runtimes.injectors.link import LinkInjector
 from harness.runtimes.injectors.pause import PauseInjector
 from harness.runtimes.injectors.skew import SkewInjector
@@ -261,6 +262,8 @@ class Supervisor:
             return SkewInjector(
                 self._stage, fault.id, targets, offset_ms=fault.offset_ms, drift_ppm=fault.drift_ppm
             )
+        if fault.rpc is not None:
+            return LieInjector(self._stage, fault.id, fault.rpc, targets)
         rule = fault.rule if fault.rule is not None else LinkRule(cut=fault.kind == "partition")
         return LinkInjector(self._stage, fault.id, rule, _links(fault, leader))
 

@@ -6,14 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from harness.plan import LinkSelector, PlannedFault, RoleSpec, Trigger
+from harness.faults.rules import RpcRule
+from harness.plan import CHAIN_OF_KIND, LinkSelector, PlannedFault, PlannedReorg, RoleSpec, Trigger
 from harness.ports import LinkRule, Random
 from harness.scenario import fault_words, schema
+from harness.scenario.lie_words import Rpc
 from harness.scenario.loading import Document, Location
 from harness.scenario.selectors import LEADER, Selectors
 from harness.scenario.units import duration_text
 
 T = TypeVar("T")
+USER = "user"
+"""Who asks at the public JSON-RPC: wallets, outside the network."""
 _NS_PER_MS = 1_000_000
 
 
@@ -77,6 +81,8 @@ def plan_fault(
         grace_ns=fault.stop.grace if fault.stop else 0,
         cores_milli=round(fault.cpu.cores * 1000) if fault.cpu else 0,
         text=f"{fault.word} {words}{_timing(fault)}",
+        rpc=resolver.rpc_rule(fault.rpc) if fault.rpc else None,
+        reorg=PlannedReorg(fault.reorg.depth, drops=fault.reorg.dropped == "lost") if fault.reorg else None,
     )
 
 
@@ -129,6 +135,8 @@ def _timing(fault: fault_words.Fault) -> str:
     if trigger.delay_ns:
         start += f" + {duration_text(trigger.delay_ns)}"
     duration = _duration(fault)
+    if fault.reorg is not None:
+        return f", {start}"
     return f", {start}, {'until the storm ends' if duration is None else f'for {duration_text(duration)}'}"
 
 
@@ -144,6 +152,7 @@ class _Resolver:
         self._document = document
         self._location = location
         self._selectors = selectors
+        self._roles_there = roles
         self._l1 = tuple(sorted(role.name for role in roles if role.kind in ("l1-builder", "l1-follower")))
 
     def resolve(self, fault: fault_words.Fault) -> Resolved:
@@ -165,6 +174,9 @@ class _Resolver:
         if fault.reorder is not None:
             rule = LinkRule(reorder=fault.reorder.probability, delay_ms=fault.reorder.delay / _NS_PER_MS)
             return self._link_fault("reorder", fault.reorder, rule, f"{fault.reorder.probability:.3g}")
+        if fault.corrupt is not None:
+            rule = LinkRule(corrupt=fault.corrupt.probability)
+            return self._link_fault("corrupt", fault.corrupt, rule, f"{fault.corrupt.probability:.3g}")
         if fault.rate is not None:
             return self._link_fault("rate", fault.rate, LinkRule(rate_bps=fault.rate.rate), f"{fault.rate.rate} bit/s")
         if fault.partition is not None:
@@ -184,8 +196,42 @@ class _Resolver:
         if fault.cpu is not None:
             words = f"{', '.join(fault.cpu.of)} to {fault.cpu.cores:g} cores"
             return None, (), self._roles(("cpu", "of"), fault.cpu.of), words
+        if fault.rpc is not None:
+            return None, (), self._liars(fault.rpc), _rpc_words(fault.rpc)
+        if fault.reorg is not None:
+            return None, (), self._builder(), f"{fault.reorg.depth} L1 blocks, transactions {fault.reorg.dropped}"
         chosen = fault.kill or fault.pause or fault.disconnect or fault.disk_full or []
         return None, (), self._roles((fault.word,), chosen), ", ".join(chosen)
+
+    def rpc_rule(self, spec: Rpc) -> RpcRule:
+        """Who is lied to, about what, and how."""
+        words = spec.from_ or []
+        roles = [word for word in words if word != USER]
+        senders = self._roles(("rpc", "from"), roles) if roles else ()
+        return RpcRule(
+            senders=(*senders, *([USER] if USER in words else [])),
+            methods=tuple(spec.method),
+            action=spec.do,
+            probability=spec.probability,
+            delay_ms=(spec.delay or 0) / _NS_PER_MS,
+            blocks=spec.blocks or 0,
+        )
+
+    def _liars(self, spec: Rpc) -> tuple[str, ...]:
+        nodes = {role.name for role in self._roles_there if role.kind in CHAIN_OF_KIND}
+        if spec.to is None:
+            return tuple(sorted(role.name for role in self._roles_there if CHAIN_OF_KIND.get(role.kind) == "l2"))
+        chosen = self._roles(("rpc", "to"), spec.to)
+        for name in chosen:
+            if name not in nodes and name != LEADER:
+                raise self._document.error(
+                    (*self._location, "rpc", "to"), f"{name} is no node and answers nobody; nodes are "
+                    f"{', '.join(sorted(nodes))}",
+                )  # fmt: skip
+        return chosen
+
+    def _builder(self) -> tuple[str, ...]:
+        return tuple(role.name for role in self._roles_there if role.kind == "l1-builder")
 
     def _link_fault(self, word: str, spec: fault_words.Carried, rule: LinkRule, words: str) -> Resolved:
         link, shown = self._links(word, spec)
@@ -227,6 +273,12 @@ class _Resolver:
             return resolve()
         except ValueError as error:
             raise self._document.error((*self._location, *where), str(error)) from None
+
+
+def _rpc_words(spec: Rpc) -> str:
+    what = f"{_group(spec.from_ or ['everybody'])} → {_group(spec.to or ['L2 nodes'])} {', '.join(spec.method)}"
+    how = {"delay": f" {duration_text(spec.delay or 0)}", "stale": f" {spec.blocks} blocks"}.get(spec.do, "")
+    return f"{what}: {spec.do}{how}" + (f" {spec.probability:.3g}" if spec.probability < 1 else "")
 
 
 def _group(words: Sequence[str]) -> str:

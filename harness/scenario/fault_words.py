@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from harness.scenario import units
+from harness.scenario.lie_words import Reorg, Rpc
 from harness.scenario.vocabulary import (
     Bandwidth,
     Duration,
@@ -60,6 +61,10 @@ class Loss(Carried):
 
 
 class Duplicate(Carried):
+    probability: Probability
+
+
+class Corrupt(Carried):
     probability: Probability
 
 
@@ -145,8 +150,8 @@ class When(Words):
 
 
 FaultWord = Literal[
-    "latency", "loss", "duplicate", "reorder", "rate", "partition", "kill", "pause", "skew", "view-lag",
-    "stop", "disconnect", "cpu", "disk-full",
+    "latency", "loss", "duplicate", "reorder", "corrupt", "rate", "partition", "kill", "pause", "skew", "view-lag",
+    "stop", "disconnect", "cpu", "disk-full", "rpc", "reorg",
 ]
 FAULT_WORDS: tuple[FaultWord, ...] = get_args(FaultWord)
 
@@ -160,6 +165,7 @@ class Fault(Words):
     loss: Loss | None = None
     duplicate: Duplicate | None = None
     reorder: Reorder | None = None
+    corrupt: Corrupt | None = None
     rate: Bandwidths | None = None
     partition: Partition | None = None
     kill: Selector | None = None
@@ -170,6 +176,8 @@ class Fault(Words):
     disconnect: Selector | None = None
     cpu: Cpu | None = None
     disk_full: Selector | None = Field(default=None, alias="disk-full")
+    rpc: Rpc | None = None
+    reorg: Reorg | None = None
 
     @property
     def word(self) -> FaultWord:
@@ -183,6 +191,8 @@ class Fault(Words):
             raise ValueError(f"a fault has exactly one of {', '.join(FAULT_WORDS)}; {found}")
         if (self.at is None) == (self.when is None):
             raise ValueError("a fault starts either at a time or when an event happens; give one of at, when")
+        if self.reorg is not None and self.for_ is not None:
+            raise ValueError("a reorg happens at once and is not undone; leave out for")
         if self.restart is not None:
             if words not in (["kill"], ["stop"]):
                 raise ValueError("restart goes with kill or stop")

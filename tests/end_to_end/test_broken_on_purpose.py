@@ -11,6 +11,7 @@ import pytest
 
 from harness.consensus.messages import Certificate
 from harness.ports import Json
+from harness.roles import client
 from harness.roles.context import Role, RoleContext
 from harness.roles.node import Node
 from harness.roles.registry import make_role
@@ -18,6 +19,7 @@ from harness.roles.replica import Replica
 from harness.roles.wire import inputs_from_json
 from harness.rollup.blocks import InvalidBlock
 from harness.runtimes.sim.network import Fabric
+from harness.runtimes.sim.runtime import SimRuntime
 from harness.scenario.conduct import Variant
 from harness.solidity.compile import contracts_root
 
@@ -116,3 +118,23 @@ def test_a_partition_that_does_not_cut_is_reported(run: Run, monkeypatch: pytest
     result = run("split-brain")
     assert [fault["bit"] for fault in result.result["faults"]] == [False]
     assert result.exit_code != 0
+
+
+def test_a_client_that_believes_every_error_is_caught(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OPS: a gateway's error after it took a transaction is no failure, and a client that reports one lies in turn."""
+    monkeypatch.setattr(client, "is_definite", lambda refused: True)
+    result = run("lying-rpc", seed=1)
+    assert result.exit_code == 1
+    assert verdict_of(result, "OPS") == "violated"
+
+
+def test_a_lie_that_was_never_told_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run whose nodes stayed honest has not shown that clients survive the lies of its file."""
+
+    async def forget(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(SimRuntime, "set_rpc", forget)
+    result = run("lying-rpc", seed=1)
+    assert [fault["bit"] for fault in result.result["faults"]] == [False] * 7
+    assert result.exit_code == 3

@@ -30,9 +30,11 @@ SHIPPED = (
 )
 OF_THE_VENUE = ("funding-squeeze",)
 """Storms on the venue's own rules; fewer seeds, since what they add is not the network."""
+DECEIVING = ("lying-rpc",)
+"""Fewer seeds in CI, for its time; all ten were run when they were made."""
 RUNS = [
     *((name, seed) for name in SHIPPED for seed in range(1, 11)),
-    *((name, seed) for name in OF_THE_VENUE for seed in range(1, 4)),
+    *((name, seed) for name in (*OF_THE_VENUE, *DECEIVING) for seed in range(1, 4)),
 ]
 
 

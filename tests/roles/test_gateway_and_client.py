@@ -62,19 +62,41 @@ def test_a_write_whose_every_reply_is_lost_is_indeterminate_and_here_landed(run:
 
 
 def test_a_refusal_after_a_lost_reply_is_not_a_failure(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first gateway may have it on its way, whatever the second says."""
+    """The first gateway may have it on its way, whatever the second says; and that one knows where it went."""
 
     async def story(world: World) -> None:
         await living(world)
         await world.rule("sequencer-0", ME, CUT)
 
         def refuse(raw: bytes, *, gossip: bool) -> str:
-            raise Refused("my pool is full")
+            raise Refused("txpool is full: the pool is full")
 
         monkeypatch.setattr(world.node("sequencer-1").gateway, "_admit", refuse)
         outcome = await world.client(ME, "sequencer-0", "sequencer-1").send(SILENT_TO, b"", nonce=0)
-        assert outcome.phase == "info"
+        assert outcome.phase == "ok"
         assert world.times_included(outcome.transaction) == 1
+
+    run(story, *NODES, idle=[ME])
+
+
+@pytest.mark.parametrize(
+    ("reason", "phase"), [("internal error", "info"), ("txpool is full: the pool is full", "fail")]
+)
+def test_only_an_error_that_proves_it_makes_a_write_a_failure(
+    run: Run, monkeypatch: pytest.MonkeyPatch, reason: str, phase: str
+) -> None:
+    """A node that broke down over a transaction may have passed it on before; one whose pool is full has not."""
+
+    async def story(world: World) -> None:
+        await living(world)
+
+        def refuse(raw: bytes, *, gossip: bool) -> str:
+            raise Refused(reason)
+
+        for name in ("sequencer-0", "sequencer-1"):
+            monkeypatch.setattr(world.node(name).gateway, "_admit", refuse)
+        outcome = await world.client(ME, "sequencer-0", "sequencer-1").send(SILENT_TO, b"", nonce=0)
+        assert outcome.phase == phase
 
     run(story, *NODES, idle=[ME])
 

@@ -159,6 +159,7 @@ def running(
                 plan, idle_admin, logs=folder / "nodes", genesis_timestamp=stage.genesis_timestamp,
                 engines=AnvilEngines(stage.l1, stage.l2), deployment=stage.deployment, accounts=stage.accounts,
                 rpc_ports={spec.name: 0 for spec in plan.of_kind(*NODES)},  # type: ignore[arg-type]
+                fault_api_port=0,
             )  # fmt: skip
             try:
                 await runtime.boot()

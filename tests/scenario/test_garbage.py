@@ -45,7 +45,12 @@ APPENDED = [
     (FAULTS + "  - {at: 5s, for: 2s}\n", "faults[0]", "exactly one of"),
     (FAULTS + "  - {at: 5s, for: 2s, kill: keeper-0, pause: keeper-1}\n", "faults[0]", "found kill and pause"),
     (FAULTS + "  - {for: 2s, pause: keeper-0}\n", "faults[0]", "give one of at, when"),
-    (FAULTS + "  - {at: 5s, for: 2s, reorg: 3}\n", "faults[0].reorg", "not supported yet"),
+    (FAULTS + "  - {at: 5s, for: 2s, reorg: {depth: 3}}\n", "faults[0]", "is not undone; leave out for"),
+    (FAULTS + "  - {at: 5s, reorg: {depth: 0}}\n", "faults[0].reorg.depth", "0"),
+    (FAULTS + "  - {at: 5s, rpc: {do: stale}}\n", "faults[0].rpc", "blocks goes with do: stale"),
+    (FAULTS + "  - {at: 5s, rpc: {do: lie}}\n", "faults[0].rpc.do", "drop-reply"),
+    (FAULTS + "  - {at: 5s, rpc: {do: error, to: trader-0}}\n", "faults[0].rpc.to", "trader-0 is no node"),
+    (FAULTS + "  - {at: 5s, rpc: {do: error, method: 'a b'}}\n", "faults[0].rpc.method[0]", "pattern"),
     (FAULTS + "  - {at: 5s, for: 2s, censor: trader-0}\n", "faults[0].censor", "not supported yet"),
     (FAULTS + "  - {at: 9s, kill: batcher-0, restart: 5s}\n", "faults[0]", "restart 5s is not after at 9s"),
     (

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.faults.rules import RpcRule
 from harness.plan import LinkSelector, Plan, Trigger
 from harness.scenario.abilities import refuse_undoable
 from harness.scenario.errors import ScenarioError
@@ -292,3 +293,18 @@ def test_a_run_folder_stands_for_its_plan(write: Write, minimal: str, tmp_path: 
     plan = plan_from_file(write(minimal))
     (tmp_path / "plan.json").write_bytes(plan_bytes(plan))
     assert read_plan(tmp_path) == read_plan(tmp_path / "plan.json") == plan
+
+
+def test_a_lying_node_is_planned_with_whom_it_deceives_and_how(write: Write, minimal: str) -> None:
+    """`user` is nobody of the topology and stays a word; nodes are every L2 node unless the file says which."""
+    plan = plan_from_file(write(minimal + """\
+faults:
+  - {at: 5s, for: 2s, rpc: {from: [user, trader-0], to: sequencer-1, method: [tx, eth_send*], do: delay, delay: 2s}}
+  - {at: 5s, for: 2s, rpc: {do: stale, blocks: 3, probability: 25%}}
+"""))
+    first, second = plan.faults
+    assert first.rpc == RpcRule(("trader-0", "user"), ("tx", "eth_send*"), "delay", delay_ms=2000.0)
+    assert first.targets == ("sequencer-1",)
+    assert second.rpc == RpcRule((), ("*",), "stale", probability=0.25, blocks=3)
+    nodes = [role.name for role in plan.of_kind("sequencer", "replica")]
+    assert sorted(second.targets) == sorted(nodes)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from harness.plan import BaseLatency, Bounds, Plan, RoleSpec, VenueParameters
-from harness.ports import Json
+from harness.ports import OPERATOR, Json, Refused, Unreachable
 from harness.roles.context import Role, RoleContext
 from harness.rollup.profile import FAST
 
@@ -27,7 +27,20 @@ class EchoRole:
     async def _answer(self, sender: str, kind: str, payload: Json) -> Json:
         if kind == "starts":
             return self._context.store.get("starts", "count")
+        if kind == "ask" and sender == OPERATOR:
+            return await self._ask(payload["to"], payload["kind"])
         return {"from": sender, "kind": kind, "payload": payload}
+
+
+    async def _ask(self, to: str, kind: str) -> str:
+        """What comes back when this role asks another."""
+        try:
+            await self._context.network.request(to, kind, None, timeout=1.0)
+        except Refused:
+            return "refused"
+        except Unreachable:
+            return "unreachable"
+        return "answered"
 
 
 def echo_factory(context: RoleContext) -> Role:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.ports import FaultControl, LinkRule
+from harness.faults.rules import RpcCounters, RpcRule
+from harness.ports import OPERATOR, FaultControl, LinkRule, Unreachable
 from harness.runtimes.conformance.subject import Check, RuntimeUnderTest
 
 PROBE_S = 0.3
@@ -112,6 +113,42 @@ async def a_delayed_link_shows_in_probe_and_counters(subject: RuntimeUnderTest) 
         await control.set_link("a", "b", {})
 
 
+async def a_node_lies_to_whom_its_rule_names_and_is_honest_again(subject: RuntimeUnderTest) -> None:
+    async with subject.world(["a", "b"]) as control:
+        assert await _answers(subject, control, "a", "b")
+        rule = RpcRule(senders=("a",), methods=("call",), action="error")
+        for told, expected in ((rule, "refused"), (None, "answered")):
+            await control.set_rpc("b", {} if told is None else {"f1": told})
+            # The echo role passes a question on: a asks b, and says what it heard.
+            heard = await control.order("a", "ask", {"to": "b", "kind": "call"}, timeout=5.0)
+            assert heard == expected, (heard, expected)
+        assert (await control.rpc_counters("b"))["f1"] == RpcCounters(met=1, lied=1)
+
+
+async def a_dropped_answer_is_silence_and_a_lie_outlives_its_liar(subject: RuntimeUnderTest) -> None:
+    """The caller meets its own deadline, not an error; and a node that is started again still lies."""
+    async with subject.world(["a", "b"]) as control:
+        await control.set_rpc("b", {"f1": RpcRule(senders=(), methods=("ca*",), action="drop-reply")})
+        for _ in range(2):
+            assert await _answers(subject, control, "a", "b")
+            assert await control.order("a", "ask", {"to": "b", "kind": "call"}, timeout=5.0) == "unreachable"
+            assert (await control.rpc_counters("b"))["f1"].lied == 1
+            await control.kill("b")
+            await control.start("b")
+
+
+async def an_order_reaches_its_role_and_nobody_who_is_dead(subject: RuntimeUnderTest) -> None:
+    async with subject.world(["a", "b"]) as control:
+        answer = await control.order("a", "anything", {"depth": 3}, timeout=5.0)
+        assert answer == {"from": OPERATOR, "kind": "anything", "payload": {"depth": 3}}
+        await control.kill("a")
+        try:
+            await control.order("a", "anything", None, timeout=PROBE_S)
+        except Unreachable:
+            return
+        raise AssertionError("a dead role carried out an order")
+
+
 async def a_probe_from_a_dead_role_brings_nothing(subject: RuntimeUnderTest) -> None:
     async with subject.world(["a", "b"]) as control:
         await control.kill("a")
@@ -128,4 +165,7 @@ CHECKS: tuple[Check, ...] = (
     a_cut_link_answers_no_probe_until_healed,
     a_delayed_link_shows_in_probe_and_counters,
     a_probe_from_a_dead_role_brings_nothing,
+    a_node_lies_to_whom_its_rule_names_and_is_honest_again,
+    a_dropped_answer_is_silence_and_a_lie_outlives_its_liar,
+    an_order_reaches_its_role_and_nobody_who_is_dead,
 )

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from harness.ports import FaultControl, LinkCounters, LinkRule
+from harness.faults.rules import RpcCounters, RpcRule
+from harness.ports import FaultControl, Json, LinkCounters, LinkRule
 
 CONTROL_SECONDS_MAX = 10.0
 """How long a runtime may take over one call; every call of `FaultControl` is idempotent and bounded."""
@@ -55,6 +56,7 @@ class Stage:
         self.control = control
         self._rules: dict[tuple[str, str], dict[str, LinkRule]] = {}
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+        self._lies: dict[str, dict[str, RpcRule]] = {}
         self._holds: dict[str, dict[str, str]] = {}
         """Role → fault id → kill or pause, for faults that are on."""
         self._shared: dict[str, dict[str, None]] = {}
@@ -98,6 +100,30 @@ class Stage:
     async def counters(self, src: str, dst: str) -> LinkCounters:
         async with asyncio.timeout(CONTROL_SECONDS_MAX):
             return await self.control.link_counters(src, dst)
+
+    # -- lies
+
+    async def add_lie(self, fault: str, node: str, rule: RpcRule) -> None:
+        self._lies.setdefault(node, {})[fault] = rule  # noted before it is done, as a link's rule is
+        await self._send_lies(node)
+
+    async def remove_lie(self, fault: str, node: str) -> None:
+        self._lies.get(node, {}).pop(fault, None)
+        await self._send_lies(node)
+
+    async def _send_lies(self, node: str) -> None:
+        lock = self._locks.setdefault((node, ""), asyncio.Lock())
+        async with asyncio.timeout(CONTROL_SECONDS_MAX), lock:
+            await self.control.set_rpc(node, dict(self._lies.get(node, {})))
+
+    async def lies_told(self, fault: str, node: str) -> RpcCounters:
+        async with asyncio.timeout(CONTROL_SECONDS_MAX):
+            return (await self.control.rpc_counters(node)).get(fault, RpcCounters())
+
+    async def order(self, role: str, kind: str, payload: Json) -> Json:
+        """Raises what `FaultControl.order` does."""
+        async with asyncio.timeout(CONTROL_SECONDS_MAX):
+            return await self.control.order(role, kind, payload, timeout=CONTROL_SECONDS_MAX)
 
     # -- processes
 

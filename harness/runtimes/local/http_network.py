@@ -20,15 +20,17 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
-from harness.ports import Handler, Json, PortError, Refused, Unreachable
+from harness.ports import OPERATOR, Handler, Json, PortError, Refused, Unreachable
 from harness.runtimes.local import wire
 from harness.runtimes.local.outbox import Outbox
+from harness.runtimes.lying import ReplyDropped
 
 HOST = "127.0.0.1"
 CONNECTIONS_PER_PEER_MAX = 64
 INBOX_MAX = 4096           # one-way messages being handled at once; more are lost
 KEEPALIVE_S = 3600.0       # connections live as long as the run, so that a fault meets existing ones
 CLOSE_TIMEOUT_S = 1.0
+REPLY_DROPPED_S = 10.0     # how long a caller may wait for an answer that a fault has dropped
 
 ProblemReport = Callable[[str, str], None]
 """`report(what, detail)`: something went wrong that no port can express."""
@@ -52,6 +54,8 @@ class HttpNetwork:
         self._session: aiohttp.ClientSession | None = None
         self._server: web.Server | None = None
         self._listener: asyncio.Server | None = None
+        self.wrap: Callable[[Handler], Handler] = lambda handler: handler
+        """Put round the role's handler when it serves: what a fault makes of its answers."""
         self.lost_incoming = 0
         """Messages that came before `serve` or while the inbox was full."""
 
@@ -108,7 +112,13 @@ class HttpNetwork:
     def serve(self, handler: Handler) -> None:
         if self._handler is not None:
             raise RuntimeError(f"{self._name} already serves; `serve` is called once")
-        self._handler = handler
+        self._handler = self.wrap(handler)
+
+    async def obey(self, kind: str, payload: Json) -> Json:
+        """Hand the role an order, which comes over no link. Raises `Unreachable` while it does not serve."""
+        if self._handler is None:
+            raise Unreachable(f"{self._name} serves nobody yet")
+        return await self._handler(OPERATOR, kind, payload)
 
     def stats(self) -> dict[str, int]:
         """Messages this role lost by itself, without any fault of a link."""
@@ -163,12 +173,15 @@ class HttpNetwork:
             return web.Response(status=wire.ACCEPTED)
         if kind == wire.PING:
             return _reply(wire.ANSWERED, {"pong": self._name})
-        if self._handler is None:
+        if self._handler is None or sender == OPERATOR:
             return self._lose(request)
         try:
             return _reply(wire.ANSWERED, await self._handler(sender, kind, orjson.loads(body)))
         except Refused as refusal:
             return _reply(wire.REFUSED, refusal.args[0] if refusal.args else "refused")
+        except ReplyDropped:
+            await asyncio.sleep(REPLY_DROPPED_S)
+            return self._lose(request)
         except PortError:
             return self._lose(request)  # the world failed the handler; its caller sees a broken-off connection
         except Exception:
@@ -185,7 +198,7 @@ class HttpNetwork:
     def _accept(self, sender: str, kind: str, body: bytes) -> None:
         if kind == wire.PING:
             return
-        if self._handler is None or len(self._inbox) >= INBOX_MAX:
+        if self._handler is None or sender == OPERATOR or len(self._inbox) >= INBOX_MAX:
             self.lost_incoming += 1
             return
         # Tasks start in the order they are made, so messages of one sender are begun in the order they came.

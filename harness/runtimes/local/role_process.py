@@ -9,6 +9,7 @@ import socket
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,17 @@ import orjson
 import uvloop
 
 from harness.anvil.adapters import ThreadedEngine
+from harness.faults.rpc import RpcPolicy, rpc_rules_from_json
 from harness.history.recorder import HistoryWriter
-from harness.ports import PortError
+from harness.ports import PortError, Refused
 from harness.roles.context import RoleContext
 from harness.runtimes.local import wire
 from harness.runtimes.local.clock import Epoch, LocalClock
 from harness.runtimes.local.http_network import HttpNetwork
 from harness.runtimes.local.sqlite_store import SqliteStore
 from harness.runtimes.local.world import World
+from harness.runtimes.lying import lying
+from harness.runtimes.lying_rpc import LyingPublic
 from harness.runtimes.random import KeyedRandom
 from harness.runtimes.rpc_server.server import RpcServer
 
@@ -47,6 +51,7 @@ class RoleProcess:
         self._clock: LocalClock | None = None
         self._engine: ThreadedEngine | None = None
         self._public: RpcServer | None = None
+        self._rpc = RpcPolicy(name, KeyedRandom(world.plan.seed))
         self._role: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._ready: dict[str, Any] | None = None
@@ -116,10 +121,17 @@ class RoleProcess:
         match command["do"]:
             case "go":
                 self._network.reach({peer: (host, port) for peer, (host, port) in command["peers"].items()})
+                self._rpc.set_rules(rpc_rules_from_json(command["rpc"]))
                 self._go(Epoch(self._world.genesis_timestamp * 10**9, command["monotonic_ns"]), command["skew"])
             case "skew":
                 assert self._clock is not None, "a skew comes after `go`"
                 self._clock.skew(**command["skew"])
+            case "rpc":
+                self._rpc.set_rules(rpc_rules_from_json(command["rules"]))
+            case "rpc_counters":
+                return {fault: asdict(counters) for fault, counters in self._rpc.counters().items()}
+            case "order":
+                return await self._order(command["kind"], command["payload"])
             case "clock":
                 return 0.0 if self._clock is None else self._clock.error_ms()
             case "probe":
@@ -137,6 +149,8 @@ class RoleProcess:
         world = self._world
         self._clock = LocalClock(epoch)
         self._clock.skew(**skew)
+        clock = self._clock
+        self._network.wrap = lambda handler: lying(self._rpc, handler, clock)
         # Unbuffered: what a role recorded before SIGKILL is evidence.
         history = world.history_of(self._name) if world.keeps_history else Path(os.devnull)
         stream = history.open("ab", buffering=0)
@@ -154,7 +168,7 @@ class RoleProcess:
             deployment=world.deployment,
             accounts=world.accounts,
             genesis_timestamp=world.genesis_timestamp,
-            public=self._public,
+            public=None if self._public is None else LyingPublic(self._public, self._rpc, clock),
             key=world.keys.get(self._name),
         )
         self._role = asyncio.get_running_loop().create_task(self._work(context))
@@ -167,6 +181,15 @@ class RoleProcess:
             self._exit_code = ROLE_FAILED
             self._report("run", traceback.format_exc())
             self._stopping.set()
+
+    async def _order(self, kind: str, payload: Any) -> Any:
+        """What the role answers to an order, or how it will not."""
+        try:
+            return {"answer": await self._network.obey(kind, payload)}
+        except Refused as refusal:
+            return {"refused": refusal.args[0] if refusal.args else "refused"}
+        except PortError as error:
+            return {"unreachable": str(error)}
 
     async def _probe(self, to: str, timeout: float) -> float | None:
         sent = time.monotonic_ns()

@@ -10,15 +10,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.plan import Plan
-from harness.proxy.client import ProxyClient
+from harness.proxy.client import ProxyClient, ProxyFailure
 from harness.proxy.process import PROXY, ProxyConfig
+from harness.proxy.server import USER
 from harness.roles.context import RoleFactory
 from harness.runtimes.failure import Problem
 from harness.runtimes.local.http_network import HOST
 from harness.runtimes.local.saved_stores import SavedStores
 from harness.runtimes.local.world import EngineFactory, World
 from harness.runtimes.local.zygote_client import ZygoteClient, ZygoteProcess
-from harness.runtimes.process_control import Member
+from harness.runtimes.process_control import BootFailure, Member
 from harness.runtimes.processes import Address, ProcessRuntime
 
 
@@ -41,12 +42,14 @@ class LocalRuntime(ProcessRuntime):
         keeps_history: bool = True,
         saved: SavedStores | None = None,
         rpc_ports: Mapping[str, int] | None = None,
+        fault_api_port: int | None = None,
     ) -> None:
         """`logs` gets one file per process. `zygote` is one that was started earlier, to save its second of imports;
         it is this runtime's from now on. `links` are the directed links there are; None means between all roles.
         Without `keeps_history` nobody writes records, for a network without an end. `saved` is what `save_stores`
         gave: the roles start from it, and the clock goes on from its moment. `rpc_ports` names the nodes that answer
-        JSON-RPC on a port of 127.0.0.1; 0 is one of the system's choice.
+        JSON-RPC on a port of 127.0.0.1; 0 is one of the system's choice. Those ports are the fault proxy's, the links
+        `user->ROLE`. `fault_api_port` is where Toxiproxy's API is served; None serves none.
 
         `factory` and `engines` must be picklable by reference: functions of modules, or instances of module classes.
         """
@@ -67,9 +70,12 @@ class LocalRuntime(ProcessRuntime):
             keys=dict(keys or {}),
             temporary=self._temporary,
             logs=logs.absolute(),
-            proxy=ProxyConfig(seed=plan.seed, links=tuple(links), latencies=plan.latencies),
+            proxy=ProxyConfig(
+                seed=plan.seed, links=tuple(links), latencies=plan.latencies, fronts=tuple((rpc_ports or {}).items()),
+                api_port=fault_api_port,
+            ),
             keeps_history=keeps_history,
-            rpc_ports=dict(rpc_ports or {}),
+            rpc_ports=dict.fromkeys(rpc_ports or {}, 0),
         )
         self._zygote_process = zygote
         self._zygote: ZygoteClient | None = None
@@ -93,7 +99,12 @@ class LocalRuntime(ProcessRuntime):
             control.listen()
             self._pids[PROXY] = await self._ready_zygote().spawn(PROXY, control)
         self._proxy = ProxyClient(path)
-        ports = await self._proxy.ports()
+        try:
+            ports = await self._proxy.ports()
+            api_port = await self._proxy.api_port()
+        except ProxyFailure as error:
+            raise BootFailure(f"the fault proxy did not come up{self._log_tail(PROXY)}") from error
+        self.fault_api = None if api_port is None else (HOST, api_port)
         self._peers = {src: {dst: (HOST, port) for dst, port in peers.items()} for src, peers in ports.items()}
 
     async def _launch(self, member: Member) -> None:
@@ -122,6 +133,9 @@ class LocalRuntime(ProcessRuntime):
 
     def _address_of(self, member: Member, port: int) -> Address:
         return HOST, port
+
+    def _rpc_address_of(self, member: Member, port: int) -> Address:
+        return self._peers[USER][member.name]
 
     async def _take_stores(self, saved: SavedStores) -> None:
         saved.take_from(self._temporary)

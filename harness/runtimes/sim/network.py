@@ -18,7 +18,8 @@ from typing import Any
 import orjson
 
 from harness.faults.link import Fate, LinkPolicy
-from harness.ports import Handler, Json, LinkCounters, LinkRule, PortError, Random, Refused, Unreachable
+from harness.ports import OPERATOR, Handler, Json, LinkCounters, LinkRule, PortError, Random, Refused, Unreachable
+from harness.runtimes.lying import ReplyDropped
 from harness.runtimes.sim.loop import VirtualLoop
 from harness.runtimes.sim.node import NodeState, SimNode
 
@@ -66,9 +67,11 @@ class Fabric:
         """The latency that is part of the world; before the link's first message."""
         self._latencies[src, dst] = (delay_ms, jitter_ms)
 
-    def attach(self, name: str, node: SimNode) -> SimNetwork:
-        """The place of a new incarnation; it replaces the one before."""
-        network = SimNetwork(self, name, node)
+    def attach(
+        self, name: str, node: SimNode, *, wrap: Callable[[Handler], Handler] = lambda handler: handler
+    ) -> SimNetwork:
+        """The place of a new incarnation; it replaces the one before. `wrap` as in `SimNetwork`."""
+        network = SimNetwork(self, name, node, wrap=wrap)
         self._names[name] = network
         return network
 
@@ -125,10 +128,14 @@ class Fabric:
 class SimNetwork:
     """The `Network` port of one incarnation of a role."""
 
-    def __init__(self, fabric: Fabric, name: str, node: SimNode) -> None:
+    def __init__(
+        self, fabric: Fabric, name: str, node: SimNode, *, wrap: Callable[[Handler], Handler] = lambda handler: handler
+    ) -> None:
+        """`wrap` is put round the role's handler: what a fault makes of its answers."""
         self._fabric = fabric
         self._name = name
         self.node = node
+        self._wrap = wrap
         self._handler: Handler | None = None
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._inbox: deque[Message] = deque()
@@ -141,7 +148,7 @@ class SimNetwork:
     def serve(self, handler: Handler) -> None:
         if self._handler is not None:
             raise RuntimeError(f"{self._name} already serves; `serve` is called once")
-        self._handler = handler
+        self._handler = self._wrap(handler)
 
     def send(self, to: str, kind: str, payload: Json) -> None:
         data = orjson.dumps(payload)
@@ -193,6 +200,12 @@ class SimNetwork:
         elif message.request is not None:
             self._fabric.reply(message, "failed", b"null")
 
+    async def obey(self, kind: str, payload: Json) -> Json:
+        """Hand the role an order, which comes over no link. Raises `Unreachable` while it does not serve."""
+        if self._handler is None:
+            raise Unreachable(f"{self._name} serves nobody yet")
+        return orjson.loads(orjson.dumps(await self._handler(OPERATOR, kind, orjson.loads(orjson.dumps(payload)))))
+
     def resumed(self) -> None:
         """The node runs again: hand over what came meanwhile, in order."""
         while self._inbox:
@@ -210,6 +223,8 @@ class SimNetwork:
             except Refused as refusal:
                 data = orjson.dumps(refusal.args[0] if refusal.args else "refused")
                 answer = "refused"
+        except ReplyDropped:
+            return
         except PortError:
             pass  # the world failed the handler; its caller sees a broken-off connection
         except Exception as error:

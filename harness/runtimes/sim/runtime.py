@@ -8,10 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from harness.faults.rpc import RpcPolicy
+from harness.faults.rules import RpcCounters, RpcRule
 from harness.plan import Plan, RoleSpec
-from harness.ports import Engine, Json, LinkCounters, LinkRule, PortError, RpcService
+from harness.ports import Engine, Json, LinkCounters, LinkRule, PortError, RpcService, Unreachable
 from harness.roles.context import RoleContext, RoleFactory
 from harness.runtimes.failure import Problem
+from harness.runtimes.lying import lying
+from harness.runtimes.lying_rpc import LyingPublic
 from harness.runtimes.random import KeyedRandom
 from harness.runtimes.sim.clock import SimClock
 from harness.runtimes.sim.loop import VirtualLoop, virtual_loop
@@ -71,6 +75,8 @@ class _Machine:
     node: SimNode | None = None
     network: SimNetwork | None = None
     public: _PublicRpc | None = None
+    rpc_rules: dict[str, RpcRule] = field(default_factory=dict)
+    rpc: RpcPolicy | None = None
 
     @property
     def state(self) -> NodeState:
@@ -203,7 +209,9 @@ class SimRuntime:
         if machine.state is not NodeState.DEAD:
             return
         node = self.loop.node(role)
-        network = self._fabric.attach(role, node)
+        policy = machine.rpc = RpcPolicy(role, self.random)
+        policy.set_rules(machine.rpc_rules)
+        network = self._fabric.attach(role, node, wrap=lambda handler: lying(policy, handler, machine.clock))
         machine.node, machine.network, machine.public = node, network, _PublicRpc()
         context = RoleContext(
             name=role,
@@ -218,7 +226,7 @@ class SimRuntime:
             deployment=self._deployment,
             accounts=self._accounts,
             genesis_timestamp=self._genesis_timestamp,
-            public=machine.public,
+            public=LyingPublic(machine.public, policy, machine.clock),
             key=self._keys.get(role),
         )
         self.loop.create_task(self._run_role(context), name=role, context=node.context.copy())
@@ -237,6 +245,27 @@ class SimRuntime:
 
     async def skew(self, role: str, *, offset_ms: float, drift_ppm: float = 0.0) -> None:
         self._machine(role).clock.skew(offset_ms=offset_ms, drift_ppm=drift_ppm)
+
+    async def set_rpc(self, role: str, rules: Mapping[str, RpcRule]) -> None:
+        machine = self._machine(role)
+        machine.rpc_rules = dict(rules)
+        if machine.rpc is not None:
+            machine.rpc.set_rules(rules)
+
+    async def rpc_counters(self, role: str) -> Mapping[str, RpcCounters]:
+        policy = self._machine(role).rpc
+        return {} if policy is None else policy.counters()
+
+    async def order(self, role: str, kind: str, payload: Json, *, timeout: float) -> Json:
+        machine = self._machine(role)
+        if machine.network is None or machine.node is None or machine.state is not NodeState.RUNNING:
+            raise Unreachable(f"{role} does not run")
+        obeying = self.loop.create_task(machine.network.obey(kind, payload), context=machine.node.context.copy())
+        try:
+            async with asyncio.timeout(timeout):
+                return await obeying
+        except TimeoutError:
+            raise Unreachable(f"{role} did not carry out {kind!r} within {timeout:g} s") from None
 
     async def is_alive(self, role: str) -> bool:
         return self._machine(role).state is not NodeState.DEAD
@@ -268,7 +297,7 @@ class SimRuntime:
             return
         self.loop.crash(machine.node)
         machine.disk.lose_power()
-        machine.node = machine.network = machine.public = None
+        machine.node = machine.network = machine.public = machine.rpc = None
         if self._engines is not None:
             self._engines.drop(machine.spec.name)
 

@@ -1,0 +1,53 @@
+"""The faults in which a node does its work and deceives those who rely on it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from harness.scenario.vocabulary import Blocks, PositiveDuration, Probability, Selector, Words
+
+
+def _globs(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Globs = Annotated[
+    list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_*?\[\]-]{1,60}$")]],
+    BeforeValidator(_globs, json_schema_input_type=str | list[str]),
+    Field(min_length=1, max_length=32),
+]
+
+
+class Rpc(Words):
+    """What nodes do to requests: those of roles to their gateways, and those of wallets at the public JSON-RPC."""
+
+    from_: Selector | None = Field(default=None, alias="from", description="who is lied to; `user` is every wallet")
+    to: Selector | None = Field(default=None, description="which nodes lie; default: every L2 node")
+    method: Globs = Field(
+        default=["*"], description="globs over tx, call, nonce, receipt, heads, blocks, l1_*, and JSON-RPC methods"
+    )
+    do: Literal["drop-reply", "error", "delay", "stale", "duplicate"] = Field(
+        description="drop-reply and error although the request was carried out, answer late, answer reads as of some "
+        "blocks ago, carry a request out twice"
+    )
+    probability: Probability = 1.0
+    delay: PositiveDuration | None = Field(default=None, description="with delay: how long")
+    blocks: Blocks | None = Field(default=None, description="with stale: how many blocks ago")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Rpc:
+        for name, of in (("delay", "delay"), ("blocks", "stale")):
+            if (getattr(self, name) is not None) != (self.do == of):
+                raise ValueError(f"{name} goes with do: {of}, and that needs it")
+        return self
+
+
+class Reorg(Words):
+    """The L1 builder replaces its last blocks by others."""
+
+    depth: Blocks = Field(description="how many blocks of L1 are replaced")
+    dropped: Literal["repooled", "lost"] = Field(
+        default="repooled", description="what becomes of the transactions of the replaced blocks"
+    )
