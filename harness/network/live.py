@@ -53,6 +53,11 @@ class LiveRuntime(FaultControl, Protocol):
 
     def pids(self) -> Mapping[str, int]: ...
 
+    @property
+    def fault_api(self) -> tuple[str, int] | None:
+        """Where Toxiproxy's API is served."""
+        ...
+
     def rpc_endpoints(self) -> Mapping[str, tuple[str, int]]:
         """Role → where its JSON-RPC is reached."""
         ...
@@ -177,7 +182,8 @@ class LiveNetwork:
 
     def fault_api(self) -> str | None:
         """Where the fault proxy's control API is, if the runtime has one."""
-        return None
+        address = None if self._runtime is None else self._runtime.fault_api
+        return None if address is None else "http://{}:{}".format(*address)
 
     async def fault(self, words: Mapping[str, Any]) -> HandFault:
         async with self._turn:   # not while roles stand still for a snapshot

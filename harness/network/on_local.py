@@ -44,6 +44,7 @@ class LocalPlatform:
             accounts=origin.stage.accounts,
             zygote=zygote,
             rpc_ports=self._ports,
+            fault_api_port=self._wanted.ports.fault_api,
             keeps_history=self._wanted.keeps_history,
             saved=None if origin.saved is None else origin.saved.stores,
         )
