@@ -55,8 +55,10 @@ def _harness_pool() -> Generator[Pool]:
 def network(request: pytest.FixtureRequest, _harness_pool: Pool) -> Generator[NetworkUnderTest]:
     """The network that the test's `network` marker describes; a small one in virtual time where there is none."""
     from harness.network.values import NetworkFailure, NetworkMisuse
+    from harness.ports import PortError
     from harness.scenario.errors import ScenarioError
     from harness.testing.wanted import wanted_network
+    from harness.toolchain.errors import ToolError
 
     words: dict[str, Any] = {}
     for marker in reversed(list(request.node.iter_markers("network"))):   # the nearest one last: it wins
@@ -66,7 +68,7 @@ def network(request: pytest.FixtureRequest, _harness_pool: Pool) -> Generator[Ne
     try:
         wanted = wanted_network(words, folder=request.path.parent)
         found = _harness_pool.take(wanted, module=str(request.path))
-    except (ScenarioError, NetworkMisuse, NetworkFailure) as error:
+    except (ScenarioError, NetworkMisuse, NetworkFailure, ToolError, PortError) as error:
         pytest.fail(f"@pytest.mark.network: {error}", pytrace=False)
     request.node.stash[_NETWORK] = found
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,7 +61,7 @@ def read_project(document: Document, scenario: Scenario) -> ProjectFile | None:
     if scenario.project is None:
         return None
     if isinstance(scenario.project, str):
-        place = document.folder / scenario.project
+        place = Path(os.path.normpath(document.folder / scenario.project))   # as a person would write it
         prefix: Location = ()
         held = read_document(place / FILE_NAME if place.is_dir() else place)
         project = validated(Project, held)

@@ -57,6 +57,10 @@ class LiveNetwork(NetworkClient):
     def height(self) -> int:
         return self.status().l2_block
 
+    @property
+    def is_worn(self) -> bool:
+        return False   # its nodes keep what they need and no more
+
     def advance(self, seconds: float) -> None:
         """Real time: wait for what you need instead, where you can."""
         if not 0 <= seconds <= ADVANCE_S_MAX:

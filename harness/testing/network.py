@@ -29,6 +29,11 @@ class NetworkUnderTest(Network, Protocol):
         """Number of the newest committed L2 block."""
         ...
 
+    @property
+    def is_worn(self) -> bool:
+        """Whether a new network is better than going on with this one."""
+        ...
+
     def advance(self, seconds: float) -> None:
         """Let so much time pass. In the simulator that costs only what happens in it."""
         ...

@@ -75,6 +75,8 @@ class Pool:
     def _is_usable(self, kept: _Kept, wanted: WantedNetwork, module: str) -> bool:
         """Whether it is, or has been brought, into the state its scope promises."""
         stays = wanted.scope == "session" or (wanted.scope == "module" and kept.module == module)
+        if kept.network.is_worn and not stays:
+            return False
         try:
             if not stays and not kept.is_fresh:
                 kept.network.load_snapshot(READY)

@@ -52,6 +52,8 @@ T = TypeVar("T")
 FIRST_BLOCK_SECONDS_MAX = 60.0
 STEP_S = 0.05
 HISTORY = "history.jsonl"
+EXECUTED_MAX = 5_000
+"""Blocks, of all tests together; the engines and their journals keep each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,11 @@ class SimNetwork:
     @property
     def height(self) -> int:
         return self.committed.number
+
+    @property
+    def is_worn(self) -> bool:
+        """So much has been executed that starting anew costs less than keeping it all."""
+        return sum(counts.executed for counts in self._engines.counts().values()) > EXECUTED_MAX
 
     def web3(self, role: str | None = None) -> Any:
         from harness.testing.provider import sim_web3  # web3 takes most of a second to import
