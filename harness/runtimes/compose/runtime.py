@@ -29,6 +29,7 @@ from harness.runtimes.compose.layout import Layout, lay_out, project_name, subne
 from harness.runtimes.compose.ownership import Owner, remove_dead
 from harness.runtimes.compose.stack import AddressesTaken, Stack
 from harness.runtimes.compose.subnets import block_for, routed_here, subnets_of
+from harness.runtimes.compose.usage import usage_of
 from harness.runtimes.compose.vigil import Vigil
 from harness.runtimes.compose.volumes import put_store, take_store
 from harness.runtimes.failure import Problem
@@ -42,6 +43,7 @@ SHUTDOWN_TIMEOUT_S = 120.0
 END_TIMEOUT_S = 9.0         # below what a fault may take over one call
 BLOCKS_TRIED_MAX = 8
 LOG_LINES_MAX = 2000
+FIGURES_TIMEOUT_S = 10.0
 
 
 class ComposeRuntime(ContainerFaults):
@@ -116,6 +118,7 @@ class ComposeRuntime(ContainerFaults):
         self._addresses: dict[int, Address] = {}
         self._proxy_is_up = asyncio.Event()
         self._engine_is_lost = False
+        self._usage: dict[str, Mapping[str, float]] = {}
         self.fault_api: Address | None = None
         self._boot: dict[str, float] = {}
         self._began = time.monotonic()
@@ -279,6 +282,24 @@ class ComposeRuntime(ContainerFaults):
 
     # -- the end
 
+    async def _end(self) -> None:
+        with contextlib.suppress(TimeoutError, EngineGone, EngineRefused):
+            async with asyncio.timeout(FIGURES_TIMEOUT_S):
+                await self._measure()
+        await super()._end()
+
+    async def _measure(self) -> None:
+        """What each container has used, as the engine counts it, while they are there to be counted."""
+        if self._stack is None or self._engine is None or self._engine_is_lost:
+            return
+        api = self._engine.api
+        running = [PROXY, *[member.name for member in self._members.values() if member.is_running]]
+        seen = await asyncio.gather(*[
+            self._engine.call(f"measure {name}", api.stats, self.container_of(name), stream=False, one_shot=True)
+            for name in running if name in self._stack.ids
+        ])  # fmt: skip
+        self._usage = {name: usage_of(stats) for name, stats in zip(running, seen, strict=False)}
+
     async def _release(self) -> None:
         await self._hang_up()
         if self._vigil is not None:
@@ -334,7 +355,7 @@ class ComposeRuntime(ContainerFaults):
             self._boot[milestone] = round(time.monotonic() - began, 2)
 
     def figures(self) -> Mapping[str, Any]:
-        return {"boot": dict(self._boot)}
+        return {"boot": dict(self._boot), "containers": dict(self._usage)}
 
     # -- for faults, tests and measurements
 
