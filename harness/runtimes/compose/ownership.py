@@ -16,6 +16,7 @@ import hashlib
 import os
 import platform
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ OWNER_LABEL = "harness.owner"
 PROJECT_LABEL = "harness.project"
 REMOVE_SECONDS_MAX = 20.0
 """For one container, network or volume; the engine answers 409 while it still lets go of one."""
+QUIET_SECONDS = 1.5
+LATE_SECONDS_MAX = 30.0
+_LOOK_AGAIN_SECONDS = 0.25
 _REMOVED_AT_ONCE = 8
 
 
@@ -85,6 +89,12 @@ class Removed:
     volumes: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)   # what is still there, and why
 
+    def add(self, other: Removed) -> None:
+        self.containers += other.containers
+        self.networks += other.networks
+        self.volumes += other.volumes
+        self.failures += other.failures
+
     def __len__(self) -> int:
         return len(self.containers) + len(self.networks) + len(self.volumes)
 
@@ -118,24 +128,27 @@ def is_dead(owner: str) -> bool:
 def remove_dead(client: DockerClient) -> Removed:
     """Remove everything whose owner is dead: what a run that was killed left behind. Blocks; bounded.
 
+    What the dead had asked for just before may still be on its way: the engine makes it although nobody listens. So
+    where anything was found, this looks again until nothing has come for a moment.
+
     Raises DockerException when the engine can not even be asked what there is.
     """
-    labels = [
-        *[container.labels.get(OWNER_LABEL, "") for container in _containers(client, OWNER_LABEL)],
-        *[(each.attrs.get("Labels") or {}).get(OWNER_LABEL, "") for each in _networks(client, OWNER_LABEL)],
-        *[(each.attrs.get("Labels") or {}).get(OWNER_LABEL, "") for each in _volumes(client, OWNER_LABEL)],
-    ]
     total = Removed()
-    for owner in sorted(set(labels)):
-        if is_dead(owner):
-            removed = remove_labelled(client, f"{OWNER_LABEL}={owner}")
-            total.containers += removed.containers
-            total.networks += removed.networks
-            total.volumes += removed.volumes
-            total.failures += removed.failures
-            if not removed.failures:
-                (_folder() / f"{owner}.lock").unlink(missing_ok=True)
-    _forget_dead_locks({label for label in labels if label})
+    quiet_since: float | None = None
+    deadline = time.monotonic() + LATE_SECONDS_MAX
+    while True:
+        found = {owner for owner in _owners(client) if is_dead(owner)}
+        for owner in sorted(found):
+            total.add(remove_labelled(client, f"{OWNER_LABEL}={owner}"))
+        now = time.monotonic()
+        quiet_since = None if found else quiet_since or now
+        if (not found and not len(total)) or total.failures or now > deadline:
+            break
+        if quiet_since is not None and now - quiet_since > QUIET_SECONDS:
+            break
+        time.sleep(_LOOK_AGAIN_SECONDS)
+    if not total.failures:
+        _forget_dead_locks(_owners(client))
     return total
 
 
@@ -150,6 +163,16 @@ def remove_labelled(client: DockerClient, label: str) -> Removed:
     _all(_networks(client, label), _remove_network, removed.networks, removed.failures)
     _all(_volumes(client, label), lambda each: each.remove(force=True), removed.volumes, removed.failures)
     return removed
+
+
+def _owners(client: DockerClient) -> set[str]:
+    """The owners of all there is; a set, for it is sorted before anything is done."""
+    labels = [
+        *[container.labels.get(OWNER_LABEL, "") for container in _containers(client, OWNER_LABEL)],
+        *[(each.attrs.get("Labels") or {}).get(OWNER_LABEL, "") for each in _networks(client, OWNER_LABEL)],
+        *[(each.attrs.get("Labels") or {}).get(OWNER_LABEL, "") for each in _volumes(client, OWNER_LABEL)],
+    ]
+    return {label for label in labels if label}
 
 
 def left_over(client: DockerClient, label: str) -> list[str]:
