@@ -95,7 +95,8 @@ def description(network: LiveNetwork) -> Description:
     """What a user needs to know of a network that is ready."""
     return Description(
         network.name, network.runtime_name, str(network.folder), network.endpoints(),
-        accounts_of(network.origin.plan), contracts_of(network.origin.stage), network.fault_api(),
+        accounts_of(network.origin.plan), contracts_of(network.origin.stage, network.origin.plan.project),
+        network.fault_api(),
     )  # fmt: skip
 
 
@@ -110,7 +111,7 @@ async def perform(network: LiveNetwork, request: dict[str, Any]) -> Json:
         case "accounts":
             return [account.to_json() for account in accounts_of(network.origin.plan)]
         case "contracts":
-            return [contract.to_json() for contract in contracts_of(network.origin.stage)]
+            return [contract.to_json() for contract in contracts_of(network.origin.stage, network.origin.plan.project)]
         case "description":
             return description(network).to_json()
         case "fault":

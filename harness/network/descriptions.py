@@ -11,6 +11,7 @@ import orjson
 from harness.evm.accounts import account
 from harness.network.values import YOU, Contract, Endpoint, NamedAccount
 from harness.plan import L1_CHAIN_ID, L2_CHAIN_ID, Plan
+from harness.project_plan import ProjectPlan
 from harness.scenario.stage import Stage
 from harness.venue.deployment import ABI_FILE, CONTRACTS
 
@@ -27,27 +28,43 @@ def accounts_of(plan: Plan) -> tuple[NamedAccount, ...]:
     return tuple(found)
 
 
-def contracts_of(stage: Stage) -> tuple[Contract, ...]:
-    """Everything deployed, in the order of `CONTRACTS`, then what else the deployment names."""
+def contracts_of(stage: Stage, project: ProjectPlan | None) -> tuple[Contract, ...]:
+    """The project's contracts, then ours in the order of `CONTRACTS`, then what else the deployment names."""
+    own = [
+        Contract(item.contract, item.name, item.address, "l2", L2_CHAIN_ID)
+        for item in (project.contracts if project is not None else ())
+    ]
     order = list(CONTRACTS)
     names = sorted(stage.deployment, key=lambda key: order.index(key) if key in order else len(order))
-    return tuple(
+    ours = (
         Contract(
             CONTRACTS.get(key, key), key, stage.deployment[key], "l1" if key in ON_L1 else "l2",
             L1_CHAIN_ID if key in ON_L1 else L2_CHAIN_ID,
         )
         for key in names
     )  # fmt: skip
+    return (*own, *ours)
 
 
 def write_descriptions(
-    folder: Path, *, name: str, contracts: Sequence[Contract], endpoints: Sequence[Endpoint]
+    folder: Path,
+    *,
+    name: str,
+    contracts: Sequence[Contract],
+    endpoints: Sequence[Endpoint],
+    project: ProjectPlan | None,
 ) -> None:
-    """deployments.json and abi/<Contract>.json in the network's folder. Raises OSError."""
+    """deployments.json and abi/<Contract>.json in the network's folder; a project's contracts go by their own names.
+
+    Raises OSError.
+    """
     abis: dict[str, Any] = orjson.loads(ABI_FILE.read_bytes())
+    own = {item.address: item for item in (project.contracts if project is not None else ())}
     (folder / "abi").mkdir(exist_ok=True)
+    for item in own.values():
+        (folder / "abi" / f"{item.name}.json").write_text(item.abi)
     for contract in contracts:
-        if contract.name in abis:
+        if contract.name in abis and contract.address not in own:
             (folder / "abi" / f"{contract.name}.json").write_bytes(orjson.dumps(abis[contract.name]))
     document = {
         "network": name,
@@ -56,9 +73,10 @@ def write_descriptions(
             for chain, chain_id in (("l1", L1_CHAIN_ID), ("l2", L2_CHAIN_ID))
         },
         "contracts": {
-            item.name: {
+            (item.key if item.address in own else item.name): {
                 "address": item.address, "chain": item.chain, "chainId": item.chain_id,
-                **({"abi": f"abi/{item.name}.json"} if item.name in abis else {}),
+                **({"abi": f"abi/{item.key}.json"} if item.address in own else
+                   {"abi": f"abi/{item.name}.json"} if item.name in abis else {}),
             }
             for item in contracts
         },

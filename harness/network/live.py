@@ -132,7 +132,8 @@ class LiveNetwork:
         )
         await self._wait_for_first_block(runtime)
         write_descriptions(
-            self.folder, name=self.name, contracts=contracts_of(origin.stage), endpoints=self.endpoints()
+            self.folder, name=self.name, contracts=contracts_of(origin.stage, origin.plan.project),
+            endpoints=self.endpoints(), project=origin.plan.project,
         )
         self._state = "ready"
 

@@ -79,7 +79,7 @@ class Deploys:
     def _address(self, name: str) -> str:
         places = {item.key: item.address for item in self._network.contracts()}
         places |= {item.owner: item.address for item in self._network.accounts()}
-        project = self._network.plan.project
+        project = self._network.plan.project   # before ours of the same name
         places |= {item.name: item.address for item in (project.contracts if project is not None else ())}
         if name not in places:
             hint = did_you_mean(name, places) or f"; there are {', '.join(places)}"

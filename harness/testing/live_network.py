@@ -36,7 +36,9 @@ class LiveNetwork(NetworkClient):
         self.plan = plan
         self._scratch = scratch
         self._codec = ProjectCodec(plan.project)
-        self._contracts = {item.key: item.address for item in self.contracts()}
+        # Ours only; the project's events are the codec's.
+        own = {item.address for item in (plan.project.contracts if plan.project is not None else ())}
+        self._contracts = {item.key: item.address for item in self.contracts() if item.address not in own}
 
     @classmethod
     def start_new(cls, plan: Plan, *, name: str, runtime: str) -> LiveNetwork:

@@ -62,7 +62,7 @@ class ContractsOf:
         self._places = {
             item.key: (item.address, abis[CONTRACTS[item.key]])
             for item in network.contracts()
-            if item.chain == "l2" and item.key in CONTRACTS
+            if item.chain == "l2" and CONTRACTS.get(item.key) == item.name
         }
         self._places |= {
             item.name: (item.address, orjson.loads(item.abi))

@@ -206,7 +206,7 @@ class SimNetwork:
         return accounts_of(self.plan)
 
     def contracts(self) -> tuple[Contract, ...]:
-        return contracts_of(self._stage)
+        return contracts_of(self._stage, self.plan.project)
 
     def nodes(self) -> list[str]:
         """Roles that answer JSON-RPC of L2, those alive, replicas first: they follow whoever has the quorum."""

@@ -15,7 +15,7 @@ from harness.scenario.errors import ScenarioError, did_you_mean
 from harness.scenario.loading import Document, read_document
 from harness.scenario.planning import apply_overrides
 
-RUNTIMES = ("sim", "local")
+RUNTIMES = ("sim", "local", "compose")
 SCOPES = ("function", "module", "session")
 
 # Short words of the marker → where they belong in a network file.
