@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from harness.report.console import make_console
 
 _STATE = {"running": "green", "ready": "green", "paused": "yellow", "booting": "yellow", "dead": "red", "failed": "red"}
 FELT_LINES_MAX = 6
+_NOT_A_LETTER = re.compile(r"[^A-Za-z0-9]+")
 
 
 def ready(description: Description, *, took_s: float, json: bool, detached: bool) -> None:
@@ -68,7 +70,8 @@ def environment(description: Description) -> None:
     for number, account in enumerate(yours):
         found[f"HARNESS_ADDRESS_{number}"] = account.address
         found[f"HARNESS_KEY_{number}"] = account.key
-    found |= {f"HARNESS_{contract.key.upper()}": contract.address for contract in description.contracts}
+    for contract in description.contracts:
+        found[f"HARNESS_{_NOT_A_LETTER.sub('_', contract.key).upper()}"] = contract.address
     if description.fault_api is not None:
         found["HARNESS_FAULT_API"] = description.fault_api
     for key, value in found.items():

@@ -20,7 +20,8 @@ ON_L1 = ("batch_inbox",)
 
 def accounts_of(plan: Plan) -> tuple[NamedAccount, ...]:
     """Every account a role signs with and every funded one that is the user's, by index."""
-    owners = {role.account: role.name for role in plan.roles if role.account is not None}
+    owners = {item.index: item.name for item in (plan.project.accounts if plan.project is not None else ())}
+    owners |= {role.account: role.name for role in plan.roles if role.account is not None}
     found = []
     for index in sorted({*owners, *plan.users}):
         pair = account(index)
