@@ -174,7 +174,8 @@ class ProcessRuntime(ProcessControl):
     async def _stop(self, member: Member, *, grace_s: float = STOP_TIMEOUT_S) -> None:
         if not member.is_running or member.channel is None:
             return
-        await self._thaw(member)
+        if member.is_paused:   # to wake one that runs is a look through the whole process table
+            await self._thaw(member)
         with contextlib.suppress(TimeoutError, ChannelClosed):
             async with asyncio.timeout(grace_s):
                 await member.channel.ask("stop", timeout=grace_s)

@@ -29,7 +29,7 @@ HOST = "127.0.0.1"
 CONNECTIONS_PER_PEER_MAX = 64
 INBOX_MAX = 4096           # one-way messages being handled at once; more are lost
 KEEPALIVE_S = 3600.0       # connections live as long as the run, so that a fault meets existing ones
-CLOSE_TIMEOUT_S = 1.0
+CLOSE_TIMEOUT_S = 0.1      # aiohttp waits so long for idle connections too, and a role that ends owes no answer
 REPLY_DROPPED_S = 10.0     # how long a caller may wait for an answer that a fault has dropped
 
 ProblemReport = Callable[[str, str], None]
