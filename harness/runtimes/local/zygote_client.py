@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
@@ -187,4 +188,6 @@ class ZygoteClient:
             self._ready.cancel()
         elif not self._ready.cancelled():
             self._ready.exception()  # told by `_lost`, perhaps to nobody
-        await asyncio.get_running_loop().run_in_executor(None, self._process.close)
+        # A thread that ends with its work: with one that stays, this process could never be forked again.
+        with ThreadPoolExecutor(1) as thread:
+            await asyncio.get_running_loop().run_in_executor(thread, self._process.close)
