@@ -40,6 +40,7 @@ class LiveRuntime(FaultControl, Protocol):
 
     problems: list[Problem]
     failed: asyncio.Event
+    fault_api: tuple[str, int] | None
     watcher: Callable[[str, str, dict[str, Any]], None] | None
 
     @property
@@ -80,16 +81,28 @@ class Origin:
         return [spec.name for spec in self.plan.roles]
 
 
-MakeRuntime = Callable[[Origin], LiveRuntime]
-"""Makes a runtime that has not booted; notes for the owner what would have to be cleaned up."""
-MakeStage = Callable[[Plan, int | None], Stage]
-"""The stage of a plan, at a genesis time or at now."""
+class Platform(Protocol):
+    """How one runtime brings networks up. `close` gives back what was prepared and not used."""
+
+    def stage(self, plan: Plan, genesis_timestamp: int | None) -> Stage:
+        """The stage of a plan, at a genesis time or at now."""
+        ...
+
+    def make(self, origin: Origin) -> LiveRuntime:
+        """A runtime that has not booted; what would have to be cleaned up after a killed owner has been noted."""
+        ...
+
+    def keep_ports(self, rpc: Mapping[str, int], fault_api: int | None) -> None:
+        """Use these ports from now on: a network that goes on from a saved state is where it was."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class LiveNetwork:
     """Lives on one event loop. Calls that change the network take turns."""
 
-    def __init__(self, name: str, runtime_name: str, folder: Path, make_stage: MakeStage, make: MakeRuntime) -> None:
+    def __init__(self, name: str, runtime_name: str, folder: Path, platform: Platform) -> None:
         self.name = name
         self.runtime_name = runtime_name
         self.folder = folder
@@ -97,14 +110,15 @@ class LiveNetwork:
         """Set when somebody asked the network to stop; the owner then calls `close`."""
         self.breakdown = ""
         """Why the network as a whole can not go on; it has `ended` then."""
-        self._make_stage = make_stage
-        self._make = make
+        self._platform = platform
         self._origin: Origin | None = None
         self._runtime: LiveRuntime | None = None
         self._faults: HandFaults | None = None
         self._state: NetworkState = "booting"
         self._turn = asyncio.Lock()
         self._first_block = asyncio.Event()
+        self._where: dict[str, tuple[str, int]] = {}
+        """Role → its front door, which stays where it is while the role is dead."""
         self._leader: str | None = None
         self._l1_block = self._l2_block = 0
 
@@ -124,13 +138,16 @@ class LiveNetwork:
         self._state = "booting"
         self._origin = origin
         self._first_block.clear()
-        runtime = self._runtime = self._make(origin)
+        runtime = self._runtime = self._platform.make(origin)
         runtime.watcher = self._watch
         await runtime.boot()
         self._faults = HandFaults(
             origin.plan, runtime, runtime.clock, _Unrecorded(), leader=lambda: self._leader, first=next_fault
         )
         await self._wait_for_first_block(runtime)
+        self._where = dict(runtime.rpc_endpoints())
+        rpc = {role: port for role, (_, port) in self._where.items()}
+        self._platform.keep_ports(rpc, None if runtime.fault_api is None else runtime.fault_api[1])
         write_descriptions(
             self.folder, name=self.name, contracts=contracts_of(origin.stage, origin.plan.project),
             endpoints=self.endpoints(), project=origin.plan.project,
@@ -168,8 +185,8 @@ class LiveNetwork:
         )  # fmt: skip
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        runtime, plan = self._booted()
-        where = runtime.rpc_endpoints()
+        _, plan = self._booted()
+        where = self._where
         found = []
         for spec in plan.roles:
             if spec.name in where:
@@ -183,8 +200,8 @@ class LiveNetwork:
 
     def fault_api(self) -> str | None:
         """Where the fault proxy's control API is, if the runtime has one."""
-        address = None if self._runtime is None else self._runtime.fault_api
-        return None if address is None else "http://{}:{}".format(*address)
+        runtime, _ = self._booted()
+        return None if runtime.fault_api is None else "http://{}:{}".format(*runtime.fault_api)
 
     async def fault(self, words: Mapping[str, Any]) -> HandFault:
         async with self._turn:   # not while roles stand still for a snapshot
@@ -246,7 +263,7 @@ class LiveNetwork:
         async with self._turn:
             runtime, _ = self._booted()
             # The stage first: what can fail without having done anything should.
-            origin = Origin(saved.plan, self._make_stage(saved.plan, saved.genesis_timestamp), saved)
+            origin = Origin(saved.plan, self._platform.stage(saved.plan, saved.genesis_timestamp), saved)
             await self._hand().heal(None)
             next_fault = self._hand().next
             await runtime.shutdown()

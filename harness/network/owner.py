@@ -10,20 +10,19 @@ import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import uvloop
 
 from harness.network import snapshots
 from harness.network.claim import Claim
 from harness.network.control import control_socket
-from harness.network.live import LiveNetwork, LiveRuntime, Origin
+from harness.network.live import LiveNetwork, Origin, Platform
 from harness.network.places import DEFAULT
 from harness.network.ports import Ports, refuse_taken, rpc_ports
 from harness.network.values import NetworkFailure, NetworkMisuse
 from harness.plan import Plan
 from harness.scenario.plan_file import plan_bytes
-from harness.scenario.stage import Stage
 
 RUNTIMES = ("local", "compose")
 
@@ -45,16 +44,6 @@ class Wanted:
             return self.plan, None
         saved = snapshots.load(self.snapshot)
         return saved.plan, saved
-
-
-class Platform(Protocol):
-    """How one runtime brings networks up. `close` gives back what was prepared and not used."""
-
-    def stage(self, plan: Plan, genesis_timestamp: int | None) -> Stage: ...
-
-    def make(self, origin: Origin) -> LiveRuntime: ...
-
-    def close(self) -> None: ...
 
 
 def own(wanted: Wanted, on_ready: Callable[[LiveNetwork], None], *, parent: int | None = None) -> None:
@@ -80,7 +69,7 @@ def own(wanted: Wanted, on_ready: Callable[[LiveNetwork], None], *, parent: int 
             try:
                 (claim.folder / "plan.json").write_bytes(plan_bytes(plan))
                 stage = platform.stage(plan, None if saved is None else saved.genesis_timestamp)
-                network = LiveNetwork(wanted.name, wanted.runtime, claim.folder, platform.stage, platform.make)
+                network = LiveNetwork(wanted.name, wanted.runtime, claim.folder, platform)
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                     runner.run(_live(network, Origin(plan, stage, saved), on_ready, signals, parent))
             finally:
