@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -48,9 +48,13 @@ class HandFaults:
         record: Recorder,
         *,
         leader: Callable[[], str | None],
+        doors: Sequence[str] = (),
         first: int = 1,
     ) -> None:
-        """`first` is the number of the next fault: ids go on when a network is restarted."""
+        """`doors` are the nodes with a public port. `first` is the number of the next fault, for ids go on when a
+        network is restarted.
+        """
+        self._doors = tuple(doors)
         self._plan = plan
         self._clock = clock
         self._supervisor = Supervisor((), control, clock, record, leader=leader)
@@ -110,7 +114,9 @@ class HandFaults:
             raise NetworkMisuse(f"{ON_MAX} faults are on; heal some of them first")
         document = Document({"at": "0s", **words}, "", Path())
         fault = validated(Fault, document)
-        planned = plan_fault(document, (), fault, self._plan.roles, key=f"h{self.next}", random=self._random)
+        planned = plan_fault(
+            document, (), fault, self._plan.roles, key=f"h{self.next}", random=self._random, doors=self._doors
+        )
         for other in self.on():
             if why := contradiction(self._thrown[other.id].planned, planned):
                 raise ScenarioError.at(fault.word, f"{why} by {other.id}; heal it first")

@@ -141,11 +141,12 @@ class LiveNetwork:
         runtime = self._runtime = self._platform.make(origin)
         runtime.watcher = self._watch
         await runtime.boot()
-        self._faults = HandFaults(
-            origin.plan, runtime, runtime.clock, _Unrecorded(), leader=lambda: self._leader, first=next_fault
-        )
         await self._wait_for_first_block(runtime)
         self._where = dict(runtime.rpc_endpoints())
+        self._faults = HandFaults(
+            origin.plan, runtime, runtime.clock, _Unrecorded(), leader=lambda: self._leader,
+            doors=list(self._where), first=next_fault,
+        )
         rpc = {role: port for role, (_, port) in self._where.items()}
         self._platform.keep_ports(rpc, None if runtime.fault_api is None else runtime.fault_api[1])
         write_descriptions(

@@ -62,10 +62,13 @@ def plan_faults(
 
 def plan_fault(
     document: Document, location: Location, fault: fault_words.Fault, roles: Sequence[RoleSpec], *, key: str,
-    random: Random,
+    random: Random, doors: Sequence[str] = (),
 ) -> PlannedFault:
-    """One fault with its targets; `key` becomes its id and names its draws. Raises ScenarioError."""
-    resolver = _Resolver(document, location, Selectors(roles, random, key=key), roles)
+    """One fault with its targets; `key` becomes its id and names its draws. Raises ScenarioError.
+
+    `doors` are the nodes that answer the world outside, which links call `user`.
+    """
+    resolver = _Resolver(document, location, Selectors(roles, random, key=key), roles, doors)
     rule, links, targets, words = resolver.resolve(fault)
     skew = fault.skew
     return PlannedFault(
@@ -147,12 +150,14 @@ class _Resolver:
     """One fault's selectors, with errors that carry their path."""
 
     def __init__(
-        self, document: Document, location: Location, selectors: Selectors, roles: Sequence[RoleSpec]
+        self, document: Document, location: Location, selectors: Selectors, roles: Sequence[RoleSpec],
+        doors: Sequence[str],
     ) -> None:
         self._document = document
         self._location = location
         self._selectors = selectors
         self._roles_there = roles
+        self._doors = tuple(doors)
         self._l1 = tuple(sorted(role.name for role in roles if role.kind in ("l1-builder", "l1-follower")))
 
     def resolve(self, fault: fault_words.Fault) -> Resolved:
@@ -239,6 +244,8 @@ class _Resolver:
         return replace(rule, via=spec.via), (link,), (), f"{shown} {words}{by}"
 
     def _links(self, word: str, spec: fault_words.Links) -> tuple[LinkSelector, str]:
+        if any(USER in (side or ()) for side in (spec.from_, spec.to, *(spec.between or ()))):
+            return self._outside_links(word, spec)
         if spec.between is not None:
             left = self._roles((word, "between", 0), spec.between[0])
             right = self._roles((word, "between", 1), spec.between[1], taken=left)
@@ -249,6 +256,28 @@ class _Resolver:
         dst = self._roles((word, "to"), dst_words, taken=src)
         self._not_one_role((word, "to"), src, dst)
         return LinkSelector(src, dst, both=False), f"{_group(src_words)} → {_group(dst_words)}"
+
+    def _outside_links(self, word: str, spec: fault_words.Links) -> tuple[LinkSelector, str]:
+        """Links between the world outside and the nodes that answer it; all of them where a side is left out."""
+        if not self._doors:
+            what = "is whoever asks from outside, and a run has nobody outside; it goes with harness fault"
+            raise self._document.error((*self._location, word), f'"{USER}" {what}')
+        sides = spec.between or [spec.from_ or ["all"], spec.to or ["all"]]
+        keys: tuple[Location, Location] = (("from",), ("to",)) if spec.between is None else (
+            ("between", 0), ("between", 1))
+        outside = next(number for number, side in enumerate(sides) if USER in side)
+        if list(sides[outside]) != [USER] or USER in sides[1 - outside]:
+            what = f'"{USER}" stands alone on one side, and roles on the other'
+            raise self._document.error((*self._location, word, *keys[outside]), what)
+        where = (word, *keys[1 - outside])
+        inside = tuple(name for name in self._roles(where, sides[1 - outside]) if name in self._doors)
+        if not inside:
+            what = f"nobody there answers users; {', '.join(self._doors)} do"
+            raise self._document.error((*self._location, *where), what)
+        src, dst = ((USER,), inside) if outside == 0 else (inside, (USER,))
+        arrow = "→" if spec.between is None else "↔"
+        shown = f"{_group(sides[0])} {arrow} {_group(sides[1])}"
+        return LinkSelector(src, dst, both=spec.between is not None), shown
 
     def _partition(self, spec: fault_words.Partition) -> Resolved:
         cut = LinkRule(cut=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from harness.network.owner import Wanted
 from harness.network.ports import ANY
 from harness.network.socket_path import SOCKET, short_path
 from harness.network.starting import up
-from harness.network.values import NetworkFailure, NetworkMisuse
+from harness.network.values import YOU, NetworkFailure, NetworkMisuse
 from harness.plan import L2_CHAIN_ID
 from harness.venue.deployment import CONTRACTS
 
@@ -44,6 +45,15 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"   # one that nobody reaps yet
     except OSError:
         return False
+
+
+def ask(network: NetworkClient, role: str, method: str, *params: Any) -> Any:
+    """One JSON-RPC request to a node, as a wallet makes it."""
+    where = next(endpoint.http for endpoint in network.endpoints() if endpoint.role == role)
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+    request = urllib.request.Request(where, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:
+        return json.loads(answer.read())["result"]
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
@@ -130,6 +140,31 @@ def test_a_killed_role_is_gone_and_comes_back(network: NetworkClient) -> None:
     assert healed.phase == "healed"
     again = {role.name: role.pid for role in network.status().roles}
     assert again["batcher-0"] not in (None, before["batcher-0"])
+
+
+def test_what_stands_between_a_wallet_and_a_node_can_be_broken_too(network: NetworkClient) -> None:
+    """`user` is the world outside, at the nodes' front doors."""
+    fault = network.fault({"latency": {"from": "user", "to": "sequencer-0", "delay": "400ms"}})
+    began = time.monotonic()
+    assert ask(network, "sequencer-0", "eth_chainId") == hex(L2_CHAIN_ID)
+    assert time.monotonic() - began > 0.4
+    assert fault.felt[0]["what"] == "user→sequencer-0"
+    (healed,) = network.heal(fault.id)
+    assert healed.phase == "healed", healed.evidence
+    assert healed.bit
+    with pytest.raises(NetworkMisuse, match="nobody there answers users; l1-0"):
+        network.fault({"latency": {"from": "user", "to": "keeper-0", "delay": "1s"}})
+
+
+def test_money_is_there_and_moves(network: NetworkClient) -> None:
+    """Ether on both chains, and the addresses stay where they are when a node is restarted."""
+    you = next(account for account in network.accounts() if account.owner == YOU)
+    for role in ("l1-0", "replica-0"):
+        assert int(ask(network, role, "eth_getBalance", you.address, "latest"), 16) == 10_000 * 10**18
+    before = network.endpoints()
+    network.restart("replica-0")
+    assert network.endpoints() == before
+    assert int(ask(network, "replica-0", "eth_getBalance", you.address, "latest"), 16) == 10_000 * 10**18
 
 
 def test_every_word_of_scenario_files_has_its_flags(network: NetworkClient) -> None:

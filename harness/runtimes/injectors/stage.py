@@ -139,6 +139,8 @@ class Stage:
         return bool(holds) if how is None else how in holds.values()
 
     async def is_alive(self, role: str) -> bool:
+        if role not in self.control.roles():
+            return True   # the world outside, which has links and no process
         async with asyncio.timeout(CONTROL_SECONDS_MAX):
             return await self.control.is_alive(role)
 
