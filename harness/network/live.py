@@ -40,7 +40,6 @@ class LiveRuntime(FaultControl, Protocol):
 
     problems: list[Problem]
     failed: asyncio.Event
-    fault_api: tuple[str, int] | None
     watcher: Callable[[str, str, dict[str, Any]], None] | None
 
     @property
