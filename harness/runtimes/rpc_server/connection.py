@@ -52,7 +52,7 @@ class Connection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._holders: dict[object, None] = {}
-        self._is_closing = False
+        self.is_closing = False
         self._start_request()
 
     # -- asyncio.Protocol
@@ -65,7 +65,7 @@ class Connection(asyncio.Protocol):
             self._refuse(503, b"this node has too many connections; close some")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._is_closing = True
+        self.is_closing = True
         if self._working is not None:
             self._working.cancel()
         if self._websocket is not None:
@@ -81,7 +81,7 @@ class Connection(asyncio.Protocol):
         self._expect(None if self._websocket is not None else limits.IDLE_TIMEOUT_S)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_closing:
+        if self.is_closing:
             return
         if self._websocket is not None:
             self._websocket.receive(data)
@@ -126,11 +126,11 @@ class Connection(asyncio.Protocol):
         self._body_bytes += len(body)
         if self._body_bytes > limits.BODY_BYTES_MAX:
             self._refuse_body()
-        elif not self._is_closing:
+        elif not self.is_closing:
             self._body.append(body)
 
     def on_message_complete(self) -> None:
-        if self._is_closing or self._parser.should_upgrade():
+        if self.is_closing or self._parser.should_upgrade():
             return
         self._expect(limits.IDLE_TIMEOUT_S)
         self._put(
@@ -150,7 +150,7 @@ class Connection(asyncio.Protocol):
     # -- WebSocket
 
     def _upgrade(self, rest: bytes) -> None:
-        if self._is_closing:
+        if self.is_closing:
             return
         if not is_welcome(self._origin):
             self._refuse(403, b"pages of this origin may not speak to the node; it serves those of this machine")
@@ -176,7 +176,7 @@ class Connection(asyncio.Protocol):
 
     async def _work(self) -> None:
         """Answer what is queued, in order; ends when nothing is."""
-        while self._queue and not self._is_closing:
+        while self._queue and not self.is_closing:
             await self._writable.wait()
             request = self._queue.popleft()
             if len(self._queue) < limits.QUEUED_MAX // 2:
@@ -223,9 +223,10 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def _refuse(self, status: int, why: bytes) -> None:
-        """Say why and close: what follows on this connection cannot be understood or is not wanted."""
-        if not self._is_closing:
-            self._respond(status, why + b"\n", _Request(b"", origin=None, keep_alive=False), kind=_TEXT)
+        """Say why: what follows on this connection cannot be understood or is not wanted."""
+        if not self.is_closing:
+            self._respond(status, why + b"\n", _Request(b""), kind=_TEXT, extra=b"Connection: close\r\n")
+            self.punish(f"answered {status}")
 
     # -- bytes and deadlines
 
@@ -253,16 +254,24 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close once what was written is sent; a client that does not read it is cut off by its deadline."""
-        self._is_closing = True
+        self.is_closing = True
         self._expect(limits.UNREAD_TIMEOUT_S)
         if self._transport is not None:
             self._transport.close()
 
     def abort(self, why: str) -> None:
-        self._is_closing = True
+        self.is_closing = True
         self.server.note_dropped(why)
         if self._transport is not None:
             self._transport.abort()
+
+    def punish(self, why: str) -> None:
+        """Hear and say nothing more, and leave the connection lying a while before it is cut off."""
+        self.is_closing = True
+        self.server.note_dropped(why)
+        self._queue.clear()
+        self.hold_reading(self, is_held=True)
+        self._expect(limits.PENALTY_S)
 
     def say_goodbye(self) -> None:
         """The node is stopping."""

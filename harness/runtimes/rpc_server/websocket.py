@@ -11,7 +11,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from harness.runtimes.rpc_server.limits import BODY_BYTES_MAX, FAULTS_MAX, NOTIFY_BUFFER_MAX, SLICE_BYTES
+from harness.runtimes.rpc_server import limits
 
 if TYPE_CHECKING:
     from harness.runtimes.rpc_server.connection import Connection
@@ -24,17 +24,18 @@ class WebSocket:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._protocol = ServerProtocol(max_size=BODY_BYTES_MAX)
+        self._protocol = ServerProtocol(max_size=limits.BODY_BYTES_MAX)
         self._parts: list[bytes] = []
         self._backlog = bytearray()
         self._draining: asyncio.Task[None] | None = None
         self._faults = 0
+        self._control_since, self._control_frames = 0.0, 0
 
     # -- RpcSession
 
     def notify(self, message: bytes) -> None:
         self._send(message)
-        if self._connection.unread_bytes() > NOTIFY_BUFFER_MAX:
+        if self._connection.unread_bytes() > limits.NOTIFY_BUFFER_MAX:
             self._connection.abort("does not read its notifications")
 
     def drop(self, reason: str) -> None:
@@ -54,7 +55,7 @@ class WebSocket:
 
     def receive(self, data: bytes) -> None:
         """Take input; much of it at once is parsed slice by slice, in turn with other clients'."""
-        if self._draining is None and len(data) <= SLICE_BYTES:
+        if self._draining is None and len(data) <= limits.SLICE_BYTES:
             self._parse(data)
             return
         self._backlog += data
@@ -68,8 +69,12 @@ class WebSocket:
     def note_fault(self) -> None:
         """The client sent what is no request; nobody does that for long by mistake."""
         self._faults += 1
-        if self._faults > FAULTS_MAX:
-            self._fail(CloseCode.POLICY_VIOLATION, f"more than {FAULTS_MAX} messages were no JSON-RPC requests")
+        if self._faults > limits.FAULTS_MAX:
+            why = f"more than {limits.FAULTS_MAX} messages were no JSON-RPC requests"
+            if self._protocol.state is State.OPEN:
+                self._protocol.fail(CloseCode.POLICY_VIOLATION, why)
+                self._flush(may_close=False)
+            self._connection.punish(why)
 
     def close(self) -> None:
         if self._draining is not None:
@@ -81,10 +86,10 @@ class WebSocket:
     # -- inside
 
     async def _drain(self) -> None:
-        while self._backlog:
+        while self._backlog and not self._connection.is_closing:
             async with self._connection.server.gate.piece():
-                piece = bytes(self._backlog[:SLICE_BYTES])
-                del self._backlog[:SLICE_BYTES]
+                piece = bytes(self._backlog[:limits.SLICE_BYTES])
+                del self._backlog[:limits.SLICE_BYTES]
                 self._parse(piece)
         self._draining = None
         self._connection.hold_reading(self, is_held=False)
@@ -98,11 +103,20 @@ class WebSocket:
 
     def _take(self, frame: Frame) -> None:
         if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            self._count_control_frame()
             return
         self._parts.append(bytes(frame.data))
         if frame.fin:
             message, self._parts = b"".join(self._parts), []
             self._connection.queue(message)
+
+    def _count_control_frame(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._control_since >= 1:
+            self._control_since, self._control_frames = now, 0
+        self._control_frames += 1
+        if self._control_frames > limits.CONTROL_FRAMES_PER_S:
+            self._connection.punish(f"more than {limits.CONTROL_FRAMES_PER_S} pings a second")
 
     def _send(self, message: bytes) -> None:
         try:
@@ -117,9 +131,9 @@ class WebSocket:
         self._flush()
         self._connection.close()
 
-    def _flush(self) -> None:
+    def _flush(self, *, may_close: bool = True) -> None:
         for data in self._protocol.data_to_send():
             if data:
                 self._connection.write(data)
-            else:
+            elif may_close:
                 self._connection.close()
