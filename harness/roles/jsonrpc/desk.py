@@ -26,6 +26,8 @@ from harness.rollup.heads import Label
 CALL_GAS_MAX: Final = 30_000_000
 """Of one call: some 20 ms of the node's time at the worst, which is what a block may have to wait."""
 
+LONG_QUERY_NS: Final = 5_000_000
+"""A question that took longer is followed by a pause as long as itself, so that half the node's time stays blocks'."""
 WAITERS_MAX: Final = 1_024
 
 TAGS: Final = {
@@ -117,9 +119,12 @@ class Desk:
         async with self.turns.turn(session):
             began = self.clock.monotonic()
             try:
-                answer = await self.source.engine.query(method, params, at=at)
-                self.query_ns = self.clock.monotonic() - began
-                return answer
+                try:
+                    return await self.source.engine.query(method, params, at=at)
+                finally:
+                    self.query_ns = self.clock.monotonic() - began
+                    if self.query_ns > LONG_QUERY_NS:
+                        await self.clock.sleep(self.query_ns / 1e9)
             except QueryRefused as refusal:
                 raise _fault_of(refusal) from refusal
             except EngineFailure as failure:
