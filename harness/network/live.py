@@ -91,10 +91,6 @@ class Platform(Protocol):
         """A runtime that has not booted; what would have to be cleaned up after a killed owner has been noted."""
         ...
 
-    def keep_ports(self, rpc: Mapping[str, int], fault_api: int | None) -> None:
-        """Use these ports from now on: a network that goes on from a saved state is where it was."""
-        ...
-
     def close(self) -> None: ...
 
 
@@ -146,8 +142,6 @@ class LiveNetwork:
             origin.plan, runtime, runtime.clock, _Unrecorded(), leader=lambda: self._leader,
             doors=list(self._where), first=next_fault,
         )
-        rpc = {role: port for role, (_, port) in self._where.items()}
-        self._platform.keep_ports(rpc, None if runtime.fault_api is None else runtime.fault_api[1])
         write_descriptions(
             self.folder, name=self.name, contracts=contracts_of(origin.stage, origin.plan.project),
             endpoints=self.endpoints(), project=origin.plan.project,

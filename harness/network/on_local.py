@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from harness.network.claim import Claim, process_mark
@@ -25,7 +24,6 @@ class LocalPlatform:
     def __init__(self, claim: Claim, rpc_ports: dict[str, int], wanted: Wanted) -> None:
         self._claim = claim
         self._ports = rpc_ports
-        self._fault_api = wanted.ports.fault_api
         self._wanted = wanted
         self._zygote: ZygoteProcess | None = None
         self._prepare()
@@ -46,16 +44,12 @@ class LocalPlatform:
             accounts=origin.stage.accounts,
             zygote=zygote,
             rpc_ports=self._ports,
-            fault_api_port=self._fault_api,
+            fault_api_port=self._wanted.ports.fault_api,
             keeps_history=self._wanted.keeps_history,
             saved=None if origin.saved is None else origin.saved.stores,
         )
         self._claim.write(temporary=[str(runtime.temporary)])
         return runtime
-
-    def keep_ports(self, rpc: Mapping[str, int], fault_api: int | None) -> None:
-        self._ports = {**self._ports, **rpc}
-        self._fault_api = self._fault_api if fault_api is None else fault_api
 
     def close(self) -> None:
         if self._zygote is not None:

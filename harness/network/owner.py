@@ -8,7 +8,7 @@ import os
 import signal
 import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
@@ -19,7 +19,7 @@ from harness.network.claim import Claim
 from harness.network.control import control_socket
 from harness.network.live import LiveNetwork, Origin, Platform
 from harness.network.places import DEFAULT
-from harness.network.ports import Ports, refuse_taken, rpc_ports
+from harness.network.ports import Ports, refuse_taken, rpc_ports, settled
 from harness.network.values import NetworkFailure, NetworkMisuse
 from harness.plan import Plan
 from harness.scenario.plan_file import plan_bytes
@@ -64,8 +64,9 @@ def own(wanted: Wanted, on_ready: Callable[[LiveNetwork], None], *, parent: int 
     try:
         refuse_taken(chosen, wanted.ports.fault_api)
         claim.write(runtime=wanted.runtime)
+        chosen, fault_api = settled(chosen, wanted.ports.fault_api)
         with _Signals() as signals:
-            platform = _platform(wanted, claim, chosen)
+            platform = _platform(replace(wanted, ports=replace(wanted.ports, fault_api=fault_api)), claim, chosen)
             try:
                 (claim.folder / "plan.json").write_bytes(plan_bytes(plan))
                 stage = platform.stage(plan, None if saved is None else saved.genesis_timestamp)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.network.values import NetworkMisuse
 from harness.plan import CHAIN_OF_KIND, Plan
@@ -14,6 +16,8 @@ L1 = 8545
 L2 = 9545
 FAULT_API = 8474
 PORT_MAX = 65_535
+CHOSEN_FROM = 20_000
+SPAN_MIN = 1_000
 OPTION = {"l1": "--l1-port", "l2": "--l2-port", "fault-api": "--fault-api-port"}
 
 
@@ -41,6 +45,39 @@ def rpc_ports(plan: Plan, ports: Ports) -> dict[str, int]:
             raise NetworkMisuse(f"{OPTION[chain]} {first}: choose 1 to {PORT_MAX - len(nodes)}, or 0 for any free port")
         chosen |= {name: first + number if first else 0 for number, name in enumerate(nodes)}
     return chosen
+
+
+def settled(rpc: Mapping[str, int], fault_api: int) -> tuple[dict[str, int], int]:
+    """The same with a free port for every 0, where no other process will be given it by chance.
+
+    The system hands out ports of its ephemeral range to every connection made; a network that goes on from a saved
+    state must find its own again. Where all ports are ephemeral, 0 stays.
+    """
+    first, last = CHOSEN_FROM, _ephemeral_start() - 1
+    span = last - first
+    if span < SPAN_MIN:
+        return dict(rpc), fault_api
+    given = {port for port in (*rpc.values(), fault_api) if port}
+    at = secrets.randbelow(span)
+
+    def choose() -> int:
+        nonlocal at
+        for _ in range(span):
+            at = (at + 1) % span
+            port = first + at
+            if port not in given and _is_free(port):
+                given.add(port)
+                return port
+        return 0
+
+    return {role: port or choose() for role, port in rpc.items()}, fault_api or choose()
+
+
+def _ephemeral_start() -> int:
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def refuse_taken(rpc: Mapping[str, int], fault_api: int) -> None:

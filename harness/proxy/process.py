@@ -65,10 +65,11 @@ async def serve_proxy(config: ProxyConfig, control: socket.socket) -> None:
     proxy = ProxyServer(seed=config.seed)
     proxies = Proxies(proxy, seed=config.seed)
     hosts = dict(config.hosts)
-    await proxy.open(config.links, latencies=config.latencies, hosts=hosts)
+    # The ports of choice before those the system chooses, which might choose one of them.
     for role, port in config.fronts:
         with _naming(f"the front door of {role}", port):
             await proxy.open_front(role, port, host=hosts.get(USER, HOST))
+    await proxy.open(config.links, latencies=config.latencies, hosts=hosts)
     public = web.AppRunner(
         toxiproxy_application(proxies), access_log=None, shutdown_timeout=CLOSE_TIMEOUT_S, keepalive_timeout=60
     )

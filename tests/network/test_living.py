@@ -237,11 +237,13 @@ def test_the_name_is_taken_while_it_is_up(network: NetworkClient, capsys: pytest
 
 def test_a_state_is_saved_and_brought_back(network: NetworkClient) -> None:
     """The chain is where it was, on every node, and goes on from there; faults are not part of a state."""
+    before = network.endpoints()
     saved = network.save_snapshot("before")
     wait_until(lambda: network.status().l2_block >= saved.l2_block + 4, "the chain goes on after a snapshot")
     network.fault({"pause": "maker-0"})
     loaded = network.load_snapshot("before")
     assert loaded == saved
+    assert network.endpoints() == before
     status = network.status()
     assert status.state == "ready"
     assert status.faults == ()

@@ -8,7 +8,7 @@ import pytest
 
 from harness.evm.accounts import USERS
 from harness.network.network_file import network_plan
-from harness.network.ports import ANY, Ports, rpc_ports
+from harness.network.ports import ANY, Ports, rpc_ports, settled
 from harness.network.values import NetworkMisuse
 from harness.roles.market import PricePath
 from harness.scenario.errors import ScenarioError
@@ -79,3 +79,13 @@ def test_every_node_gets_the_port_people_expect() -> None:
     assert set(rpc_ports(network_plan(None), ANY).values()) == {0}
     with pytest.raises(NetworkMisuse, match="--l2-port 65534"):
         rpc_ports(network_plan(None), Ports(l2=65_534))
+
+
+def test_ports_of_our_choice_are_none_that_the_system_hands_out() -> None:
+    """A connection made meanwhile may be given any ephemeral port, and a network must find its own again."""
+    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    rpc, fault_api = settled({"l1-0": 0, "sequencer-0": 9545, "replica-0": 0}, 0)
+    assert rpc["sequencer-0"] == 9545
+    assert len({*rpc.values(), fault_api}) == 4
+    if low > 21_000:
+        assert all(20_000 <= port < low for port in (rpc["l1-0"], rpc["replica-0"], fault_api))
