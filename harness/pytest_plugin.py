@@ -156,10 +156,11 @@ def pytest_runtest_makereport(
         out = Path(item.config.rootpath) / str(item.config.getini("harness_runs"))
         try:
             folder = keep_evidence(network, item.nodeid, out)
-        except OSError as error:
-            report.sections.append(("harness", f"what the network recorded could not be kept: {error}"))
+        except Exception as error:   # the test failed, and that is what its reader has to hear of first
+            what = f"what the network recorded could not be kept: {type(error).__name__}: {error}"
+            report.sections.append(("harness", what))
             return report
-        lines = [f"recorded  {folder}", f"judge     harness report {folder}"] if network.runtime == "sim" else [
+        lines = [f"recorded  {folder}", f"judge     harness report {folder}"] if network.runtime != "compose" else [
             f"logs      {folder}"
         ]
         lines.append(f"replay    pytest {item.nodeid!r}   (seed {network.plan.seed}, runtime {network.runtime})")

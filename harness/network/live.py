@@ -27,6 +27,7 @@ from harness.network.values import (
 from harness.plan import CHAIN_OF_KIND, L1_CHAIN_ID, L2_CHAIN_ID, Plan
 from harness.ports import Clock, FaultControl, Json
 from harness.runtimes.failure import Problem
+from harness.runtimes.local.merging import cut_back
 from harness.runtimes.local.saved_stores import SavedStores
 from harness.scenario.errors import did_you_mean
 from harness.scenario.stage import Stage
@@ -261,6 +262,8 @@ class LiveNetwork:
             await self._hand().heal(None)
             next_fault = self._hand().next
             await runtime.shutdown()
+            for history in sorted((self.folder / "nodes").glob("*.history.jsonl")):
+                cut_back(history, saved.stores.clock_ns)   # time goes on from there, and so do they
             try:
                 await self._boot(origin, next_fault=next_fault)
             except BaseException as error:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+import orjson
+
 from harness.anvil.scratch import ScratchFolder
+from harness.evm.accounts import account
 from harness.network.client import NetworkClient
 from harness.network.owner import Wanted
 from harness.network.places import STATE
 from harness.network.ports import ANY
 from harness.network.starting import up
-from harness.network.values import NetworkFailure, NetworkMisuse
+from harness.network.values import HandFault, NetworkFailure, NetworkMisuse, Snapshot
 from harness.plan import Plan
 from harness.project_plan import ProjectCodec
 from harness.rollup.blocks import Hash, Log
+from harness.runtimes.local.merging import merge_histories
+from harness.runtimes.processes import RUNNER
+from harness.scenario.stage import versions
 from harness.testing.committed import SeenEvent
 from harness.venue.exchange import decode_log
 
@@ -36,6 +42,8 @@ class LiveNetwork(NetworkClient):
         self.plan = plan
         self._scratch = scratch
         self._codec = ProjectCodec(plan.project)
+        self._faults_done: list[dict[str, Any]] = []
+        """Records of the faults since the network was last restored."""
         # Ours only; the project's events are the codec's.
         own = {item.address for item in (plan.project.contracts if plan.project is not None else ())}
         self._contracts = {item.key: item.address for item in self.contracts() if item.address not in own}
@@ -44,9 +52,10 @@ class LiveNetwork(NetworkClient):
     def start_new(cls, plan: Plan, *, name: str, runtime: str) -> LiveNetwork:
         """Start one and wait for its first block. Raises NetworkFailure."""
         scratch = ScratchFolder()
+        wanted = Wanted(plan, name=name, runtime=runtime, ports=ANY, keeps_history=True)
         try:
             with _state_in(scratch.path):
-                return cls(up(Wanted(plan, name=name, runtime=runtime, ports=ANY), tied=True), plan, scratch)
+                return cls(up(wanted, tied=True), plan, scratch)
         except BaseException:
             scratch.remove()
             raise
@@ -99,8 +108,47 @@ class LiveNetwork(NetworkClient):
             found.append(SeenEvent(event.name, event.contract, dict(event.args), raw["blockNumber"], timestamp, hash_))
         return found
 
+    # -- what it has done, for checks
+
+    def fault(self, fault: Mapping[str, Any]) -> HandFault:
+        made = super().fault(fault)
+        self._note(made, "inject", made.began_s)
+        return made
+
+    def heal(self, fault: str | None = None) -> tuple[HandFault, ...]:
+        healed = super().heal(fault)
+        now = self.now
+        for item in healed:
+            self._note(item, "heal", now)
+        return healed
+
+    def load_snapshot(self, name: str) -> Snapshot:
+        about = super().load_snapshot(name)
+        self._faults_done.clear()
+        return about
+
     def history(self) -> Path:
-        raise NetworkMisuse("a network of processes keeps no history to be judged by; use runtime=\"sim\" for check")
+        """What its processes have written so far, with the faults of this test."""
+        if self.runtime != "local":
+            raise NetworkMisuse(f"the history of a {self.runtime} network lies in its containers; use sim or local")
+        parts = [self.log(spec.name).with_name(f"{spec.name}.history.jsonl") for spec in self.plan.roles]
+        accounts = {spec.name: account(spec.account).address for spec in self.plan.roles if spec.account is not None}
+        began = {
+            "t": 0, "node": RUNNER, "kind": "run", "scenario": self.plan.scenario, "seed": self.plan.seed,
+            "runtime": self.runtime, "versions": versions(), "deployment": self._contracts, "accounts": accounts,
+            "genesis_timestamp": self.web3().eth.get_block(0)["timestamp"],
+        }  # fmt: skip
+        own = self._scratch.path / "own.jsonl"
+        own.write_bytes(b"".join(orjson.dumps(record) + b"\n" for record in (began, *self._faults_done)))
+        whole = self._scratch.path / "history.jsonl"
+        merge_histories([own, *parts], whole)
+        return whole
+
+    def _note(self, fault: HandFault, phase: str, at_s: float) -> None:
+        self._faults_done.append({
+            "t": round(at_s * 1e9), "node": RUNNER, "kind": "fault", "id": fault.id, "fault": fault.word,
+            "phase": phase, "target": fault.target, "detail": {"text": fault.text},
+        })  # fmt: skip
 
     def remove(self) -> None:
         with suppress(NetworkFailure), _state_in(self._scratch.path):   # it may be gone already

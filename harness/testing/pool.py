@@ -130,7 +130,7 @@ def keep_evidence(network: NetworkUnderTest, test: str, out: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "plan.json").write_bytes(plan_bytes(network.plan))
-    if network.runtime == "sim":
+    if network.runtime != "compose":
         history = network.history().read_bytes()
         (folder / "history.jsonl").write_bytes(history)
         # With a result it is a run's folder like any other: `harness report` draws it.

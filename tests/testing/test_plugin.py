@@ -182,7 +182,7 @@ import os, pathlib, pytest
 pytestmark = pytest.mark.network(runtime="local")
 
 @pytest.mark.parametrize("turn", range(4))
-def test_it(network, web3, deploy, accounts, faults, wait_for, turn):
+def test_it(network, web3, deploy, accounts, faults, wait_for, check, turn):
     assert web3.eth.get_transaction_count(accounts[0].address) == 0
     counter = deploy("Counter", 10)
     counter.functions.add(1 + turn).transact()
@@ -196,6 +196,7 @@ def test_it(network, web3, deploy, accounts, faults, wait_for, turn):
             network.advance(1)
             assert network.height <= height + 1
         wait_for(lambda: network.height > height + 1, within=20)
+    check("H1", "H4")   # from genesis on, through the snapshot: a gap would be unknown
 ''')
     done = pytest_in(suite, temporary, "-n", "2", "--dist", "load")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -63,6 +63,17 @@ def merge_histories(parts: Iterable[Path], into: Path) -> str:
     return digest.hexdigest()
 
 
+def cut_back(part: Path, to_ns: int) -> None:
+    """Take back what one writer recorded after a moment, as when a network is brought back to it; it may go on then."""
+    kept = 0
+    with part.open("rb+") as stream:
+        for line in stream:
+            if not line.endswith(b"\n") or orjson.loads(line)["t"] > to_ns:
+                break
+            kept += len(line)
+        stream.truncate(kept)
+
+
 def _timed(part: Path, order: int) -> Iterator[tuple[int, int, int, bytes]]:
     with part.open("rb") as stream:
         for number, line in enumerate(stream):
