@@ -11,6 +11,7 @@ from harness.checks import (
     fairness,
     funding,
     heads,
+    l1_reorgs,
     liquidations,
     operations,
     oracle,
@@ -25,7 +26,7 @@ from harness.history.reader import History
 CHECKS: tuple[Check, ...] = (
     *solvency.CHECKS, *accounting.CHECKS, *trading.CHECKS, *liquidations.CHECKS, *fairness.CHECKS,
     *availability.CHECKS, *funding.CHECKS, *expiry.CHECKS, *settlement_price.CHECKS, *oracle.CHECKS, *heads.CHECKS,
-    *operations.CHECKS,
+    *l1_reorgs.CHECKS, *operations.CHECKS,
 )
 """In the order results are given."""
 

@@ -12,6 +12,7 @@ from harness.evm.wallet import sign_transaction
 from harness.plan import L1_CHAIN_ID
 from harness.ports import PortError, Refused
 from harness.roles.context import RoleContext
+from harness.roles.mempool import REPLACEMENT_PERCENT
 from harness.roles.refusals import is_definite
 from harness.roles.validators import encode_certificate
 from harness.roles.wire import WireError, block_from_json, certificate_from_json, field, items, number
@@ -24,6 +25,8 @@ INTRINSIC_GAS = 21_000
 GAS_PER_BYTE = 16
 GAS_MARGIN = 60_000
 REPRICE_L1_BLOCKS = 4
+OFFERED_EVERY_L1_BLOCKS = 2
+"""How often frames that L1 has not included are handed to it again, at the price they have."""
 FEE_HEADROOM = 2
 """What is offered above the current base fee, which rises by at most an eighth a block."""
 
@@ -39,6 +42,8 @@ class Posted:
     """The highest offered per gas, which a replacement has to beat."""
     at_l1_height: int
     """When it was sent last."""
+    offered_at: int
+    """When it was last handed to L1's pool, whose promise to hold it is worth only so much."""
     is_taken: bool = False
     """Whether L1 confirmed to hold every frame, as sent last."""
 
@@ -61,6 +66,8 @@ class Batcher:
         self._safe_since_l1_height = 0
         """L1 height at which the safe head was first seen where it is."""
         self._turn = 0
+        self._l1_nonce = 0
+        """What L1 said last."""
 
     async def run(self) -> None:
         profile = self.context.plan.profile
@@ -77,6 +84,8 @@ class Batcher:
         request = {"address": self._account.address}
         l1 = await self.context.network.request(self._l1, "l1_nonce", request, timeout=REQUEST_TIMEOUT_S)
         height, nonce = number(l1, "height"), number(l1, "nonce")
+        if self._notices_reorg(nonce):
+            return  # the nodes will know it too by the next turn
         if self._posted is not None and self._posted.missing(nonce):
             await self._insist(self._posted, height, nonce)
             return
@@ -87,6 +96,15 @@ class Batcher:
             raise
         if channel is not None:
             await self._post(channel, height, nonce)
+
+    def _notices_reorg(self, nonce: int) -> bool:
+        """Whether L1 took blocks back, and frames with them: then start again from the safe head."""
+        before, self._l1_nonce = self._l1_nonce, nonce
+        if nonce >= before:
+            return False
+        self.context.record.record("stat", name="frames-taken-back", nonce=nonce, nonce_before=before)
+        self._posted = None
+        return True
 
     async def _next_channel(self, gateway: str, l1_height: int) -> Channel | None:
         """What a node has committed beyond the safe head and beyond what is on its way; None if that is nothing."""
@@ -109,6 +127,8 @@ class Batcher:
         Every channel stands on the one before. When one is lost those after it are too, so it is the safe head that
         tells, and not the age of the newest channel, which is never old.
         """
+        if safe < self._safe:
+            self._posted = None  # what made those blocks safe is gone from L1
         posted = self._posted
         if posted is None or safe > self._safe:
             self._safe, self._safe_since_l1_height = safe, l1_height
@@ -122,7 +142,7 @@ class Batcher:
         """Send a channel's frames under the next nonces."""
         fee = await self._fee()
         # Held before the first frame leaves: a reply that is lost on the way back does not mean that it did not land.
-        posted = self._posted = Posted(channel.tip_height, channel.frames, nonce, fee, l1_height)
+        posted = self._posted = Posted(channel.tip_height, channel.frames, nonce, fee, l1_height, l1_height)
         await self._send(posted, nonce)
         self.context.record.record(
             "stat",
@@ -143,9 +163,12 @@ class Batcher:
             await self._send(posted, nonce)
             return
         if l1_height - posted.at_l1_height < REPRICE_L1_BLOCKS:
+            if l1_height - posted.offered_at >= OFFERED_EVERY_L1_BLOCKS:
+                posted.offered_at = l1_height
+                await self._send(posted, nonce)
             return
-        posted.fee = max(await self._fee(), posted.fee + 1)
-        posted.at_l1_height = l1_height
+        posted.fee = max(await self._fee(), outbid(posted.fee))
+        posted.at_l1_height = posted.offered_at = l1_height
         await self._send(posted, nonce)
         missing = posted.missing(nonce)
         self.context.record.record("stat", name="batch-repriced", frames=missing, fee_wei=str(posted.fee))
@@ -183,3 +206,8 @@ class Batcher:
                 self._posted = None
                 raise
         posted.is_taken = True
+
+
+def outbid(fee: int) -> int:
+    """The least that replaces a transaction of that fee in an L1 pool."""
+    return fee * (100 + REPLACEMENT_PERCENT) // 100 + 1

@@ -129,6 +129,15 @@ class Chain:
         if label is not Label.UNSAFE:
             self.context.store.put(HEADS, "heads", self.heads.to_json())
 
+    def lower_safe(self, number: int, name: Hash) -> None:
+        """An L1 reorg took back the data of the blocks above this one: they are committed and no longer safe.
+
+        Raises:
+            FinalityBroken: the finalized block lies above it.
+        """
+        self._set(Label.SAFE, self.heads.reset(Label.SAFE, number, name), is_reset=True)
+        self.context.store.put(HEADS, "heads", self.heads.to_json())
+
     def notarized(self, name: Hash) -> None:
         """The set notarized a held block: it is the unsafe head now, even where that changes branch."""
         block = self._tree.block(name)

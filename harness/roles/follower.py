@@ -8,10 +8,12 @@ from harness.ports import Json
 from harness.roles.context import RoleContext
 from harness.roles.wire import WireError, block_from_json, field, items, parse_hash
 from harness.rollup.blocks import BlockInputs, Hash
-from harness.rollup.derivation import L1Block
+from harness.rollup.derivation import Derivation, L1Block
 from harness.venue.exchange import decode_call
 
 L1_TIMEOUT_S = 1.0
+FORK_STEP = 32
+"""How far the search for an L1 fork goes back at a time."""
 
 
 class L1Source:
@@ -29,10 +31,15 @@ class L1Source:
             self._genesis = parse_hash(field(await self._page(1), "genesis"))
         return self._genesis
 
-    async def blocks_from(self, number: int) -> list[L1Block]:
-        """The next page of L1 blocks from a height on, oldest first; empty when there is none yet."""
+    async def blocks_from(self, number: int) -> tuple[Hash | None, list[L1Block]]:
+        """(the block before, the next page of L1 blocks from a height on, oldest first).
+
+        The page is empty when there is none yet, and the block before is None where the node is not that far.
+        """
         blocks: list[L1Block] = []
-        for item in items(await self._page(number), "blocks"):
+        page = await self._page(number)
+        before = page.get("before")
+        for item in items(page, "blocks"):
             name, inputs = block_from_json(item)
             if inputs.chain_id != L1_CHAIN_ID:
                 raise WireError(f"L1 block {inputs.number} is of chain {inputs.chain_id}, not {L1_CHAIN_ID}")
@@ -45,7 +52,27 @@ class L1Source:
                     inbox=tuple(self._frames(inputs)),
                 )
             )
-        return blocks
+        return None if before is None else parse_hash(before), blocks
+
+    async def fork_with(self, derivation: Derivation) -> int:
+        """The highest L1 block that this node's L1 node has and derivation was fed; 0 when that is genesis alone.
+
+        Lower than all that derivation remembers means: lower than it could go.
+        """
+        start = derivation.l1_head.number
+        while True:
+            start = max(1, start - FORK_STEP)
+            before, blocks = await self.blocks_from(start)
+            known = derivation.l1_at(start - 1)
+            if start == 1 or known is None or known.hash == before:
+                break
+        fork = start - 1
+        for block in blocks:
+            known = derivation.l1_at(block.number)
+            if known is None or known.hash != block.hash:
+                break
+            fork = block.number
+        return fork
 
     async def _page(self, number: int) -> Json:
         return await self._context.network.request(self._l1, "l1_blocks", {"from": number}, timeout=L1_TIMEOUT_S)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 from harness.evm.wallet import decode_transaction
 from harness.plan import L1_CHAIN_ID, L1_GAS_LIMIT, Knot
-from harness.ports import Json, PortError, Refused
+from harness.ports import OPERATOR, Json, PortError, Refused
 from harness.roles.context import RoleContext
 from harness.roles.jsonrpc.opening import serve_l1
 from harness.roles.mempool import Mempool, Rejected
 from harness.roles.recording import block_record
 from harness.roles.wire import (
+    WireError,
     address,
     behind,
     block_from_json,
     block_to_json,
     data,
+    field,
     inputs_from_json,
     inputs_to_json,
     items,
@@ -76,11 +80,36 @@ class L1Chain:
         return block
 
     def _adopt(self, block: ExecutedBlock) -> None:
+        self._hold(block)
+        for tell in self.when_changed:
+            tell()
+
+    def _hold(self, block: ExecutedBlock) -> None:
         self.blocks.append(block)
         self._held[block.hash] = block
         self.pool.commit(decode_transaction(raw) for raw in block.inputs.transactions)
+
+    def replace(self, height: int, blocks: Sequence[ExecutedBlock]) -> list[bytes]:
+        """Give up everything above a height for these blocks, which are executed; the transactions given up, in order.
+
+        One step: nobody ever reads a chain in between, and a crash leaves the one or the other.
+        """
+        removed = self.blocks[height:]
+        del self.blocks[height:]
+        raws = [raw for block in removed for raw in block.inputs.transactions]
+        self.pool.uncommit(map(decode_transaction, raws))
+        for block in removed:
+            self.context.store.delete(JOURNAL, f"{block.number:010d}")
+        for block in blocks:
+            self.context.store.put(JOURNAL, f"{block.number:010d}", inputs_to_json(block.inputs))
+            self._hold(block)
+        self.context.store.flush()
         for tell in self.when_changed:
             tell()
+        return raws
+
+    def _hash_at(self, number: int) -> Hash:
+        return self.blocks[number - 1].hash if number else self.engine.genesis_hash
 
     async def answer(self, kind: str, payload: Json) -> Json:
         """The read side every L1 node serves, and `l1_submit` on the builder's pool."""
@@ -92,8 +121,12 @@ class L1Chain:
                 return {
                     "height": height,
                     "genesis": self.engine.genesis_hash,
+                    "before": self._hash_at(start - 1) if start <= height + 1 else None,
                     "blocks": [block_to_json(block) for block in page],
                 }
+            case "block-at":
+                wanted = number(payload, "number")
+                return {"hash": self._hash_at(wanted) if wanted <= self.height else None}
             case "l1_nonce":
                 sender, hidden = address(payload, "address"), self.blocks[max(0, self.height - behind(payload)) :]
                 used = sum(
@@ -111,6 +144,8 @@ class L1Builder:
     def __init__(self, context: RoleContext) -> None:
         self.context = context
         self.chain = L1Chain(context)
+        self._turn = asyncio.Lock()
+        """Held while blocks are made: an order to reorg may come at any time."""
 
     async def run(self) -> None:
         await self.chain.recover()
@@ -130,7 +165,8 @@ class L1Builder:
         due = clock.monotonic() + interval_ns
         while True:
             await clock.sleep((due - clock.monotonic()) / 1e9)
-            await self._build()
+            async with self._turn:
+                await self._build()
             # A builder that was paused resumes its cadence; it does not fire the blocks it missed.
             due = max(due + interval_ns, clock.monotonic() + interval_ns // 10)
 
@@ -158,12 +194,46 @@ class L1Builder:
                     if raw not in kept:
                         chain.pool.drop(decode_transaction(raw).hash)
                 candidates = kept
+        self._announce(block)
+
+    def _announce(self, block: ExecutedBlock) -> None:
         self.context.record.record("block", **block_record("l1", block, self.context.deployment))
-        announcement = {"height": block.number}
         for follower in self.context.plan.of_kind("l1-follower"):
-            self.context.network.send(follower.name, "l1_announce", announcement)
+            self.context.network.send(follower.name, "l1_announce", {"height": block.number})
+
+    async def _reorg(self, depth: int, *, drops: bool) -> Json:
+        """Replace the newest blocks by empty ones; their transactions go back into the pool, or are lost."""
+        chain = self.chain
+        if not 1 <= depth <= chain.height:
+            raise Refused(f"a reorg of {depth} blocks is not possible: L1 has {chain.height}")
+        height = chain.height - depth
+        old = chain.blocks[height:]
+        parent = chain.blocks[height - 1].hash if height else chain.engine.genesis_hash
+        new: list[ExecutedBlock] = []
+        for block in old:
+            # The slots stay; the first is a second later, or an empty block would be replaced by itself.
+            timestamp = max(block.inputs.timestamp + (not new), new[-1].inputs.timestamp if new else 0)
+            inputs = replace(block.inputs, parent=parent, timestamp=timestamp, transactions=())
+            new.append(await chain.engine.execute(inputs))
+            parent = new[-1].hash
+        raws = chain.replace(height, new)
+        if not drops:
+            for raw in raws:
+                with suppress(Rejected):  # outbid meanwhile
+                    chain.pool.add(raw)
+        told = {
+            "fork": height, "depth": depth, "old": old[-1].hash, "new": new[-1].hash, "transactions": len(raws),
+            "lost": drops,
+        }  # fmt: skip
+        self.context.record.record("stat", name="l1-reorg", **told)
+        for block in new:
+            self._announce(block)
+        return told
 
     async def _handle(self, sender: str, kind: str, payload: Json) -> Json:
+        if sender == OPERATOR and kind == "reorg":
+            async with self._turn:
+                return await self._reorg(number(payload, "depth", least=1), drops=bool(field(payload, "drops")))
         if kind == "l1_submit":
             try:
                 return {"hash": self.chain.pool.add(data(payload, "raw")).hash}
@@ -209,19 +279,48 @@ class L1Follower:
         while True:
             request = {"from": self.chain.height + 1}
             reply = await self.context.network.request(builder, "l1_blocks", request, timeout=timeout)
+            if reply.get("before") not in (None, self.chain.tip_hash):
+                await self._reorg(builder, timeout=timeout)
+                continue
             page = items(reply, "blocks")
             for item in page:
                 name, inputs = block_from_json(item)
                 block = await self.chain.append(inputs)
-                if block.hash != name:
-                    self.context.record.record(
-                        "problem",
-                        what="l1 divergence",
-                        detail=f"block {block.number}: builder says {name}, executed {block.hash}",
-                        fatal=True,
-                    )
+                self._compare(block, name)
             if self.chain.height >= number(reply, "height") or not page:
                 return
+
+    async def _reorg(self, builder: str, *, timeout: float) -> None:
+        """The builder's chain is another one: find where it left ours, and take it over from there, in one step."""
+        held = [self.chain.engine.genesis_hash, *(block.hash for block in self.chain.blocks)]
+        start = self.chain.height
+        while True:
+            start = max(1, start - BLOCKS_PER_REPLY_MAX // 2)
+            reply = await self.context.network.request(builder, "l1_blocks", {"from": start}, timeout=timeout)
+            if reply.get("before") == held[start - 1]:
+                break
+            if start == 1:
+                raise WireError(f"{builder} is another chain: its genesis is not ours")
+        fork = start - 1
+        new: list[ExecutedBlock] = []
+        for item in items(reply, "blocks"):
+            name, inputs = block_from_json(item)
+            if not new and inputs.number < len(held) and held[inputs.number] == name:
+                fork = inputs.number
+                continue
+            new.append(await self.chain.engine.execute(inputs))
+            self._compare(new[-1], name)
+        if new and fork < self.chain.height:
+            self.chain.replace(fork, new)
+
+    def _compare(self, block: ExecutedBlock, name: Hash) -> None:
+        if block.hash != name:
+            self.context.record.record(
+                "problem",
+                what="l1 divergence",
+                detail=f"block {block.number}: builder says {name}, executed {block.hash}",
+                fatal=True,
+            )
 
     async def _handle(self, sender: str, kind: str, payload: Json) -> Json:
         if kind == "l1_announce":

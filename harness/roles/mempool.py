@@ -122,6 +122,12 @@ class Mempool:
             if not mine:
                 del self._pending[sender]
 
+    def uncommit(self, transactions: Iterable[Transaction]) -> None:
+        """The blocks of these are gone: their nonces are free again. They come back by `add`, if at all."""
+        for transaction in transactions:
+            sender = transaction.sender
+            self.nonces[sender] = min(self.nonces.get(sender, 0), transaction.nonce)
+
     def drop(self, transaction_hash: str) -> None:
         """Forget one transaction that the node refused to execute."""
         if transaction_hash not in self._arrivals:

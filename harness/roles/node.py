@@ -30,7 +30,7 @@ from harness.roles.wire import (
 )
 from harness.rollup.acceptance import DerivationRules, SafeBlock
 from harness.rollup.blocks import ZERO_HASH, BlockInputs, ExecutedBlock, Hash, InvalidBlock
-from harness.rollup.derivation import Derivation, DerivationError
+from harness.rollup.derivation import Derivation, DerivationError, ReorgTooDeep
 from harness.rollup.heads import Heads, Label
 
 DERIVATION = "derivation"
@@ -95,12 +95,37 @@ class Node:
             self.derivation = self._start_derivation(self.l1_genesis)
             self._has_seen_l1.set()
         derivation = self.derivation
-        for block in await self.l1.blocks_from(derivation.l1_head.number + 1):
+        before, blocks = await self.l1.blocks_from(derivation.l1_head.number + 1)
+        if before is not None and before != derivation.l1_head.hash:
+            self._follow_reorg(derivation, await self.l1.fork_with(derivation))
+            return
+        for block in blocks:
             derivation.feed(block)
             await self._drain(derivation)
             self._label(Label.FINALIZED, derivation.finalized(derivation.l1_head.number))
             self.context.store.put(DERIVATION, "state", derivation.to_json())
             self.context.store.flush()
+
+    def _follow_reorg(self, derivation: Derivation, fork: int) -> None:
+        """L1 left the chain that was derived from, above `fork`: take back what rests on the blocks that are gone.
+
+        Raises:
+            ReorgTooDeep: what was finalized rests on them. This node halts, for nobody can undo that.
+        """
+        old, safe_before = derivation.l1_head, self.chain.heads.safe
+        try:
+            safe = derivation.rewind(fork)
+        except ReorgTooDeep as alarm:
+            self.context.record.record("problem", what="L1 reorged below finality", detail=str(alarm), fatal=True)
+            raise
+        self.context.record.record(
+            "stat", name="l1-reorg-seen", fork=fork, depth=old.number - fork, old=old.hash,
+            safe_from=safe_before.number, safe_to=min(safe.number, safe_before.number),
+        )  # fmt: skip
+        if safe.number < safe_before.number:
+            self.chain.lower_safe(safe.number, safe.hash)
+        self.context.store.put(DERIVATION, "state", derivation.to_json())
+        self.context.store.flush()
 
     def _start_derivation(self, l1_genesis: Hash) -> Derivation:
         rules = DerivationRules.of(

@@ -16,6 +16,7 @@ from harness.runtimes.injectors.kill import KillInjector
 from harness.runtimes.injectors.lie import LieInjector
 from harness.runtimes.injectors.link import LinkInjector
 from harness.runtimes.injectors.pause import PauseInjector
+from harness.runtimes.injectors.reorg import ReorgInjector
 from harness.runtimes.injectors.skew import SkewInjector
 from harness.runtimes.injectors.stage import PROBE_SECONDS, Injector, Stage
 from harness.runtimes.injectors.stop import StopInjector
@@ -143,7 +144,9 @@ class Supervisor:
         on_felt: Callable[[Injector], None] = lambda _: None,
     ) -> None:
         end_ns = until_ns
-        if fault.duration_ns is not None:
+        if fault.reorg is not None:
+            end_ns = self._clock.monotonic()  # it happens at once
+        elif fault.duration_ns is not None:
             end_ns = min(until_ns, self._clock.monotonic() + fault.duration_ns)
         error = ""
         finished = False
@@ -262,6 +265,8 @@ class Supervisor:
             return SkewInjector(
                 self._stage, fault.id, targets, offset_ms=fault.offset_ms, drift_ppm=fault.drift_ppm
             )
+        if fault.reorg is not None:
+            return ReorgInjector(self._stage, fault.reorg, targets)
         if fault.rpc is not None:
             return LieInjector(self._stage, fault.id, fault.rpc, targets)
         rule = fault.rule if fault.rule is not None else LinkRule(cut=fault.kind == "partition")

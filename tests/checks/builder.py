@@ -76,6 +76,13 @@ class Run:
         self.close()
         return self.record(node, "head", label=label, number=number, hash=block_hash(number, fork), reset=reset)
 
+    def l1_reorg(self, node: str, *, safe_from: int, safe_to: int) -> Run:
+        """L1's builder replaces blocks, and a node takes safe blocks back for it."""
+        self.close()
+        self.record("l1-0", "stat", name="l1-reorg", fork=1, depth=1)
+        self.record(node, "stat", name="l1-reorg-seen", fork=1, depth=1, safe_from=safe_from, safe_to=safe_to)
+        return self.head(node, "safe", safe_to, reset=True)
+
     def wait(self, seconds: float) -> Run:
         """Run time passes (and no block comes)."""
         self.close()

@@ -498,9 +498,19 @@ CASES: dict[str, Case] = {
     }),
     "H1": Case(no_heads, {"safe above committed": label("safe", 11), "safe on another branch": label("safe", 10, 1)}),
     "H2": Case(one_node, {"another block at a height": label("committed", 7, 1)}),
-    "H3": Case(heads_of_l1, {"finalized fell": label("finalized", 2), "safe changed in place": label("safe", 8, 1)}),
+    "H3": Case(heads_of_l1, {
+        "finalized fell": label("finalized", 2),
+        "safe changed in place": label("safe", 8, 1),
+        "safe fell though L1 stood": lambda: Run().blocks(10).wait(1).head("replica-0", "safe", 5, reset=True),
+        "safe fell twice for one reorg": lambda: Run().blocks(10).l1_reorg("replica-0", safe_from=8, safe_to=7).wait(1)
+        .head("replica-0", "safe", 6, reset=True),
+    }),
     "H4": Case(heads_of_l1, {"two blocks at one height": label("committed", 7, 1)}),
     "H5": Case(quiet, {"stood still after heal": standing_still}),
+    "H6": Case(quiet, {
+        "nobody posted it again": lambda: one_node().head("replica-0", "safe", 4)
+        .l1_reorg("replica-0", safe_from=4, safe_to=2).blocks(3).head("replica-0", "safe", 3).blocks(12),
+    }),
     "OPS": Case(told("info", landed=True), {
         "an acknowledged write that reverted": told("ok", landed=False),
         "a refused write that landed": told("fail", landed=True),

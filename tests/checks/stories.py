@@ -53,4 +53,5 @@ def full() -> Run:
             if series in run.venue.book.account(address(account)).positions:
                 run.settle(account, series)
     run.state()
+    run.l1_reorg("replica-0", safe_from=run.number - 2, safe_to=run.number - 3)
     return run.blocks(14).state().phase("end")

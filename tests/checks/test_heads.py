@@ -73,13 +73,24 @@ def test_a_head_that_falls_or_changes_in_place_is_found(label: str, number: int,
     assert (result.evidence[0]["node"], result.evidence[0]["from_block"]) == ("replica-1", 5)
 
 
-def test_a_reset_excuses_safe_but_never_finalized() -> None:
+def test_an_l1_reorg_excuses_a_reset_of_safe_but_never_of_finalized() -> None:
     def fallen(label: str) -> Verdict:
-        run = chain().wait(1).head("replica-1", label, 5).wait(1)
+        run = chain().wait(1).head("replica-1", label, 5).wait(1).record("l1-0", "stat", name="l1-reorg")
         return run.head("replica-1", label, 3, reset=True).judge("H3").verdict
 
     assert fallen("safe") is Verdict.HOLDS
     assert fallen("finalized") is Verdict.VIOLATED
+
+
+def test_what_an_l1_reorg_took_is_due_within_the_bound_unless_a_fault_is_in_the_way() -> None:
+    def dipped() -> Run:
+        run = Run(followers=False).blocks(6).head("replica-0", "safe", 4)
+        return run.l1_reorg("replica-0", safe_from=4, safe_to=2)
+
+    assert dipped().blocks(9).head("replica-0", "safe", 4).blocks(3).judge("H6").verdict is Verdict.HOLDS
+    assert dipped().blocks(11).head("replica-0", "safe", 4).blocks(3).judge("H6").verdict is Verdict.VIOLATED
+    assert dipped().fault("inject").blocks(12).judge("H6").verdict is Verdict.UNKNOWN
+    assert dipped().blocks(5).judge("H6").verdict is Verdict.UNKNOWN
 
 
 def test_two_blocks_committed_at_one_height_are_found() -> None:

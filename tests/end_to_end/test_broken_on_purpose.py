@@ -12,6 +12,7 @@ import pytest
 from harness.consensus.messages import Certificate
 from harness.ports import Json
 from harness.roles import client
+from harness.roles.batcher import Batcher
 from harness.roles.context import Role, RoleContext
 from harness.roles.node import Node
 from harness.roles.registry import make_role
@@ -138,3 +139,20 @@ def test_a_lie_that_was_never_told_is_reported(run: Run, monkeypatch: pytest.Mon
     result = run("lying-rpc", seed=1)
     assert [fault["bit"] for fault in result.result["faults"]] == [False] * 7
     assert result.exit_code == 3
+
+
+def test_a_batcher_that_does_not_notice_an_l1_reorg_is_caught(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """H6: frames that L1 took back and nobody posts again leave the safe head where the reorg put it."""
+
+    monkeypatch.setattr(Batcher, "_notices_reorg", lambda batcher, nonce: False)
+    result = run("l1-reorg", seed=1)
+    assert result.exit_code == 1
+    assert verdict_of(result, "H6") == "violated"
+
+
+def test_a_node_that_ignores_an_l1_reorg_is_caught(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that goes on deriving from blocks L1 gave up stands still, or tells another safe chain than the rest."""
+
+    monkeypatch.setattr(Node, "_follow_reorg", lambda node, derivation, fork: None)
+    result = run("l1-reorg", seed=1)
+    assert result.exit_code == 1
