@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -275,6 +276,7 @@ class ProcessRuntime(ProcessControl):
             "go",
             timeout=ASK_TIMEOUT_S,
             monotonic_ns=self._epoch.monotonic_ns,
+            now_ns=time.monotonic_ns(),
             skew=member.skew,
             rpc=rpc_rules_to_json(member.rpc),
             peers=self._peers.get(member.name, {}),

@@ -57,10 +57,11 @@ def _carried(spec: ChainSpec, folder: Path) -> ChainSpec:
     return dataclasses.replace(spec, genesis_file=Path(names.WORLD) / name)
 
 
-def in_containers(world: World) -> World:
+def in_containers(world: World, layout: Layout) -> World:
     """The same world, at the places where containers have things."""
     return dataclasses.replace(
         world,
+        proxy=dataclasses.replace(world.proxy, hosts=tuple(_hosts(layout).items())),
         temporary=Path("/tmp"),
         stores=Path(names.STORES),
         logs=Path(names.EVIDENCE),
@@ -71,6 +72,6 @@ def in_containers(world: World) -> World:
     )
 
 
-def hosts(layout: Layout) -> Mapping[str, str]:
+def _hosts(layout: Layout) -> Mapping[str, str]:
     """Where the proxy listens for what each role sends, and at the edge for what users do."""
     return {USER: layout.edge_address, **{seat.role: seat.proxy_address for seat in layout.seats}}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
 
 import requests.exceptions
 import tenacity
@@ -45,6 +45,7 @@ class DockerEngine:
         except ToolError as error:
             raise EngineGone(str(error)) from error
         self.api: APIClient = self.client.api
+        self._running: set[Future[Any]] = set()
         self._threads = ThreadPoolExecutor(max_workers=CALLS_AT_ONCE, thread_name_prefix="docker")
 
     def close(self) -> None:
@@ -72,7 +73,15 @@ class DockerEngine:
             raise EngineGone(f"the Docker engine did not {what}: {_said(error)}; {HINT}") from error
 
     async def _once(self, function: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+        running = self._threads.submit(function)
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        return await asyncio.wrap_future(running)
+
+    async def settle(self) -> None:
+        """Wait for calls whose callers were cancelled: what they make can be removed once it is there. Bounded."""
+        while left := [asyncio.wrap_future(call) for call in list(self._running) if not call.done()]:
+            await asyncio.wait(left)
 
 
 def _is_passing(error: BaseException) -> bool:

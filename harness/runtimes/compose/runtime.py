@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
-import os
 import secrets
 import shutil
 import time
@@ -20,10 +18,11 @@ from harness.proxy.process import PROXY, ProxyConfig
 from harness.proxy.server import USER
 from harness.roles.context import RoleFactory
 from harness.runtimes.compose import layout as names
-from harness.runtimes.compose.cargo import Cargo, hosts, in_containers, stow
-from harness.runtimes.compose.compose_file import FILE, container_user, environment_file, render
+from harness.runtimes.compose.cargo import Cargo, in_containers
+from harness.runtimes.compose.compose_file import FILE, container_user
 from harness.runtimes.compose.container_faults import ContainerFaults
 from harness.runtimes.compose.engine import DockerEngine, EngineGone, EngineRefused
+from harness.runtimes.compose.folder import collected, furnish
 from harness.runtimes.compose.images import ensure_image
 from harness.runtimes.compose.layout import Layout, lay_out, project_name, subnets_wanted
 from harness.runtimes.compose.ownership import Owner, remove_dead
@@ -158,7 +157,8 @@ class ComposeRuntime(ContainerFaults):
                 lay_out(self.plan, project=project, network=self._network, owner=self._owner.name, block=block,
                         publish=self._publish), secret,
             )  # fmt: skip
-            self._write_files(image)
+            cargo = Cargo(in_containers(self._world, self._layout), self._layout, secret)
+            furnish(self._folder, self._logs, cargo, image)
             self._stack = Stack(engine, self._layout, self._folder, (self._folder / FILE).read_text())
             try:
                 await self._stack.create()
@@ -173,22 +173,6 @@ class ComposeRuntime(ContainerFaults):
                 self._narrate(f"{image} was removed meanwhile")
                 await self._stack.remove()
                 image = await asyncio.to_thread(ensure_image, engine.client, self._narrate)
-
-    def _write_files(self, image: str) -> None:
-        """The Compose file and everything that it mounts."""
-        layout = self._layout
-        owner = container_user() if os.getuid() == 0 else None
-        proxy = dataclasses.replace(self._world.proxy, hosts=tuple(hosts(layout).items()))
-        world = dataclasses.replace(in_containers(self._world), proxy=proxy)
-        cargo = Cargo(world, layout, self._secret)
-        stow(cargo, self._folder / "world", owner=owner)
-        for service in layout.services():
-            place = self._logs / service
-            place.mkdir(parents=True, exist_ok=True)
-            if owner is not None:
-                os.chown(place, *owner)
-        (self._folder / FILE).write_text(render(layout, image=image, folder=self._folder))
-        (self._folder / ".env").write_text(environment_file(layout))
 
     def _keep_vigil(self, loop: asyncio.AbstractEventLoop) -> Vigil:
         return Vigil(loop, self._layout.project, on_event=self._seen, on_engine_lost=self._lost_engine)
@@ -307,7 +291,8 @@ class ComposeRuntime(ContainerFaults):
         await self._kernel.close()
         try:
             if self._stack is not None and self._engine is not None:
-                await self._collect_logs()
+                await self._engine.settle()
+                await self._collect_logs(self._engine, self._stack)
                 await self._stack.remove()
         except (EngineGone, EngineRefused) as error:
             # Nothing more can be done now; the next run finds it by its owner, who is dead then.
@@ -318,27 +303,21 @@ class ComposeRuntime(ContainerFaults):
             if self._owner is not None:
                 self._owner.release()
 
-    async def _collect_logs(self) -> None:
+    async def _collect_logs(self, engine: DockerEngine, stack: Stack) -> None:
         """One log per container: what it wrote, or if it never came to write, what the engine heard from it."""
         for service in self._layout.services():
-            place = self._logs / service
-            written = place / f"{service}.log"
-            if not (written.exists() and written.stat().st_size) and not self._engine_is_lost:
+            if not collected(self._logs, service) and not self._engine_is_lost and service in stack.ids:
                 with contextlib.suppress(EngineGone, EngineRefused):
-                    heard = await self._answering_engine().call(
-                        f"read the log of {service}", self._answering_engine().api.logs,
-                        self._running_stack().ids.get(service, ""), tail=LOG_LINES_MAX,
-                    )  # fmt: skip
-                    written = self._logs / f"{service}.log"
-                    written.write_bytes(heard)
-            elif written.exists():
-                shutil.move(written, self._logs / f"{service}.log")
+                    heard = await engine.call(
+                        f"read the log of {service}", engine.api.logs, stack.ids[service], tail=LOG_LINES_MAX
+                    )
+                    (self._logs / f"{service}.log").write_bytes(heard)
             if not self._keeps_history:
-                shutil.rmtree(place, ignore_errors=True)
+                shutil.rmtree(self._logs / service, ignore_errors=True)
 
     def write_history(self, into: Path) -> str:
         digest = super().write_history(into)
-        for service in self._layout.services():
+        for service in (PROXY, *self._members):
             shutil.rmtree(self._logs / service, ignore_errors=True)
         return digest
 

@@ -6,6 +6,9 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+ANOTHER_KERNEL_NS = 5_000_000_000
+"""No command takes so long to arrive; clocks that differ by more are two."""
+
 
 @dataclass(slots=True)
 class Epoch:
@@ -23,6 +26,15 @@ class Epoch:
     def elapsed_ns(self) -> int:
         """Nanoseconds since the start; 0 before it."""
         return 0 if self.monotonic_ns is None else max(0, time.monotonic_ns() - self.monotonic_ns)
+
+
+def here(monotonic_ns: int, *, said_at_ns: int) -> int:
+    """A moment of the runtime's monotonic clock, which told it at `said_at_ns` of that clock, in this machine's.
+
+    They are one clock unless the containers run on another kernel; then the message's own time is the error.
+    """
+    now_ns = time.monotonic_ns()
+    return monotonic_ns if abs(now_ns - said_at_ns) < ANOTHER_KERNEL_NS else now_ns - (said_at_ns - monotonic_ns)
 
 
 class LocalClock:

@@ -22,7 +22,7 @@ from harness.history.recorder import HistoryWriter
 from harness.ports import PortError, Refused
 from harness.roles.context import RoleContext
 from harness.runtimes.local import wire
-from harness.runtimes.local.clock import Epoch, LocalClock
+from harness.runtimes.local.clock import Epoch, LocalClock, here
 from harness.runtimes.local.http_network import HttpNetwork
 from harness.runtimes.local.sqlite_store import SqliteStore
 from harness.runtimes.local.world import World
@@ -122,7 +122,8 @@ class RoleProcess:
             case "go":
                 self._network.reach({peer: (host, port) for peer, (host, port) in command["peers"].items()})
                 self._rpc.set_rules(rpc_rules_from_json(command["rpc"]))
-                self._go(Epoch(self._world.genesis_timestamp * 10**9, command["monotonic_ns"]), command["skew"])
+                began_ns = here(command["monotonic_ns"], said_at_ns=command["now_ns"])
+                self._go(Epoch(self._world.genesis_timestamp * 10**9, began_ns), command["skew"])
             case "skew":
                 assert self._clock is not None, "a skew comes after `go`"
                 self._clock.skew(**command["skew"])
