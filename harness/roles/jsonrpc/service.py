@@ -59,7 +59,8 @@ class JsonRpc:
         self._kept: dict[tuple[str, bytes], bytes] = {}
         self._kept_bytes = 0
         self.desk.chain.follow()
-        source.when_changed(self._changed)
+        self._is_stale = False
+        source.when_changed(self._moved)
         source.pool.when_added.append(self.news.on_pending)
 
     async def run(self) -> None:
@@ -69,7 +70,16 @@ class JsonRpc:
     def closed(self, session: RpcSession) -> None:
         self.news.forget(session)
 
-    def _changed(self) -> None:
+    def _moved(self) -> None:
+        """A head has moved. One decision may move it twice, down to a fork and up again: looked at when it is over."""
+        if not self._is_stale:
+            self._is_stale = True
+            asyncio.get_running_loop().call_soon(self._follow)
+
+    def _follow(self) -> None:
+        if not self._is_stale:
+            return
+        self._is_stale = False
         self._kept.clear()
         self._kept_bytes = 0
         change = self.desk.chain.follow()
@@ -80,6 +90,7 @@ class JsonRpc:
     # -- requests
 
     async def answer(self, body: bytes, session: RpcSession) -> bytes | None:
+        self._follow()
         try:
             request = orjson.loads(body)
         except (orjson.JSONDecodeError, RecursionError) as error:
