@@ -123,6 +123,7 @@ def _build(client: DockerClient, recipe: Recipe, tag: str, narrate: Narrate) -> 
         context.seek(0)
         for step in client.api.build(
             fileobj=context, custom_context=True, tag=tag, buildargs={"BASE_IMAGE": recipe.base}, rm=True, forcerm=True,
+            network_mode="none",  # nothing is fetched
             labels={LABEL: tag.partition(":")[2]}, decode=True, timeout=BUILD_TIMEOUT_S,
         ):
             said.append(str(step.get("stream", "")).rstrip())
