@@ -7,12 +7,15 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 from harness.cli.main import main
+from harness.scenario.fault_words import Fault
 from harness.scenario.planning import plan_from_file
 from harness.scenario.run import run_plan
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
+CARRIED = {"loss": "Loss", "rate": "Bandwidths", "latency": "Latency", "duplicate": "Duplicate", "reorder": "Reorder"}
 CODE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -44,6 +47,17 @@ def test_every_command_shown_exists(capsys: pytest.CaptureFixture[str], monkeypa
         helped = capsys.readouterr().out
         for option in (word for word in words if word.startswith("--")):
             assert option in helped, f"{option} of `{line}`"
+
+
+def test_every_fault_word_shown_is_one_of_scenario_files() -> None:
+    """What stands in the table of faults in containers can be copied into a file."""
+    (table,) = re.findall(r"^## Faults in containers$(.*?)^## ", README, re.MULTILINE | re.DOTALL)
+    shown = re.findall(r"^\| `([a-z-]+: [^`]+)`", table, re.MULTILINE)
+    assert len(shown) >= 4
+    for words in shown:
+        Fault.model_validate({"at": "1s", "for": "1s", **yaml.load(words, Loader=yaml.BaseLoader)})
+    for word in re.findall(r"`([a-z-]+)`", re.search(r"^\| (.*) with `via: kernel`", table, re.MULTILINE)[1]):  # type: ignore[index]
+        assert "via" in Fault.model_json_schema()["$defs"][CARRIED[word]]["properties"]
 
 
 @pytest.mark.node

@@ -42,6 +42,8 @@ def render(layout: Layout, *, image: str, folder: Path) -> str:
         world=names.WORLD,
         evidence=names.EVIDENCE,
         stores=names.STORES,
+        held_disks=names.HELD_DISKS,
+        small_disk_bytes=names.SMALL_DISK_BYTES,
         network_port=names.NETWORK_PORT,
         control_port=names.CONTROL_PORT,
         role_ports={"network": names.NETWORK_PORT},

@@ -10,12 +10,26 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.ports import LinkCounters, LinkRule
+from harness.proxy.process import PROXY
 from harness.runtimes.compose.driving import DrivenRuntime
 from harness.runtimes.compose.engine import DockerEngine, EngineRefused
-from harness.runtimes.compose.helper import Helper, helper_image
+from harness.runtimes.compose.helper import Helper, helper_image, run_in
 from harness.runtimes.compose.kernel_links import KernelLinks, added, split
-from harness.runtimes.compose.layout import NETWORK_LABEL, OWNER_LABEL, PROJECT_LABEL
+from harness.runtimes.compose.layout import HELD_DISKS, NETWORK_LABEL, OWNER_LABEL, PROJECT_LABEL
+from harness.runtimes.process_control import ASK_TIMEOUT_S
 
+_ROOM = "import os, sys; s = os.statvfs(sys.argv[1]); print(s.f_bavail * s.f_frsize)"
+_FREE = "import os, sys; f = sys.argv[1] + '/.filler'; os.path.exists(f) and os.remove(f)"
+_FILL = """
+import sys
+with open(sys.argv[1] + '/.filler', 'ab', buffering=0) as filler:
+    for size in (1 << 20, 1 << 12, 1):
+        try:
+            while True:
+                filler.write(bytes(size))
+        except OSError:
+            pass
+"""
 CPU_PERIOD_US = 100_000
 """The kernel's usual: a limit of 0.1 cores is 10 ms of each 100 ms."""
 
@@ -130,6 +144,38 @@ class ContainerFaults(DrivenRuntime):
             f"measure {role}", lambda api, container: api.stats(container, stream=False, one_shot=True), role
         )
         return int(seen["cpu_stats"].get("throttling_data", {}).get("throttled_periods", 0))
+
+    # -- DiskControl
+
+    async def fill_disk(self, role: str) -> None:
+        member = self._member(role)
+        if not self._layout.seat(role).has_small_disk:
+            raise EngineRefused(f"{role} keeps its rows on this machine's own disk, which nobody should fill; only "
+                                "what a scenario names in disk-full gets a small one of its own")
+        member.is_expected_to_end = True
+        if member.is_running and member.channel is not None:
+            await member.channel.ask("excuse", timeout=ASK_TIMEOUT_S, value=True)
+        await self._at_held_disk(role, _FILL)
+
+    async def free_disk(self, role: str) -> None:
+        await self._at_held_disk(role, _FREE)
+        member = self._member(role)
+        if member.is_running and member.channel is not None:  # it wrote nothing meanwhile, or it would have ended
+            await member.channel.ask("excuse", timeout=ASK_TIMEOUT_S, value=False)
+            member.is_expected_to_end = False
+
+    async def disk_room(self, role: str) -> int:
+        return int(await self._at_held_disk(role, _ROOM))
+
+    async def _at_held_disk(self, role: str, program: str) -> str:
+        """Run a few lines of Python in the proxy's container, which has the role's disk mounted too."""
+        if not self._layout.seat(role).has_small_disk:
+            return str(2**62)
+        engine = self._answering_engine()
+        command = ["python", "-I", "-S", "-c", program, f"{HELD_DISKS}/{role}"]
+        return await engine.call(
+            f"reach the disk of {role}", run_in, engine.client, self.container_of(PROXY), command
+        )
 
     # -- inside
 

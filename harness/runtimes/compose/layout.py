@@ -30,6 +30,8 @@ NAME_MAX = 40             # of a project, so that container names stay host name
 WORLD = "/run/harness"             # what every role is born with; read-only
 EVIDENCE = "/var/log/harness"      # log and history: they survive whatever happens to the container
 STORES = "/var/lib/harness"        # durable rows; they survive the container's crashes
+HELD_DISKS = "/mnt"                # where the proxy holds disks that a fault will fill
+SMALL_DISK_BYTES = 48 * 2**20
 
 BEGIN = "HARNESS_BEGIN"            # who tells the roles to begin:
 ALONE, HARNESS = "alone", "harness"
@@ -54,6 +56,7 @@ class Seat:
     index: int
     region: str
     has_node: bool
+    has_small_disk: bool       # a fault will fill it: it is a file system of its own, which the proxy keeps mounted
     subnet: str
     address: str
     proxy_address: str
@@ -99,6 +102,14 @@ def project_name(network: str) -> str:
     return f"harness-{readable or 'network'}-{secrets.token_hex(3)}"
 
 
+def disks_to_fill(plan: Plan) -> frozenset[str]:
+    """The roles whose disks a fault of the plan may fill; whoever may lead is among them where it is the leader's."""
+    targets = {target for fault in plan.faults if fault.kind == "disk-full" for target in fault.targets}
+    if "leader" in targets:
+        targets |= {spec.name for spec in plan.of_kind("sequencer")}
+    return frozenset(targets)
+
+
 def role_address(subnet: ipaddress.IPv4Network) -> str:
     """A role's own address on its network."""
     return str(subnet[_ROLE])
@@ -113,6 +124,7 @@ def lay_out(
     publish: Mapping[int, int] | None = None,
 ) -> Layout:  # fmt: skip
     """Give every role of a plan its seat in a block of addresses that has room for it."""
+    small = disks_to_fill(plan)
     subnets = block.subnets(new_prefix=SUBNET_BITS)
     edge = next(subnets)
     seats = [
@@ -122,6 +134,7 @@ def lay_out(
             index=spec.index,
             region=spec.region,
             has_node=spec.kind in CHAIN_OF_KIND,
+            has_small_disk=spec.name in small,
             subnet=str(subnet),
             address=role_address(subnet),
             proxy_address=str(subnet[_PROXY]),

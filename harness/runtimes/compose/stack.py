@@ -68,10 +68,12 @@ class Stack:
         )
 
     async def _create_volume(self, name: str) -> None:
-        labels = self._labels(self._file["volumes"][name], self._compose("volume", name))
+        words = self._file["volumes"][name]
+        labels = self._labels(words, self._compose("volume", name))
         await self._engine.call(
             f"create volume {self._named(name)}",
             self._engine.api.create_volume, self._named(name), driver="local", labels=labels,
+            driver_opts=words.get("driver_opts"),
         )  # fmt: skip
 
     async def _create_container(self, service: str) -> None:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 
 from harness.runtimes.injectors.stage import CONTROL_SECONDS_MAX, PROBE_SECONDS, Stage
 
+BRING_BACK_SECONDS_MAX = 30.0
+"""A role that starts again boots its node and recovers from its store, maybe on a machine that has much else to do."""
+
 
 class ProcessInjector:
     """Takes roles out, one after the other. Healing brings back those no other fault still holds."""
@@ -65,7 +68,7 @@ class ProcessInjector:
                 self._still_held[role] = None
                 continue
             try:
-                async with asyncio.timeout(CONTROL_SECONDS_MAX):
+                async with asyncio.timeout(BRING_BACK_SECONDS_MAX):
                     await self._bring_back(role)
             except Exception as error:
                 failures.append(f"{role}: {type(error).__name__}: {error}")

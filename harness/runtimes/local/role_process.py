@@ -59,6 +59,8 @@ class RoleProcess:
         self._stopping = asyncio.Event()
         self._errands: set[asyncio.Task[None]] = set()
         self._exit_code = 0
+        self._is_excused = False
+        """A fault is on that this role will end of, as it must: no problem of the run."""
 
     async def run(self, control: socket.socket) -> int:
         reader, self._writer = await asyncio.open_connection(sock=control)
@@ -139,6 +141,8 @@ class RoleProcess:
                 return await self._probe(command["to"], command["within_s"])
             case "stats":
                 return self._network.stats()
+            case "excuse":
+                self._is_excused = bool(command["value"])
             case "stop":
                 self._stopping.set()
             case other:
@@ -202,11 +206,13 @@ class RoleProcess:
 
     def _report(self, what: str, detail: str) -> None:
         """Something no port can express: it goes to the log in full, and to the runtime, which ends the run."""
-        self._tell({"event": "problem", "what": what, "detail": _last_line(detail)})
+        if not self._is_excused:
+            self._tell({"event": "problem", "what": what, "detail": _last_line(detail)})
         with contextlib.suppress(OSError):  # a full disk is what may have to be reported
             print(f"{what}: {detail}", flush=True)
             if self._history is not None:
-                self._history.write(self._name, "problem", {"what": what, "detail": _last_line(detail), "fatal": True})
+                fields = {"what": what, "detail": _last_line(detail), "fatal": not self._is_excused}
+                self._history.write(self._name, "problem", fields)
 
     def _tell(self, message: dict[str, Any]) -> None:
         if self._writer is not None and not self._writer.is_closing():

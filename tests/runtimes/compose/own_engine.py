@@ -27,21 +27,23 @@ class OwnEngine:
         self._folder = Path(tempfile.mkdtemp(prefix="own-engine-"))  # short: a socket's path has 107 bytes at most
         self.host = f"unix://{self._folder}/docker.sock"
         self._process: subprocess.Popen[bytes] | None = None
-        # Without a bridge that is named, dockerd takes docker0 for its own, and with `--bridge none` it deletes it:
-        # either way another engine's.
-        self._bridge = f"own{os.getpid() % 10**8}"
-        subprocess.run(["ip", "link", "add", self._bridge, "type", "bridge"], check=True, capture_output=True)
-        address = f"10.{127 - os.getpid() % 8}.{os.getpid() // 8 % 256}.1/24"
-        subprocess.run(["ip", "addr", "add", address, "dev", self._bridge], check=True, capture_output=True)
+        # In a network namespace of its own: two engines in one would take each other's bridges and firewall rules.
+        self._namespace = f"own-engine-{os.getpid()}"
+        subprocess.run(["ip", "netns", "add", self._namespace], check=True, capture_output=True)
+        subprocess.run(["ip", "-n", self._namespace, "link", "set", "lo", "up"], check=True, capture_output=True)
+
+    @property
+    def prefix(self) -> list[str]:
+        """Of a command that is to reach ports that this engine publishes; it replaces itself by the command."""
+        return ["nsenter", f"--net=/run/netns/{self._namespace}"]
 
     def start(self) -> None:
         (self._folder / "pid").unlink(missing_ok=True)
         log = (self._folder / "log").open("ab")
         with log:
             self._process = subprocess.Popen(
-                ["dockerd", "--data-root", self._folder / "data", "--exec-root", self._folder / "exec", "--pidfile",
-                 self._folder / "pid", "--host", self.host, "--bridge", self._bridge, "--iptables=false",
-                 "--ip6tables=false", "--ip-masq=false", "--log-level", "warn"],
+                [*self.prefix, "dockerd", "--data-root", self._folder / "data", "--exec-root", self._folder / "exec",
+                 "--pidfile", self._folder / "pid", "--host", self.host, "--log-level", "warn"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         for attempt in Retrying(stop=stop_after_delay(START_SECONDS_MAX), wait=wait_fixed(0.2), reraise=True):
@@ -80,7 +82,7 @@ class OwnEngine:
             place = line.split()[1]
             if place.startswith(f"{self._folder}/"):
                 subprocess.run(["umount", "-l", place], check=False, capture_output=True)
-        subprocess.run(["ip", "link", "del", self._bridge], check=False, capture_output=True)
+        subprocess.run(["ip", "netns", "del", self._namespace], check=False, capture_output=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _processes(self) -> Iterator[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ STORM = (
     fault("stop", 6, 13, 4, "a", grace_ns=5 * S),
     fault("loss", 7, 12, 9, **on_link("c", "d", loss=0.4)),
     fault("kill", 8, 15, 3, "c"),
+    fault("disk-full", 9, 13, 4, "d"),
 )
 
 
@@ -65,7 +67,8 @@ async def chatter(runtime: ComposeRuntime) -> None:
 
 
 async def storm(folder: Path, faults: Sequence[PlannedFault]) -> tuple[dict[str, FaultOutcome], str]:
-    runtime = ComposeRuntime(echo_plan(list("abcd")), echo_factory, folder=folder, genesis_timestamp=GENESIS,
+    plan = replace(echo_plan(list("abcd")), faults=tuple(faults))
+    runtime = ComposeRuntime(plan, echo_factory, folder=folder, genesis_timestamp=GENESIS,
                              network="container-faults")  # fmt: skip
     async with runtime:
         supervisor = Supervisor(faults, runtime, runtime.clock, Records())
@@ -90,7 +93,7 @@ def within(work: Coroutine[Any, Any, Any]) -> Any:
 def test_faults_by_engine_and_kernel_bite_heal_and_leave_nothing(
     engine: docker.DockerClient, image: str, tmp_path: Path
 ) -> None:
-    """Eight faults in one network; the evidence is the kernel's and the engine's own figures."""
+    """Nine faults in one network; the evidence is the kernel's and the engine's own figures."""
     outcomes, project = within(storm(tmp_path, STORM))
     assert {key: (outcome.bit, outcome.healed) for key, outcome in outcomes.items()} == {
         f"f{number}": (True, True) for number in range(1, len(STORM) + 1)
@@ -107,5 +110,8 @@ def test_faults_by_engine_and_kernel_bite_heal_and_leave_nothing(
     assert evidence["f4"]["via"] in ("kernel", "the proxy instead of the kernel: this kernel has no netem")
     assert evidence["f5"]["by"] == "the engine"
     assert evidence["f6"]["targets"]["a"]["alive_during"] is False
+    disk = evidence["f9"]["targets"]["d"]
+    assert disk["bytes_free_during"] == 0
+    assert disk["bytes_free_after"] > 10**6
     assert evidence["f7"]["via"] == "kernel", "its sender was killed and started in the middle of it"
     assert left_over(engine, f"harness.project={project}") == []

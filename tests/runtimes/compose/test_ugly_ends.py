@@ -69,8 +69,8 @@ class Run:
         (self.folder / "ugly.yaml").write_text(SCENARIO)
         with (self.folder / "said").open("ab") as said:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "harness.cli", "run", self.folder / "ugly.yaml", "--runtime", "compose", "--out",
-                 self.folder / "runs"],
+                [*(self.own.prefix if self.own else ()), sys.executable, "-m", "harness.cli", "run",
+                 self.folder / "ugly.yaml", "--runtime", "compose", "--out", self.folder / "runs"],
                 stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
                 env={**os.environ, **self.environment},
             )  # fmt: skip
