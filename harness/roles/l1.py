@@ -206,6 +206,8 @@ class L1Builder:
         chain = self.chain
         if not 1 <= depth <= chain.height:
             raise Refused(f"a reorg of {depth} blocks is not possible: L1 has {chain.height}")
+        if why := self.context.plan.profile.why_no_reorg(depth):
+            raise Refused(why)
         height = chain.height - depth
         old = chain.blocks[height:]
         parent = chain.blocks[height - 1].hash if height else chain.engine.genesis_hash

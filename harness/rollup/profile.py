@@ -59,6 +59,21 @@ class Profile:
                                + "; change the named parameters so that each inequality holds")
         return self
 
+    def why_no_reorg(self, depth: int) -> str:
+        """Why nobody should order an L1 reorg of that depth, or the empty string.
+
+        Up to the confirmations of an origin it takes back no origin of an L2 block, and beyond finality every node
+        halts. In between, committed blocks stand on L1 blocks that are gone, and the sequencers would have to agree on
+        others in their place.
+        """
+        confirmations, finality = self.origin_confirmations_l1_blocks, self.finality_depth_l1_blocks
+        if not confirmations < depth <= finality:
+            return ""
+        return (
+            f"a reorg of {depth} L1 blocks takes back the origins of committed L2 blocks, which the sequencers cannot "
+            f"replace yet; order at most {confirmations} (origins stay), or more than {finality} (every node halts)"
+        )
+
     def _broken(self) -> Iterator[str]:
         for field in _POSITIVE:
             if getattr(self, field) <= 0:

@@ -9,6 +9,7 @@ from typing import TypeVar
 from harness.faults.rules import RpcRule
 from harness.plan import CHAIN_OF_KIND, LinkSelector, PlannedFault, PlannedReorg, RoleSpec, Trigger
 from harness.ports import LinkRule, Random
+from harness.rollup.profile import from_name
 from harness.scenario import fault_words, schema
 from harness.scenario.lie_words import Rpc
 from harness.scenario.loading import Document, Location
@@ -55,6 +56,8 @@ def plan_faults(
                 (*location, "when", "product"),
                 f'unknown product "{fault.when.product}"; products are {", ".join(sorted(products))}',
             )
+        if fault.reorg is not None and (why := from_name(scenario.network.profile).why_no_reorg(fault.reorg.depth)):
+            raise document.error((*location, "reorg", "depth"), why)
         planned.append(plan_fault(document, location, fault, roles, key=key, random=random))
     _refuse_contradictions(document, scenario.faults, planned, storm_ns)
     return tuple(planned)

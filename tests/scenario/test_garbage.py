@@ -47,6 +47,7 @@ APPENDED = [
     (FAULTS + "  - {for: 2s, pause: keeper-0}\n", "faults[0]", "give one of at, when"),
     (FAULTS + "  - {at: 5s, for: 2s, reorg: {depth: 3}}\n", "faults[0]", "is not undone; leave out for"),
     (FAULTS + "  - {at: 5s, reorg: {depth: 0}}\n", "faults[0].reorg.depth", "0"),
+    (FAULTS + "  - {at: 5s, reorg: {depth: 3}}\n", "faults[0].reorg.depth", "at most 2 (origins stay)"),
     (FAULTS + "  - {at: 5s, rpc: {do: stale}}\n", "faults[0].rpc", "blocks goes with do: stale"),
     (FAULTS + "  - {at: 5s, rpc: {do: lie}}\n", "faults[0].rpc.do", "drop-reply"),
     (FAULTS + "  - {at: 5s, rpc: {do: error, to: trader-0}}\n", "faults[0].rpc.to", "trader-0 is no node"),
