@@ -136,12 +136,11 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
         _requireMargin(makerBefore, risk(quote.maker));
     }
 
-    /// @notice Moves an account's whole position to a keeper at a price, by the leg rules; liquidator only.
-    /// @param price 1e18 quote per 1 underlying (futures) or per option
-    /// @return size what was moved, 1e18 underlying
-    function transferPosition(address from, address to, uint256 id, int256 price) external returns (int256 size) {
+    /// @notice Moves a position, or a part of it, to another account at a price, by the leg rules; liquidator only.
+    /// @param size what is moved, 1e18 underlying, of the position's sign
+    /// @param price 1e18 quote per 1 underlying (futures, perpetuals) or per option
+    function transferPosition(address from, address to, uint256 id, int256 size, int256 price) external {
         if (msg.sender != liquidator) revert NotLiquidator(msg.sender);
-        size = _positions[from][id].size;
         _exchange(from, to, id, -size, price);
     }
 

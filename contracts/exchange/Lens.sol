@@ -19,6 +19,8 @@ contract Lens {
         uint256 insurance;
         uint256 fees;
         int256 dust;
+        /// Losses nobody bears yet.
+        uint256 deficit;
     }
 
     struct PositionState {
@@ -36,6 +38,8 @@ contract Lens {
         int256 equity;
         uint256 initialMargin;
         uint256 maintenanceMargin;
+        /// Active clock at the start of its auction, 0 when there is none.
+        uint64 auction;
         PositionState[] positions;
     }
 
@@ -106,8 +110,13 @@ contract Lens {
             AssetState[] memory assetStates
         )
     {
-        totals =
-            Totals(vault.collateral().balanceOf(address(vault)), vault.insurance(), vault.fees(), vault.dust());
+        totals = Totals(
+            vault.collateral().balanceOf(address(vault)),
+            vault.insurance(),
+            vault.fees(),
+            vault.dust(),
+            vault.deficit()
+        );
         accountStates = new AccountState[](accounts.length);
         for (uint256 i; i < accounts.length; ++i) accountStates[i] = _account(accounts[i]);
         seriesStates = new SeriesState[](clearingHouse.seriesCount());
@@ -127,6 +136,16 @@ contract Lens {
         }
     }
 
+    /// @notice `Liquidator.stage` of each account now; 0 when a guard forbids everything.
+    function stages(address[] calldata accounts) external view returns (uint8[] memory answers) {
+        answers = new uint8[](accounts.length);
+        for (uint256 i; i < accounts.length; ++i) {
+            try liquidator.stage(accounts[i]) returns (uint8 stage) {
+                answers[i] = stage;
+            } catch {}
+        }
+    }
+
     function _account(address account) internal view returns (AccountState memory result) {
         Risk memory risk = clearingHouse.riskAtStoredPrices(account);
         uint256[] memory ids = clearingHouse.holdings(account);
@@ -137,7 +156,13 @@ contract Lens {
                 PositionState(ids[i], held.size, held.notional, perpetuals.entryIndex(account, ids[i]));
         }
         return AccountState(
-            account, vault.cash(account), risk.equity, risk.initialMargin, risk.maintenanceMargin, positions
+            account,
+            vault.cash(account),
+            risk.equity,
+            risk.initialMargin,
+            risk.maintenanceMargin,
+            liquidator.auctionStart(account),
+            positions
         );
     }
 

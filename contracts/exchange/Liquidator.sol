@@ -6,18 +6,21 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {L1Info} from "../l2/L1Info.sol";
 import {ClearingHouse} from "./ClearingHouse.sol";
+import {Deleveraging} from "./Deleveraging.sol";
 import {BPS, FixedPoint, WAD} from "./FixedPoint.sol";
+import {Estate, Holding, Ladder} from "./Ladder.sol";
 import {Margin, Risk} from "./Margin.sol";
 import {Params} from "./Params.sol";
 import {PriceFeed} from "./PriceFeed.sol";
 import {isLinear, Series, SeriesExpired} from "./Series.sol";
 import {Vault} from "./Vault.sol";
 
-/// @title Full liquidation by keepers
-/// @notice A keeper takes over every position of an account below maintenance margin, at the index, for half of the
-/// penalty. The waterfall of what is missing: the account's cash, the insurance fund, bad debt.
-contract Liquidator {
-    using SafeCast for uint256;
+/// @title The liquidation ladder
+/// @notice An account below maintenance margin is first cut back to its initial margin by a keeper. One that cannot pay
+/// the whole penalty is auctioned at a price that falls in active time; what nobody buys, or the insurance could not make
+/// good, is deleveraged. Losses end in the vault's deficit, which everybody shares in the end.
+contract Liquidator is Deleveraging {
+    using SafeCast for int256;
 
     error SelfLiquidation(address account);
     error SequencerDown();
@@ -26,10 +29,22 @@ contract Liquidator {
     /// @notice The newest price was observed before the sequencer's restart.
     error PriceBeforeRestart(bytes32 asset, uint64 timestamp, uint64 startedAt);
     error NotLiquidatable(int256 equity, uint256 maintenanceMargin);
+    /// @notice Bid for it; active seconds.
+    error AuctionRunning(address account, uint64 elapsed, uint64 duration);
+    error NoAuction(address account);
+    /// @notice Closing it leaves enough for the penalty: liquidate it. 1e18 quote.
+    error StillSolvent(int256 value, uint256 penalty);
+    /// @notice The insurance cannot make the loss good: liquidate it, which deleverages. 1e18 quote.
+    error BidNotCovered(uint256 loss, uint256 available);
+    error StillLiquidatable(int256 equity, uint256 maintenanceMargin);
+    error NoDeficit();
+    error InsuranceNotExhausted(uint256 insurance);
+    error LotIsZero();
 
     event PositionTransferred(
         address indexed account, address indexed keeper, uint256 indexed seriesId, int256 size, int256 price
     );
+    /// @notice Equity and margin are those before; `stage` is 1 partial, 2 auction, 3 deleveraged.
     event Liquidated(
         address indexed account,
         address indexed keeper,
@@ -38,51 +53,134 @@ contract Liquidator {
         uint256 toKeeper,
         uint256 toInsurance,
         uint256 covered,
-        uint256 badDebt
+        uint256 badDebt,
+        uint8 stage
     );
+    event AuctionStarted(
+        address indexed account,
+        address indexed keeper,
+        uint64 startActive,
+        int256 equity,
+        uint256 maintenanceMargin
+    );
+    event AuctionCancelled(address indexed account);
+    /// @notice An account's part of the deficit, 1e18 quote.
+    event Haircut(address indexed account, uint256 amount);
+    event DeficitSocialized(uint256 amount, uint256 remaining);
 
-    ClearingHouse public immutable clearingHouse;
-    Vault public immutable vault;
+    uint8 internal constant PARTIAL = 1;
+    uint8 internal constant AUCTION = 2;
+    uint8 internal constant DELEVERAGED = 3;
+
     PriceFeed public immutable feed;
     L1Info public immutable l1Info;
     uint256 public immutable penaltyBps;
     uint256 public immutable keeperShareBps;
     uint64 public immutable grace;
+    uint256 public immutable lot;
+    uint256 public immutable smallNotional;
+    uint64 public immutable auctionDuration;
+    uint256 public immutable auctionMaxBps;
 
-    constructor(Params memory params, ClearingHouse clearingHouse_, Vault vault_, PriceFeed feed_, L1Info l1Info_) {
-        clearingHouse = clearingHouse_;
-        vault = vault_;
+    /// @notice Active clock at the start of an account's auction; 0 when there is none.
+    mapping(address account => uint64) public auctionStart;
+
+    constructor(Params memory params, ClearingHouse clearingHouse_, Vault vault_, PriceFeed feed_, L1Info l1Info_)
+        Deleveraging(clearingHouse_, vault_)
+    {
+        if (params.lot == 0) revert LotIsZero();
         feed = feed_;
         l1Info = l1Info_;
         penaltyBps = params.penaltyBps;
         keeperShareBps = params.keeperShareBps;
         grace = params.grace;
+        lot = params.lot;
+        smallNotional = params.smallNotional;
+        auctionDuration = params.auctionDuration;
+        auctionMaxBps = params.auctionMaxBps;
     }
 
-    /// @notice Takes over every position of an account below maintenance margin. The caller must end above its own
-    /// initial margin.
+    /// @notice Takes the next step for an account below maintenance margin: cuts it back, starts its auction, or
+    /// deleverages it. A caller that takes positions must end above its own initial margin.
     function liquidate(address account) external {
-        if (msg.sender == account) revert SelfLiquidation(account);
-        Risk memory before = requireLiquidatable(account);
-        uint256 notional = _transferPositions(account, msg.sender);
-        (uint256 toKeeper, uint256 toInsurance) = _penalty(notional, vault.cash(account));
-        vault.takePenalty(account, msg.sender, toKeeper, toInsurance);
-        (uint256 covered, uint256 badDebt) = vault.coverDebt(account);
-        emit Liquidated(
-            account,
-            msg.sender,
-            before.equity,
-            before.maintenanceMargin,
-            toKeeper,
-            toInsurance,
-            covered,
-            badDebt
-        );
+        Estate memory estate = _estate(account);
+        if (estate.value >= int256(estate.penalty)) return _liquidatePartially(account, estate);
+        bool short_ = _isShort(estate);
+        (bool isRunning, uint64 elapsed) = _auction(account);
+        if (short_ || (isRunning && elapsed >= auctionDuration)) return _deleverage(account, estate);
+        if (isRunning) revert AuctionRunning(account, elapsed, auctionDuration);
+        uint64 start = l1Info.activeClock();
+        auctionStart[account] = start;
+        emit AuctionStarted(account, msg.sender, start, estate.risk.equity, estate.risk.maintenanceMargin);
+    }
+
+    /// @notice Buys all an auctioned account holds, at the index less the bonus reached by now.
+    function bid(address account) external {
+        (bool isRunning, uint64 elapsed) = _auction(account);
+        if (!isRunning) revert NoAuction(account);
+        Estate memory estate = _estate(account);
+        if (estate.value >= int256(estate.penalty)) revert StillSolvent(estate.value, estate.penalty);
+        if (_isShort(estate)) revert BidNotCovered(uint256(-estate.value), vault.insuranceAvailable());
+
+        delete auctionStart[account];
+        for (uint256 i; i < estate.holdings.length; ++i) {
+            _transfer(account, estate.holdings[i], SignedMath.abs(estate.holdings[i].size));
+        }
+        uint256 worth = SignedMath.max(estate.value, 0).toUint256();
+        uint256 toBidder = _bonus(estate, elapsed);
+        if (toBidder > 0) vault.pay(account, msg.sender, toBidder);
+        if (worth > toBidder) vault.payInsurance(account, worth - toBidder);
+        uint256 covered = vault.coverLoss(account);
+        uint256 badDebt = vault.bookBadDebt(account);
+        _emitLiquidated(account, estate, [toBidder, worth - toBidder, covered, badDebt], AUCTION);
         // Last, because it is about the state after; a view.
         clearingHouse.requireInitialMargin(msg.sender);
     }
 
-    /// @notice Reverts unless `liquidate` would find this account liquidatable now; says why not.
+    /// @notice Ends the auction of an account that is not below maintenance margin any more; anyone may.
+    function cancelAuction(address account) external {
+        if (auctionStart[account] == 0) revert NoAuction(account);
+        Risk memory risk_ = clearingHouse.risk(account);
+        if (_isBelow(risk_)) revert StillLiquidatable(risk_.equity, risk_.maintenanceMargin);
+        delete auctionStart[account];
+        emit AuctionCancelled(account);
+    }
+
+    /// @notice Shares the deficit among all accounts by their equity, once the insurance is empty; anyone may ask for it.
+    function haircut() external {
+        uint256 open = vault.deficit();
+        if (open == 0) revert NoDeficit();
+        if (vault.insurance() > 0) revert InsuranceNotExhausted(vault.insurance());
+        address[] memory accounts = vault.accounts();
+        uint256[] memory equities = new uint256[](accounts.length);
+        uint256 sum;
+        for (uint256 i; i < accounts.length; ++i) {
+            equities[i] = SignedMath.max(clearingHouse.risk(accounts[i]).equity, 0).toUint256();
+            sum += equities[i];
+        }
+        uint256 left = open;
+        for (uint256 i; i < accounts.length && left > 0; ++i) {
+            if (equities[i] == 0) continue;
+            uint256 amount = Math.min(FixedPoint.mulDivUp(open, equities[i], sum), Math.min(equities[i], left));
+            left -= amount;
+            vault.takeHaircut(accounts[i], amount);
+            emit Haircut(accounts[i], amount);
+        }
+        emit DeficitSocialized(open - left, left);
+    }
+
+    /// @notice What a keeper can do for an account now: 1 liquidate it in part, 2 start its auction, 3 wait for the
+    /// auction to offer something, 4 bid, 5 deleverage it. Reverts as `liquidate` would when a guard forbids it.
+    function stage(address account) external view returns (uint8) {
+        Estate memory estate = _survey(account, requireLiquidatable(account));
+        if (estate.value >= int256(estate.penalty)) return 1;
+        (bool isRunning, uint64 elapsed) = _auction(account);
+        if (_isShort(estate) || (isRunning && elapsed >= auctionDuration)) return 5;
+        if (!isRunning) return 2;
+        return _bonus(estate, elapsed) == 0 && estate.value > 0 ? 3 : 4;
+    }
+
+    /// @notice Reverts unless the account may be liquidated now; says why not.
     /// @return result the account at fresh prices
     function requireLiquidatable(address account) public view returns (Risk memory result) {
         if (!l1Info.isUp()) revert SequencerDown();
@@ -98,31 +196,144 @@ contract Liquidator {
             if (timestamp < startedAt) revert PriceBeforeRestart(series.asset, timestamp, startedAt);
         }
         result = clearingHouse.risk(account);
-        if (result.maintenanceMargin == 0 || result.equity >= int256(result.maintenanceMargin)) {
-            revert NotLiquidatable(result.equity, result.maintenanceMargin);
-        }
+        if (!_isBelow(result)) revert NotLiquidatable(result.equity, result.maintenanceMargin);
     }
 
-    /// @return notional Σ|q|·|P| of what was moved, 1e36, so that the penalty rounds once
-    function _transferPositions(address account, address keeper) internal returns (uint256 notional) {
+    function _liquidatePartially(address account, Estate memory estate) internal {
+        delete auctionStart[account];
+        uint256[] memory sizes = Ladder.partialSizes(estate, lot, smallNotional);
+        uint256 notional;
+        for (uint256 i; i < sizes.length; ++i) {
+            _transfer(account, estate.holdings[i], sizes[i]);
+            notional += sizes[i] * estate.holdings[i].index;
+        }
+        uint256 penalty = Ladder.penalty(notional, penaltyBps);
+        uint256 toKeeper = Math.mulDiv(penalty, keeperShareBps, BPS);
+        if (toKeeper > 0) vault.pay(account, msg.sender, toKeeper);
+        vault.payInsurance(account, penalty - toKeeper);
+        _emitLiquidated(account, estate, [toKeeper, penalty - toKeeper, 0, 0], PARTIAL);
+        // Last, because it is about the state after; a view.
+        clearingHouse.requireInitialMargin(msg.sender);
+    }
+
+    function _deleverage(address account, Estate memory estate) internal {
+        delete auctionStart[account];
+        Closing[][] memory closings = new Closing[][](estate.holdings.length);
+        bool tookAny;
+        for (uint256 i; i < closings.length; ++i) {
+            uint256 left;
+            (closings[i], left) = _close(account, estate.holdings[i]);
+            if (left == 0) continue;
+            tookAny = true;
+            _transfer(account, estate.holdings[i], left);
+        }
+        uint256[4] memory flows = _settleEstate(account, estate, closings);
+        _emitLiquidated(account, estate, flows, DELEVERAGED);
+        // Last, because it is about the state after; a view.
+        if (tookAny) clearingHouse.requireInitialMargin(msg.sender);
+    }
+
+    /// @dev Either what is left pays the penalty as far as it goes, or the loss goes to the insurance, to those who
+    /// closed, and what they do not bear to the deficit.
+    /// @return flows to keeper, to insurance, covered, bad debt; 1e18 quote
+    function _settleEstate(address account, Estate memory estate, Closing[][] memory closings)
+        internal
+        returns (uint256[4] memory flows)
+    {
+        flows[2] = vault.coverLoss(account);
+        int256 cash = vault.cash(account);
+        uint256 loss = SignedMath.max(-cash, 0).toUint256();
+        uint256 unassigned = loss;
+        for (uint256 i; i < closings.length; ++i) {
+            uint256 share = i + 1 == closings.length
+                ? unassigned
+                : Math.mulDiv(loss, estate.holdings[i].maintenance, estate.risk.maintenanceMargin);
+            unassigned -= share;
+            _charge(account, estate.holdings[i], closings[i], share);
+        }
+        flows[3] = vault.bookBadDebt(account);
+        if (cash <= 0) return flows;
+        uint256 collected = Math.min(estate.penalty, uint256(cash));
+        flows[0] = Math.min(collected, Math.mulDiv(estate.penalty, keeperShareBps, BPS));
+        flows[1] = collected - flows[0];
+        if (flows[0] > 0) vault.pay(account, msg.sender, flows[0]);
+        vault.payInsurance(account, flows[1]);
+    }
+
+    /// @dev Moves `size` of a holding to the caller.
+    function _transfer(address account, Holding memory holding, uint256 size) internal {
+        int256 signed = _signed(size, holding.size);
+        clearingHouse.transferPosition(account, msg.sender, holding.id, signed, holding.price);
+        emit PositionTransferred(account, msg.sender, holding.id, signed, holding.price);
+    }
+
+    function _emitLiquidated(address account, Estate memory estate, uint256[4] memory flows, uint8 stage_) internal {
+        emit Liquidated(
+            account,
+            msg.sender,
+            estate.risk.equity,
+            estate.risk.maintenanceMargin,
+            flows[0],
+            flows[1],
+            flows[2],
+            flows[3],
+            stage_
+        );
+    }
+
+    function _estate(address account) internal view returns (Estate memory) {
+        if (msg.sender == account) revert SelfLiquidation(account);
+        return _survey(account, requireLiquidatable(account));
+    }
+
+    function _survey(address account, Risk memory risk_) internal view returns (Estate memory estate) {
         uint256[] memory ids = clearingHouse.holdings(account);
+        estate.risk = risk_;
+        estate.holdings = new Holding[](ids.length);
         for (uint256 i; i < ids.length; ++i) {
             Series memory series = clearingHouse.series(ids[i]);
             (int256 index,) = feed.freshPrice(series.asset);
-            int256 price = isLinear(series.kind)
-                ? index
-                : Margin.payoff(series.kind, series.strike, SignedMath.max(index, 0)).toInt256();
-            int256 size = clearingHouse.transferPosition(account, keeper, ids[i], price);
-            notional += SignedMath.abs(size) * SignedMath.abs(index);
-            emit PositionTransferred(account, keeper, ids[i], size, price);
+            Holding memory holding = estate.holdings[i];
+            holding.id = ids[i];
+            holding.size = clearingHouse.position(account, ids[i]).size;
+            holding.index = SignedMath.abs(index);
+            holding.maintenance = clearingHouse.positionRisk(account, ids[i]).maintenanceMargin;
+            holding.isLinear = isLinear(series.kind);
+            if (holding.isLinear) {
+                holding.price = index;
+            } else {
+                holding.price =
+                    int256(Margin.payoff(series.kind, series.strike, SignedMath.max(index, 0)));
+                estate.optionValue += FixedPoint.mulDivFloor(holding.size, holding.price, WAD);
+            }
+            estate.notional += SignedMath.abs(holding.size) * holding.index;
         }
+        estate.penalty = Ladder.penalty(estate.notional, penaltyBps);
+        estate.value = risk_.equity + estate.optionValue;
     }
 
-    /// @dev The penalty is ceiled, the keeper's part of it floored; both are bounded by the cash that is there.
-    function _penalty(uint256 notional, int256 cash) internal view returns (uint256 toKeeper, uint256 toInsurance) {
-        uint256 full = FixedPoint.mulDivUp(notional, penaltyBps, BPS * WAD);
-        uint256 collected = Math.min(full, uint256(SignedMath.max(cash, 0)));
-        toKeeper = Math.min(collected, Math.mulDiv(full, keeperShareBps, BPS));
-        toInsurance = collected - toKeeper;
+    /// @dev Whether closing everything would leave a loss the insurance may not pay now.
+    function _isShort(Estate memory estate) internal view returns (bool) {
+        return estate.value < 0 && uint256(-estate.value) > vault.insuranceAvailable();
+    }
+
+    /// @dev Lapses after twice its duration, so that an old start is no head start.
+    function _auction(address account) internal view returns (bool isRunning, uint64 elapsed) {
+        uint64 start = auctionStart[account];
+        if (start == 0) return (false, 0);
+        elapsed = l1Info.activeClock() - start;
+        isRunning = elapsed < 2 * auctionDuration;
+    }
+
+    /// @dev What the bidder gets: grows with active time, and never exceeds what the account has, so that owner and
+    /// bidder together get nothing from the insurance.
+    function _bonus(Estate memory estate, uint64 elapsed) internal view returns (uint256) {
+        uint256 most = Ladder.penalty(estate.notional, auctionMaxBps);
+        uint256 reached = Math.mulDiv(most, Math.min(elapsed, auctionDuration), auctionDuration);
+        return Math.min(reached, SignedMath.max(estate.value, 0).toUint256());
+    }
+
+    function _isBelow(Risk memory risk_) internal pure returns (bool) {
+        return risk_.maintenanceMargin > 0 && risk_.equity < int256(risk_.maintenanceMargin);
     }
 }

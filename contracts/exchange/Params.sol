@@ -42,4 +42,14 @@ struct Params {
     uint256 fundingCapBps;
     /// Rate at no premium, per period.
     uint256 fundingInterestBps;
+    /// What a partial liquidation rounds sizes up to, 1e18 underlying.
+    uint256 lot;
+    /// Notional up to which a liquidation takes everything, 1e18 quote.
+    uint256 smallNotional;
+    /// Active seconds in which an auction's bonus grows to its most.
+    uint64 auctionDuration;
+    /// The most a bidder gets, of the notional.
+    uint256 auctionMaxBps;
+    /// The most the insurance pays in one block, of what it holds.
+    uint256 insuranceCapBps;
 }

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {LibBit} from "solady/src/utils/LibBit.sol";
 import {Leg, Legs} from "./Legs.sol";
 import {Margin, Risk} from "./Margin.sol";
 import {Params} from "./Params.sol";
@@ -15,6 +16,12 @@ import {Vault} from "./Vault.sol";
 abstract contract Portfolios {
     using SafeCast for int256;
     using SafeCast for uint256;
+
+    /// @notice The account would hold more series than can be liquidated within a quarter of a block.
+    error TooManyPositions(address account, uint256 max);
+
+    /// @notice Series an account may hold at once.
+    uint256 public constant POSITIONS_MAX = 32;
 
     /// @notice Series that can be listed, in ids 1 to 255: an account's holdings are one bitmap, one slot.
     uint256 public constant SERIES_MAX = 255;
@@ -79,6 +86,11 @@ abstract contract Portfolios {
         return _risk(account, true);
     }
 
+    /// @notice What one position adds to its account's equity and margins at a fresh price.
+    function positionRisk(address account, uint256 id) external view returns (Risk memory result) {
+        _addPosition(result, account, id, true);
+    }
+
     /// @notice Equity and margins at the newest prices whatever their age, 0 for an asset without one. For display.
     function riskAtStoredPrices(address account) external view returns (Risk memory) {
         return _risk(account, false);
@@ -118,7 +130,10 @@ abstract contract Portfolios {
         _positions[account][id] = next;
         Series storage series_ = _series[id];
         if (oldSize == 0 && next.size != 0) {
-            _holdings[account] |= 1 << id;
+            uint256 held = _holdings[account];
+            if (held == 0) vault.register(account);
+            if (LibBit.popCount(held) >= POSITIONS_MAX) revert TooManyPositions(account, POSITIONS_MAX);
+            _holdings[account] = held | 1 << id;
             series_.openPositions += 1;
         } else if (oldSize != 0 && next.size == 0) {
             _holdings[account] &= ~(1 << id);

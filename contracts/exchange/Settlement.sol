@@ -24,7 +24,8 @@ contract Settlement {
     event Settled(
         address indexed account, uint256 indexed seriesId, int256 size, int256 price, int256 cashDelta
     );
-    /// @notice An account that holds nothing any more owed cash; what the insurance paid and what remains, 1e18 quote.
+    /// @notice An account that holds nothing any more owed cash; what the insurance paid and what became deficit, 1e18
+    /// quote.
     event BadDebt(address indexed account, uint256 covered, uint256 remaining);
 
     ClearingHouse public immutable clearingHouse;
@@ -76,8 +77,8 @@ contract Settlement {
 
         // Only when nothing is held any more is negative cash a loss: before, other positions' profit may back it.
         if (clearingHouse.isFlat(account) && vault.cash(account) < 0) {
-            (uint256 covered, uint256 remaining) = vault.coverDebt(account);
-            emit BadDebt(account, covered, remaining);
+            uint256 covered = vault.coverLoss(account);
+            emit BadDebt(account, covered, vault.bookBadDebt(account));
         }
     }
 

@@ -6,6 +6,8 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ClearingHouse} from "./ClearingHouse.sol";
+import {BPS} from "./FixedPoint.sol";
+import {Params} from "./Params.sol";
 
 /// @title Custody of the collateral, and the cash ledger
 /// @notice Cash is int256 in 1e18 quote; the token has 6 decimals, so 1 native unit is exactly 1e12 of cash and no
@@ -18,12 +20,26 @@ contract Vault {
     /// @notice Somebody other than the three exchange contracts tried to move the ledger.
     error NotExchange(address caller);
 
+    /// @notice Somebody's loss is borne by nobody yet; until it is, nobody leaves. 1e18 quote.
+    error DeficitUncovered(uint256 deficit);
+
+    /// @notice There is no deficit, or the insurance may pay nothing towards it now.
+    error NothingToCover(uint256 deficit, uint256 available);
+
     /// @notice `amount` in native token units.
     event Deposited(address indexed account, uint256 amount);
     /// @notice `amount` in native token units.
     event Withdrawn(address indexed account, uint256 amount);
     /// @notice `amount` in native token units.
     event InsuranceFunded(address indexed from, uint256 amount);
+    /// @notice The insurance paid `amount` towards the deficit; 1e18 quote.
+    event DeficitCovered(uint256 amount, uint256 remaining);
+
+    /// @dev What the insurance may still pay in the block of its newest draw; one slot.
+    struct Drawn {
+        uint64 blockNumber;
+        uint192 left;
+    }
 
     /// @notice Cash (1e18) per native unit of a token with 6 decimals.
     uint256 public constant CASH_PER_UNIT = 1e12;
@@ -32,6 +48,8 @@ contract Vault {
     ClearingHouse public immutable clearingHouse;
     address public immutable liquidator;
     address public immutable settlement;
+    /// @notice The most the insurance pays in one block, of what it holds.
+    uint256 public immutable insuranceCapBps;
 
     /// @notice Cash of each account, 1e18 quote; negative is a debt.
     mapping(address account => int256) public cash;
@@ -41,6 +59,13 @@ contract Vault {
     uint256 public fees;
     /// @notice What rounding left over, 1e18 quote; never decreases.
     int256 public dust;
+    /// @notice Losses that nobody bears yet, 1e18 quote.
+    uint256 public deficit;
+    /// @notice Whether an account ever held anything.
+    mapping(address account => bool) public isRegistered;
+
+    Drawn private _drawn;
+    address[] private _accounts;
 
     modifier onlyExchange() {
         if (msg.sender != address(clearingHouse) && msg.sender != liquidator && msg.sender != settlement) {
@@ -49,7 +74,14 @@ contract Vault {
         _;
     }
 
-    constructor(IERC20 collateral_, ClearingHouse clearingHouse_, address liquidator_, address settlement_) {
+    constructor(
+        Params memory params,
+        IERC20 collateral_,
+        ClearingHouse clearingHouse_,
+        address liquidator_,
+        address settlement_
+    ) {
+        insuranceCapBps = params.insuranceCapBps;
         collateral = collateral_;
         clearingHouse = clearingHouse_;
         liquidator = liquidator_;
@@ -59,15 +91,17 @@ contract Vault {
     /// @notice Adds collateral to the caller's account; always allowed.
     /// @param amount native token units
     function deposit(uint256 amount) external {
+        _register(msg.sender);
         cash[msg.sender] += (amount * CASH_PER_UNIT).toInt256();
         emit Deposited(msg.sender, amount);
         collateral.safeTransferFrom(msg.sender, address(this), amount);
     }
 
     /// @notice Takes collateral out, if what stays, without unrealised profit, covers the initial margin at fresh
-    /// prices.
+    /// prices, and no deficit is open: nobody gains by leaving first.
     /// @param amount native token units
     function withdraw(uint256 amount) external {
+        if (deficit > 0) revert DeficitUncovered(deficit);
         cash[msg.sender] -= (amount * CASH_PER_UNIT).toInt256();
         // After the effect, since the rule is on the state after it; a view, so nothing can re-enter.
         clearingHouse.requireWithdrawable(msg.sender);
@@ -78,14 +112,23 @@ contract Vault {
     /// @notice Gives collateral to the insurance fund, for good.
     /// @param amount native token units
     function fundInsurance(uint256 amount) external {
-        insurance += amount * CASH_PER_UNIT;
+        _addInsurance(amount * CASH_PER_UNIT);
         emit InsuranceFunded(msg.sender, amount);
         collateral.safeTransferFrom(msg.sender, address(this), amount);
+    }
+
+    /// @notice Pays towards the deficit what the insurance may pay in this block; anyone may ask for it.
+    function coverDeficit() external {
+        uint256 amount = _draw(deficit);
+        if (amount == 0) revert NothingToCover(deficit, insuranceAvailable());
+        deficit -= amount;
+        emit DeficitCovered(amount, deficit);
     }
 
     /// @notice Adds to an account's cash.
     /// @param delta 1e18 quote, already rounded against the account
     function addCash(address account, int256 delta) external onlyExchange {
+        _register(account);
         cash[account] += delta;
     }
 
@@ -102,28 +145,81 @@ contract Vault {
         dust += residue;
     }
 
-    /// @notice Moves a liquidation penalty from an account to its keeper and to the insurance fund.
-    /// @param toKeeper 1e18 quote
-    /// @param toInsurance 1e18 quote
-    function takePenalty(address account, address keeper, uint256 toKeeper, uint256 toInsurance)
-        external
-        onlyExchange
-    {
-        cash[account] -= (toKeeper + toInsurance).toInt256();
-        cash[keeper] += toKeeper.toInt256();
-        insurance += toInsurance;
+    /// @notice Puts an account on the list of all that ever held anything.
+    function register(address account) external onlyExchange {
+        _register(account);
     }
 
-    /// @notice Pays an account's debt from the insurance fund, as far as it goes; nothing when cash ≥ 0.
+    /// @notice Moves cash between accounts.
+    /// @param amount 1e18 quote
+    function pay(address from, address to, uint256 amount) external onlyExchange {
+        _register(to);
+        cash[from] -= amount.toInt256();
+        cash[to] += amount.toInt256();
+    }
+
+    /// @notice Moves cash from an account to the insurance, which covers the deficit first.
+    /// @param amount 1e18 quote
+    function payInsurance(address from, uint256 amount) external onlyExchange {
+        cash[from] -= amount.toInt256();
+        _addInsurance(amount);
+    }
+
+    /// @notice Pays an account's debt from the insurance, as far as it may in this block; nothing when cash ≥ 0.
     /// @return covered what the fund paid, 1e18 quote
-    /// @return remaining what stays as negative cash: bad debt, 1e18 quote
-    function coverDebt(address account) external onlyExchange returns (uint256 covered, uint256 remaining) {
+    function coverLoss(address account) external onlyExchange returns (uint256 covered) {
         int256 balance = cash[account];
-        if (balance >= 0) return (0, 0);
-        uint256 debt = uint256(-balance);
-        covered = Math.min(insurance, debt);
-        remaining = debt - covered;
-        insurance -= covered;
-        cash[account] = -remaining.toInt256();
+        if (balance >= 0) return 0;
+        covered = _draw(uint256(-balance));
+        cash[account] = balance + covered.toInt256();
+    }
+
+    /// @notice Turns what an account still owes into deficit; its cash is 0 afterwards, unless it was above.
+    /// @return badDebt 1e18 quote
+    function bookBadDebt(address account) external onlyExchange returns (uint256 badDebt) {
+        int256 balance = cash[account];
+        if (balance >= 0) return 0;
+        badDebt = uint256(-balance);
+        cash[account] = 0;
+        deficit += badDebt;
+    }
+
+    /// @notice Takes an account's part of the deficit.
+    /// @param amount 1e18 quote, at most the deficit
+    function takeHaircut(address account, uint256 amount) external onlyExchange {
+        cash[account] -= amount.toInt256();
+        deficit -= amount;
+    }
+
+    /// @notice Every account that ever held anything, in order of registration.
+    function accounts() external view returns (address[] memory) {
+        return _accounts;
+    }
+
+    /// @notice What the insurance may still pay in this block, 1e18 quote.
+    function insuranceAvailable() public view returns (uint256) {
+        if (_drawn.blockNumber == block.number) return _drawn.left;
+        return Math.mulDiv(insurance, insuranceCapBps, BPS);
+    }
+
+    function _register(address account) internal {
+        if (isRegistered[account]) return;
+        isRegistered[account] = true;
+        _accounts.push(account);
+    }
+
+    function _addInsurance(uint256 amount) internal {
+        uint256 toDeficit = Math.min(amount, deficit);
+        deficit -= toDeficit;
+        insurance += amount - toDeficit;
+    }
+
+    /// @dev Takes up to `wanted` out of the fund. What a block may take is fixed by its first draw.
+    function _draw(uint256 wanted) internal returns (uint256 amount) {
+        uint256 available = insuranceAvailable();
+        amount = Math.min(available, wanted);
+        if (amount == 0) return 0;
+        _drawn = Drawn(uint64(block.number), (available - amount).toUint192());
+        insurance -= amount;
     }
 }

@@ -72,7 +72,7 @@ def creations(
         "l1_info": (params.uptime_gap_s,),
         "price_feed": (astuple(params), owner, at.clearing_house, at.l1_info, list(reporters),
                        [name.ljust(32, b"\x00") for name in assets]),
-        "vault": (at.collateral_token, at.clearing_house, at.liquidator, at.settlement),
+        "vault": (astuple(params), at.collateral_token, at.clearing_house, at.liquidator, at.settlement),
         "clearing_house": (astuple(params), owner, at.vault, at.price_feed, at.perpetuals, at.liquidator,
                            at.settlement),
         "perpetuals": (astuple(params), at.clearing_house, at.price_feed),

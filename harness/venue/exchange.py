@@ -18,17 +18,21 @@ from harness.venue.deployment import all_errors, interfaces
 from harness.venue.state import AccountState, AssetState, PerpetualState, PositionState, SeriesState, Totals, VenueState
 
 __all__ = [
-    "KINDS", "NEVER", "AccountState", "AssetState", "Event", "Latest", "PerpetualState", "PositionState",
+    "KINDS", "NEVER", "STAGES", "AccountState", "AssetState", "Event", "Latest", "PerpetualState", "PositionState",
     "SeriesState", "Totals", "VenueState", "decode_balance", "decode_call", "decode_inbox_frame", "decode_latest",
-    "decode_liquidatable", "decode_log", "decode_state", "encode_accrue", "encode_approve", "encode_balance_of",
-    "encode_deposit", "encode_finalize", "encode_fund_insurance", "encode_inbox_submit", "encode_latest",
+    "decode_liquidatable", "decode_log", "decode_stages", "decode_state", "encode_accrue", "encode_approve",
+    "encode_balance_of", "encode_bid", "encode_cancel_auction", "encode_cover_deficit", "encode_deposit",
+    "encode_finalize", "encode_fund_insurance", "encode_haircut", "encode_inbox_submit", "encode_latest",
     "encode_liquidatable", "encode_liquidate", "encode_list_series", "encode_mint", "encode_set_l1_block",
-    "encode_settle", "encode_settle_funding", "encode_state", "encode_submit", "encode_trade", "encode_withdraw",
-    "explain_revert",
+    "encode_settle", "encode_settle_funding", "encode_stages", "encode_state", "encode_submit", "encode_trade",
+    "encode_withdraw", "explain_revert",
 ]
 
 KINDS: Final = {"future": 0, "call": 1, "put": 2, "perpetual": 3}
 """Product kind → number in `listSeries` and `SeriesListed`."""
+
+STAGES: Final = {"nothing": 0, "partial": 1, "start-auction": 2, "wait": 3, "bid": 4, "deleverage": 5}
+"""What a keeper can do for an account → number in `Lens.stages`."""
 
 NEVER: Final = 2**64 - 1
 """Expiry of a perpetual."""
@@ -126,6 +130,25 @@ def encode_liquidate(account: str) -> bytes:
     return _encode("liquidator", "liquidate", account)
 
 
+def encode_bid(account: str) -> bytes:
+    """Buy all that an auctioned account holds."""
+    return _encode("liquidator", "bid", account)
+
+
+def encode_cancel_auction(account: str) -> bytes:
+    return _encode("liquidator", "cancelAuction", account)
+
+
+def encode_haircut() -> bytes:
+    """Permissionless: share the deficit among all accounts once the insurance is empty."""
+    return _encode("liquidator", "haircut")
+
+
+def encode_cover_deficit() -> bytes:
+    """Permissionless, to the vault: let the insurance pay towards the deficit."""
+    return _encode("vault", "coverDeficit")
+
+
 def encode_finalize(series_id: int) -> bytes:
     return _encode("settlement", "finalize", series_id)
 
@@ -172,6 +195,15 @@ def encode_liquidatable(accounts: Sequence[str]) -> bytes:
 def decode_liquidatable(data: bytes) -> tuple[bool, ...]:
     """One answer per account asked for, in that order."""
     return tuple(_decode("lens", "liquidatable", data)[0])
+
+
+def encode_stages(accounts: Sequence[str]) -> bytes:
+    return _encode("lens", "stages", list(accounts))
+
+
+def decode_stages(data: bytes) -> tuple[int, ...]:
+    """What a keeper can do for each account asked for, in that order: a value of `STAGES`."""
+    return tuple(_decode("lens", "stages", data)[0])
 
 
 # The rollup's own.

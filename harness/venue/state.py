@@ -14,6 +14,7 @@ class Totals:
     insurance: int      # 1e18 quote, as everything below
     fees: int
     dust: int
+    deficit: int = 0    # losses nobody bears yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class AccountState:
     equity: int
     im: int
     mm: int
+    auction: int        # active clock at the start of its auction; 0: none
     positions: tuple[PositionState, ...]    # ascending series
 
 
@@ -88,7 +90,7 @@ class VenueState:
         held = sum(a.cash - sum(p.notional for p in a.positions) for a in self.accounts)
         clearing = sum(item.clearing for item in self.series)
         own = self.totals.insurance + self.totals.fees + self.totals.dust
-        return self.totals.custody * 10**12 - (held + own + clearing)
+        return self.totals.custody * 10**12 - (held + own + clearing - self.totals.deficit)
 
 
 def from_result(result: tuple[Any, ...]) -> VenueState:
@@ -97,8 +99,8 @@ def from_result(result: tuple[Any, ...]) -> VenueState:
     return VenueState(
         totals=Totals(*totals),
         accounts=tuple(
-            AccountState(address, cash, equity, im, mm, tuple(PositionState(*item) for item in positions))
-            for address, cash, equity, im, mm, positions in accounts
+            AccountState(address, cash, equity, im, mm, auction, tuple(PositionState(*item) for item in positions))
+            for address, cash, equity, im, mm, auction, positions in accounts
         ),
         series=tuple(SeriesState(*item) for item in series),
         perpetuals=tuple(PerpetualState(*item) for item in perpetuals),
