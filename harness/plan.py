@@ -175,7 +175,7 @@ class VenueParameters:
     funding_cap_bps: int = 75
     funding_interest_bps: int = 1
     lot_wad: int = 10**15               # 1e18 underlying
-    small_notional_wad: int = 100 * 10**18  # 1e18 quote
+    small_notional: int = 100           # whole quote
     auction_duration_s: int = 20
     auction_max_bps: int = 500
     insurance_cap_bps: int = 5_000

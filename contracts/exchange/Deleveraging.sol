@@ -6,7 +6,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {ClearingHouse} from "./ClearingHouse.sol";
 import {FixedPoint, WAD} from "./FixedPoint.sol";
-import {Estate, Holding} from "./Ladder.sol";
+import {Holding} from "./Ladder.sol";
 import {Risk} from "./Margin.sol";
 import {Vault} from "./Vault.sol";
 
@@ -27,6 +27,14 @@ abstract contract Deleveraging {
         int256 price,
         uint256 cost
     );
+
+    /// @dev Everybody who might close against the estate, and what they are worth before anything moves.
+    struct Crowd {
+        address[] accounts;
+        /// 1e18 quote; 0 for who is on no other side, has nothing, or cannot be valued at fresh prices: it must not hold up
+        /// this liquidation.
+        uint256[] equities;
+    }
 
     /// @dev Somebody on the other side of a position, judged before it moves.
     struct Candidate {
@@ -55,14 +63,27 @@ abstract contract Deleveraging {
         vault = vault_;
     }
 
+    /// @dev Values each account once, however many of the estate's positions it is opposite to.
+    function _crowd(address account, Holding[] memory holdings) internal view returns (Crowd memory crowd) {
+        crowd.accounts = vault.accounts();
+        crowd.equities = new uint256[](crowd.accounts.length);
+        for (uint256 i; i < crowd.accounts.length; ++i) {
+            address other = crowd.accounts[i];
+            if (other == account || !_isOppositeInAny(other, holdings)) continue;
+            try clearingHouse.risk(other) returns (Risk memory risk_) {
+                crowd.equities[i] = SignedMath.max(risk_.equity, 0).toUint256();
+            } catch {}
+        }
+    }
+
     /// @dev Closes one position against candidates, best score first.
     /// @return closings who took what, in order
     /// @return left what no candidate took, 1e18 underlying
-    function _close(address account, Holding memory holding)
+    function _close(address account, Holding memory holding, Crowd memory crowd)
         internal
         returns (Closing[] memory closings, uint256 left)
     {
-        (Candidate[] memory candidates, uint256 count) = _candidates(account, holding);
+        (Candidate[] memory candidates, uint256 count) = _candidates(holding, crowd);
         closings = new Closing[](count);
         uint256 taken;
         left = SignedMath.abs(holding.size);
@@ -101,28 +122,33 @@ abstract contract Deleveraging {
         return like < 0 ? -size.toInt256() : size.toInt256();
     }
 
-    function _candidates(address account, Holding memory holding)
+    function _candidates(Holding memory holding, Crowd memory crowd)
         private
         view
         returns (Candidate[] memory found, uint256 count)
     {
-        address[] memory accounts = vault.accounts();
-        found = new Candidate[](accounts.length);
-        for (uint256 i; i < accounts.length; ++i) {
-            if (accounts[i] == account) continue;
-            int256 size = clearingHouse.position(accounts[i], holding.id).size;
-            if (size == 0 || (size < 0) == (holding.size < 0)) continue;
-            // Whoever cannot be valued at fresh prices is left alone: it must not hold up this liquidation.
-            try clearingHouse.risk(accounts[i]) returns (Risk memory risk_) {
-                if (risk_.equity <= 0) continue;
-                (uint256 gain, uint256 entry) = _gain(accounts[i], holding, size);
-                if (gain == 0) continue;
-                uint256 notional = Math.mulDiv(SignedMath.abs(size), holding.index, WAD);
-                uint256 score =
-                    Math.mulDiv(Math.mulDiv(gain, WAD, entry), notional, risk_.equity.toUint256());
-                found[count++] = Candidate(accounts[i], SignedMath.abs(size), gain, score);
-            } catch {}
+        found = new Candidate[](crowd.accounts.length);
+        for (uint256 i; i < crowd.accounts.length; ++i) {
+            if (crowd.equities[i] == 0) continue;
+            int256 size = clearingHouse.position(crowd.accounts[i], holding.id).size;
+            if (!_isOpposite(size, holding)) continue;
+            (uint256 gain, uint256 entry) = _gain(crowd.accounts[i], holding, size);
+            if (gain == 0) continue;
+            uint256 notional = Math.mulDiv(SignedMath.abs(size), holding.index, WAD);
+            uint256 score = Math.mulDiv(Math.mulDiv(gain, WAD, entry), notional, crowd.equities[i]);
+            found[count++] = Candidate(crowd.accounts[i], SignedMath.abs(size), gain, score);
         }
+    }
+
+    function _isOppositeInAny(address account, Holding[] memory holdings) private view returns (bool) {
+        for (uint256 i; i < holdings.length; ++i) {
+            if (_isOpposite(clearingHouse.position(account, holdings[i].id).size, holdings[i])) return true;
+        }
+        return false;
+    }
+
+    function _isOpposite(int256 size, Holding memory holding) private pure returns (bool) {
+        return size != 0 && (size < 0) != (holding.size < 0);
     }
 
     /// @return gain 0 when there is none, 1e18 quote

@@ -43,6 +43,8 @@ library Ladder {
 
     /// @notice Sizes that bring the account back to its initial margin after the penalty: x = (IM − E) / (IM + V − F) of
     /// each position, up to a lot; everything when that is all, or when the account is small. Needs R ≥ F.
+    /// @param lot 1e18 underlying
+    /// @param smallNotional in whole quote
     /// @return sizes to take, 1e18 underlying, unsigned, one a holding
     function partialSizes(Estate memory estate, uint256 lot, uint256 smallNotional)
         internal
@@ -52,7 +54,7 @@ library Ladder {
         int256 part = estate.risk.initialMargin.toInt256() - estate.risk.equity;
         int256 whole = estate.risk.initialMargin.toInt256() + estate.optionValue - estate.penalty.toInt256();
         // part ≤ whole since R ≥ F, and part > 0 since E < MM ≤ IM.
-        bool takesAll = part >= whole || estate.notional <= smallNotional * WAD;
+        bool takesAll = part >= whole || estate.notional <= smallNotional * WAD * WAD;
         sizes = new uint256[](estate.holdings.length);
         for (uint256 i; i < sizes.length; ++i) {
             uint256 held = SignedMath.abs(estate.holdings[i].size);

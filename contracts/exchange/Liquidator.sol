@@ -219,10 +219,11 @@ contract Liquidator is Deleveraging {
     function _deleverage(address account, Estate memory estate) internal {
         delete auctionStart[account];
         Closing[][] memory closings = new Closing[][](estate.holdings.length);
+        Crowd memory crowd = _crowd(account, estate.holdings);
         bool tookAny;
         for (uint256 i; i < closings.length; ++i) {
             uint256 left;
-            (closings[i], left) = _close(account, estate.holdings[i]);
+            (closings[i], left) = _close(account, estate.holdings[i], crowd);
             if (left == 0) continue;
             tookAny = true;
             _transfer(account, estate.holdings[i], left);

@@ -44,7 +44,7 @@ struct Params {
     uint256 fundingInterestBps;
     /// What a partial liquidation rounds sizes up to, 1e18 underlying.
     uint256 lot;
-    /// Notional up to which a liquidation takes everything, 1e18 quote.
+    /// Notional up to which a liquidation takes everything, in whole quote.
     uint256 smallNotional;
     /// Active seconds in which an auction's bonus grows to its most.
     uint64 auctionDuration;

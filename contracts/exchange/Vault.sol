@@ -23,8 +23,8 @@ contract Vault {
     /// @notice Somebody's loss is borne by nobody yet; until it is, nobody leaves. 1e18 quote.
     error DeficitUncovered(uint256 deficit);
 
-    /// @notice There is no deficit, or the insurance may pay nothing towards it now.
-    error NothingToCover(uint256 deficit, uint256 available);
+    /// @notice There is no deficit, or nothing in the insurance; 1e18 quote.
+    error NothingToCover(uint256 deficit, uint256 insurance);
 
     /// @notice `amount` in native token units.
     event Deposited(address indexed account, uint256 amount);
@@ -117,10 +117,12 @@ contract Vault {
         collateral.safeTransferFrom(msg.sender, address(this), amount);
     }
 
-    /// @notice Pays towards the deficit what the insurance may pay in this block; anyone may ask for it.
+    /// @notice Pays towards the deficit what the insurance has; anyone may ask for it. The limit of a block does not
+    /// apply: by now deleveraging has taken its part.
     function coverDeficit() external {
-        uint256 amount = _draw(deficit);
-        if (amount == 0) revert NothingToCover(deficit, insuranceAvailable());
+        uint256 amount = Math.min(insurance, deficit);
+        if (amount == 0) revert NothingToCover(deficit, insurance);
+        insurance -= amount;
         deficit -= amount;
         emit DeficitCovered(amount, deficit);
     }
@@ -198,7 +200,7 @@ contract Vault {
 
     /// @notice What the insurance may still pay in this block, 1e18 quote.
     function insuranceAvailable() public view returns (uint256) {
-        if (_drawn.blockNumber == block.number) return _drawn.left;
+        if (_drawn.blockNumber == block.number) return Math.min(_drawn.left, insurance);
         return Math.mulDiv(insurance, insuranceCapBps, BPS);
     }
 

@@ -7,7 +7,7 @@ blocks without success, so that they neither race for every account nor leave on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,14 +18,19 @@ from harness.roles.client import ChainClient
 from harness.roles.context import RoleContext
 from harness.roles.deposit import deposit_once
 from harness.venue.exchange import (
+    STAGES,
     VenueState,
-    decode_liquidatable,
+    decode_stages,
     decode_state,
     encode_accrue,
+    encode_bid,
+    encode_cancel_auction,
+    encode_cover_deficit,
     encode_finalize,
-    encode_liquidatable,
+    encode_haircut,
     encode_liquidate,
     encode_settle,
+    encode_stages,
     encode_state,
 )
 
@@ -33,6 +38,7 @@ DEPOSIT_NATIVE = 20_000_000 * 10**6
 PATIENCE_BLOCKS = 4
 """Blocks a keeper leaves another's share to the other."""
 CALLS_PER_TURN_MAX = 16
+_ABOUT_AUCTIONS = (STAGES["start-auction"], STAGES["wait"], STAGES["bid"], STAGES["deleverage"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +65,11 @@ class Keeper:
         self.assets = [asset for asset, _ in context.plan.markets]
         self.client = ChainClient.of(context)
         self.account = self.client.account
-        self._ask_liquidatable = encode_liquidatable(self.accounts)
+        self._ask_stages = encode_stages(self.accounts)
         self._ask_state = encode_state(self.accounts, self.assets)
         self._has_perpetuals = any(product.kind == "perpetual" for product in context.plan.products)
+        self._has_auctions = False
+        """Whether an auction or a deficit may be open."""
         self._accrued_window = -1
         """The newest premium window in which every perpetual was seen accrued."""
         self._ages: dict[str, int] = {}
@@ -97,24 +105,28 @@ class Keeper:
             self.client.conclude(name, duty.action, outcome)
 
     async def _liquidations(self) -> list[Duty]:
-        deployment = self.context.deployment
-        view = await self.client.read(deployment["lens"], self._ask_liquidatable)
-        flags = decode_liquidatable(view.data)
+        """The next step of the ladder for everyone below maintenance margin."""
+        view = await self.client.read(self.context.deployment["lens"], self._ask_stages)
+        stages = decode_stages(view.data)
+        self._has_auctions = self._has_auctions or any(stage in _ABOUT_AUCTIONS for stage in stages)
         return [
-            Duty(
-                f"liquidate {address}",
-                "liquidate",
-                {"account": address},
-                deployment["liquidator"],
-                encode_liquidate(address),
-                index % len(self.keepers),
-            )
-            for index, (address, is_due) in enumerate(zip(self.accounts, flags, strict=True))
-            if is_due and address != self.account.address
+            self._bid(index, address) if stage == STAGES["bid"] else self._liquidate(index, address)
+            for index, (address, stage) in enumerate(zip(self.accounts, stages, strict=True))
+            if stage not in (STAGES["nothing"], STAGES["wait"]) and address != self.account.address
         ]
 
+    def _liquidate(self, index: int, address: str) -> Duty:
+        return self._duty("liquidate", {"account": address}, "liquidator", encode_liquidate(address), index)
+
+    def _bid(self, index: int, address: str) -> Duty:
+        return self._duty("bid", {"account": address}, "liquidator", encode_bid(address), index)
+
+    def _duty(self, action: str, args: Mapping[str, str | int], contract: str, data: bytes, share: int) -> Duty:
+        key = " ".join([action, *(str(value) for value in args.values())])
+        return Duty(key, action, dict(args), self.context.deployment[contract], data, share % len(self.keepers))
+
     async def _upkeep(self) -> list[Duty]:
-        """Funding to accrue, series to finalize, positions to settle."""
+        """Funding to accrue, auctions and losses to end, series to finalize, positions to settle."""
         now_s = self.context.clock.now() // 1_000_000_000
         expired = [
             (series_id(self.context, product.id), self.context.genesis_timestamp + product.expires_s, product)
@@ -123,21 +135,21 @@ class Keeper:
         ]
         window = now_s // self.context.plan.venue.premium_window_s
         must_accrue = self._has_perpetuals and window > self._accrued_window
-        if not expired and not must_accrue:
+        if not expired and not must_accrue and not self._has_auctions:
             return []
-        view = await self.client.read(
-            self.context.deployment["lens"], self._ask_state
-        )
+        view = await self.client.read(self.context.deployment["lens"], self._ask_state)
         state = decode_state(view.data)
-        observed = {asset.name: asset.timestamp for asset in state.assets}
         duties = self._accruals(state, view.timestamp) if must_accrue else []
+        duties += self._losses(state)
+        observed = {asset.name: asset.timestamp for asset in state.assets}
         for number, expiry, product in expired:
             series = next((s for s in state.series if s.series_id == number), None)
             if series is None:
                 continue
             if not series.is_final:
                 if observed.get(product.underlying, 0) >= expiry and view.timestamp >= expiry:
-                    duties.append(self._finalize(number))
+                    call = encode_finalize(number)
+                    duties.append(self._duty("finalize", {"series": number}, "settlement", call, number))
             elif series.open_positions:
                 duties += self._settle(state, number)
         return duties
@@ -148,36 +160,33 @@ class Keeper:
         if state.perpetuals and not late:
             self._accrued_window = window
         return [
-            Duty(
-                f"accrue {number} {window}",
-                "accrue",
-                {"series": number},
-                self.context.deployment["perpetuals"],
-                encode_accrue(number),
-                number % len(self.keepers),
-            )
+            self._duty("accrue", {"series": number, "window": window}, "perpetuals", encode_accrue(number), number)
             for number in late
         ]
 
-    def _finalize(self, number: int) -> Duty:
-        return Duty(
-            f"finalize {number}",
-            "finalize",
-            {"series": number},
-            self.context.deployment["settlement"],
-            encode_finalize(number),
-            number % len(self.keepers),
-        )
+    def _losses(self, state: VenueState) -> list[Duty]:
+        """What ends auctions that were cured, and a deficit: insurance first, a haircut once that is empty."""
+        totals = state.totals
+        self._has_auctions = totals.deficit > 0 or any(holder.auction for holder in state.accounts)
+        duties = []
+        for index, holder in enumerate(state.accounts):
+            if holder.auction and not (holder.mm > 0 and holder.equity < holder.mm):
+                call, args = encode_cancel_auction(holder.address), {"account": holder.address}
+                duties.append(self._duty("cancel-auction", args, "liquidator", call, index))
+        if totals.deficit and totals.insurance:
+            duties.append(self._duty("cover-deficit", {}, "vault", encode_cover_deficit(), 0))
+        elif totals.deficit:
+            duties.append(self._duty("haircut", {}, "liquidator", encode_haircut(), 0))
+        return duties
 
     def _settle(self, state: VenueState, number: int) -> Sequence[Duty]:
         return [
-            Duty(
-                f"settle {number} {holder.address}",
+            self._duty(
                 "settle",
                 {"account": holder.address, "series": number},
-                self.context.deployment["settlement"],
+                "settlement",
                 encode_settle(holder.address, number),
-                index % len(self.keepers),
+                index,
             )
             for index, holder in enumerate(state.accounts)
             if any(p.series_id == number and p.size for p in holder.positions)

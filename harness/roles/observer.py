@@ -101,11 +101,13 @@ class Observer:
                     "insurance": totals.insurance,
                     "fees": totals.fees,
                     "dust": totals.dust,
+                    "deficit": totals.deficit,
                 }
             ),
             accounts={
                 a.address: {
                     **jsonable({"cash": a.cash, "equity": a.equity, "im": a.im, "mm": a.mm}),
+                    "auction": a.auction,
                     "positions": [
                         {"series": p.series_id, **_position(p, p.series_id in perpetuals)} for p in a.positions
                     ],

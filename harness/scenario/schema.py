@@ -115,6 +115,10 @@ class Venue(Words):
     funding_gap: Duration | None = Field(default=None, description="how long funding goes on without an observation")
     funding_cap_bps: int | None = Field(default=None, ge=0, le=90_000)
     funding_interest_bps: int | None = Field(default=None, ge=0, le=1_000)
+    auction_duration: PositiveDuration | None = Field(default=None, description="active time to the largest bonus")
+    auction_max_bps: int | None = Field(default=None, ge=0, le=10_000)
+    insurance_cap_bps: int | None = Field(default=None, ge=0, le=10_000, description="what a block may draw of it")
+    small_notional: int | None = Field(default=None, ge=0, le=10**9, description="liquidated whole up to this")
     insurance: Native = 250_000 * 10**units.NATIVE_DECIMALS
 
 

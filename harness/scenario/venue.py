@@ -13,14 +13,16 @@ from harness.scenario.units import NS_PER_SECOND
 _SETTLEMENT_WINDOW_S = {"fast": 15, "mainnet-like": 1_800}
 _PRICE_AGE_S = {"fast": 20, "mainnet-like": 300}
 _FUNDING_PERIOD_S = {"fast": 240, "mainnet-like": 28_800}
+_AUCTION_S = {"fast": 20, "mainnet-like": 2_400}
 _BPS = (
     "im_bps", "mm_bps", "penalty_bps", "keeper_share_bps", "taker_fee_bps", "band_bps", "min_sources",
-    "funding_cap_bps", "funding_interest_bps",
+    "funding_cap_bps", "funding_interest_bps", "auction_max_bps", "insurance_cap_bps", "small_notional",
 )  # fmt: skip
 _TIMES = (
     ("max_price_age", "max_price_age_s"), ("grace", "grace_s"), ("uptime_gap", "uptime_gap_s"),
     ("settlement_window", "settlement_window_s"), ("funding_period", "funding_period_s"),
     ("premium_window", "premium_window_s"), ("funding_gap", "funding_gap_s"),
+    ("auction_duration", "auction_duration_s"),
 )  # fmt: skip
 
 
@@ -40,6 +42,7 @@ def venue_parameters(profile: Profile, overrides: schema.Venue, *, reporters: in
         max_price_age_s=_PRICE_AGE_S[profile.name], grace_s=profile.uptime_grace_s, uptime_gap_s=profile.uptime_gap_s,
         settlement_window_s=_SETTLEMENT_WINDOW_S[profile.name], funding_period_s=_FUNDING_PERIOD_S[profile.name],
         premium_window_s=_SETTLEMENT_WINDOW_S[profile.name], funding_gap_s=_PRICE_AGE_S[profile.name],
+        auction_duration_s=_AUCTION_S[profile.name],
     )  # fmt: skip
     changes = {key: getattr(overrides, key) for key in _BPS if getattr(overrides, key) is not None}
     for key, field in _TIMES:

@@ -70,6 +70,24 @@ class Venue:
         request = {"from": account(who).address, "to": self.at[contract], "data": "0x" + data.hex()}
         return self._mine(("eth_sendRawTransaction", ["0x" + raw.hex()]), request)
 
+    def together(self, *calls: tuple[int, str, bytes]) -> list[Outcome]:
+        """Mine several signed transactions, in that order, in one block at `now`. A failed one says only that it failed."""
+        sends: list[tuple[str, list[Any]]] = []
+        for who, contract, data in calls:
+            nonce = self.nonces.get(who, 0)
+            self.nonces[who] = nonce + 1
+            raw = wallet.sign_transaction(account(who).key, chain_id=CHAIN, nonce=nonce, to=self.at[contract],
+                                          data=data, gas=GAS // len(calls))
+            sends.append(("eth_sendRawTransaction", ["0x" + raw.hex()]))
+        *hashes, mined = self.client.batch([*sends, ("evm_mine", [{"timestamp": self.now, "blocks": 1}])])
+        assert not isinstance(mined, RpcError), mined
+        receipts = [self.client.call("eth_getTransactionReceipt", item) for item in hashes]
+        assert [int(receipt["transactionIndex"], 16) for receipt in receipts] == list(range(len(calls)))
+        return [
+            Outcome("" if receipt["status"] == "0x1" else "failed", self._events(receipt), int(receipt["gasUsed"], 16))
+            for receipt in receipts
+        ]
+
     def ok(self, who: int, contract: str, data: bytes) -> Outcome:
         """`send` what must succeed."""
         outcome = self.send(who, contract, data)
@@ -170,11 +188,13 @@ class Venue:
         assert not isinstance(sent, RpcError), sent
         assert not isinstance(mined, RpcError), mined
         receipt = self.client.call("eth_getTransactionReceipt", sent)
+        error = "" if receipt["status"] == "0x1" else self._reason(request)
+        return Outcome(error=error, events=self._events(receipt), gas=int(receipt["gasUsed"], 16))
+
+    def _events(self, receipt: dict[str, Any]) -> tuple[ex.Event, ...]:
         logs = [Log(item["address"], tuple(item["topics"]), bytes.fromhex(item["data"][2:]))
                 for item in receipt["logs"]]
-        events = tuple(event for log in logs if (event := ex.decode_log(log, self.at)) is not None)
-        error = "" if receipt["status"] == "0x1" else self._reason(request)
-        return Outcome(error=error, events=events, gas=int(receipt["gasUsed"], 16))
+        return tuple(event for log in logs if (event := ex.decode_log(log, self.at)) is not None)
 
     def _reason(self, request: dict[str, str]) -> str:
         """A failed transaction alone in its block left the state it found: asking again gives the same revert."""

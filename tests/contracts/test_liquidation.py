@@ -51,49 +51,59 @@ def test_account_without_positions_is_never_liquidatable(market: Venue) -> None:
     assert market.liquidate(KEEPER, ALICE).error == "NotLiquidatable(equity=0,maintenanceMargin=0)"
 
 
-def test_keeper_and_insurance_share_the_penalty(long: Venue) -> None:
-    """2.5 % of the notional at index: half to the keeper, the rest to the insurance; the keeper takes the position."""
+def test_partial_liquidation_restores_the_initial_margin_exactly(long: Venue) -> None:
+    """Formula 7 at 1800: (180 − 99) / (180 − 45) = 60 % is closed, 2.5 % of it paid, half each, and E = IM after."""
     at_price(long, 1800 * W)
     keeper_cash = long.of(KEEPER).cash
     done = long.liquidate(KEEPER, ALICE)
     moved = done.one("PositionTransferred")
-    assert (moved["seriesId"], moved["size"], moved["price"]) == (1, W, 1800 * W)
+    part = 6 * W // 10
+    assert (moved["seriesId"], moved["size"], moved["price"]) == (1, part, 1800 * W)
     assert done.one("Liquidated") == {
         "account": account(ALICE).address, "keeper": account(KEEPER).address, "equityBefore": 99 * W,
-        "maintenanceMargin": 1125 * W // 10, "toKeeper": 225 * W // 10, "toInsurance": 225 * W // 10, "covered": 0,
-        "badDebt": 0,
+        "maintenanceMargin": 1125 * W // 10, "toKeeper": 135 * W // 10, "toInsurance": 135 * W // 10, "covered": 0,
+        "badDebt": 0, "stage": 1,
     }
-    assert (long.of(ALICE).cash, long.of(ALICE).positions) == (54 * W, ())
+    left = long.of(ALICE)
+    assert (left.cash, left.positions) == (152 * W, (ex.PositionState(1, W - part, 800 * W),))
+    assert (left.equity, left.im) == (72 * W, 72 * W)
     held = long.of(KEEPER)
-    assert (held.cash, held.positions) == (keeper_cash + 225 * W // 10, (ex.PositionState(1, W, 1800 * W),))
-    assert long.state().totals.insurance == 100 * W + 225 * W // 10
+    assert (held.cash, held.positions) == (keeper_cash + 135 * W // 10, (ex.PositionState(1, part, 1080 * W),))
+    assert long.state().totals.insurance == 100 * W + 135 * W // 10
     assert long.state().conservation_gap() == 0
+    assert long.liquidate(KEEPER, ALICE).error.startswith("NotLiquidatable(")
 
 
-def test_keeper_is_paid_first_when_cash_does_not_cover_the_penalty(long: Venue) -> None:
-    """30 of cash left for a penalty of 43.275: the keeper's half in full, what is left to the insurance."""
-    at_price(long, 1731 * W)
-    done = long.liquidate(KEEPER, ALICE).one("Liquidated")
-    half = 1731 * W * 125 // 10_000
-    assert (done["toKeeper"], done["toInsurance"]) == (half, 30 * W - half)
-    assert long.of(ALICE).cash == 0
+def test_sizes_are_rounded_up_to_a_lot_and_never_leave_less_than_one(long: Venue) -> None:
+    """LS5: at most one lot more than restores the margin; X27: no dust that nobody would liquidate."""
+    at_price(long, 1801 * W + 7)
+    moved = long.liquidate(KEEPER, ALICE).one("PositionTransferred")["size"]
+    initial, penalty = (1801 * W + 7) // 10 + 1, (1801 * W + 7) * 25 // 1000
+    exact = W * (initial - (100 * W + 7)) // (initial - penalty)
+    lot = PARAMS.lot_wad
+    assert moved % lot == 0
+    assert exact <= moved < exact + lot
+    assert long.trade(ALICE, 1, -(W - moved - lot - lot // 2), 1801 * W).error == ""
+    # One and a half lots are left: half of them is less than a lot, so all go (and it is below the small notional).
+    long.send(ALICE, "vault", ex.encode_withdraw((long.of(ALICE).equity - long.of(ALICE).im) // 10**12))
+    at_price(long, 1700 * W)
+    assert long.liquidate(KEEPER, ALICE).one("PositionTransferred")["size"] == lot + lot // 2
+    assert long.of(ALICE).positions == ()
 
 
-def test_waterfall_goes_through_insurance_to_bad_debt(long: Venue) -> None:
-    """Loss 500 against 299: no penalty, the insurance's 100, and 101 of bad debt as negative cash (C4)."""
-    at_price(long, 1500 * W)
-    done = long.liquidate(KEEPER, ALICE).one("Liquidated")
-    assert {name: done[name] for name in ("toKeeper", "toInsurance", "covered", "badDebt")} == {
-        "toKeeper": 0, "toInsurance": 0, "covered": 100 * W, "badDebt": 101 * W,
-    }
-    state = long.state()
-    assert (long.of(ALICE).cash, state.totals.insurance, state.conservation_gap()) == (-101 * W, 0, 0)
-    # Nothing is left to take over: equity is below a margin of 0, which is no ground for a liquidation.
-    assert long.liquidate(KEEPER, ALICE).error == f"NotLiquidatable(equity={-101 * W},maintenanceMargin=0)"
+def test_small_accounts_are_closed_whole(market: Venue) -> None:
+    """A tenth of a dollar of penalty pays no keeper twice: up to the small notional everything goes at once."""
+    market.deposit(ALICE, 9)
+    market.deposit(KEEPER, 1_000)
+    assert market.trade(ALICE, 1, W // 25, 2000 * W).error == ""      # 80 dollars
+    at_price(market, 1894 * W)
+    assert market.liquidate(KEEPER, ALICE).one("PositionTransferred")["size"] == W // 25
+    assert market.of(ALICE).positions == ()
+    assert market.of(ALICE).cash > 0
 
 
 def test_all_positions_move_in_ascending_order_options_at_intrinsic_value(long: Venue) -> None:
-    """Futures at the index, a short call at what it is worth, a long put at nothing; penalty over the sum."""
+    """Every position gives the same part, futures at the index, options at what they are worth; penalty over the sum."""
     assert long.trade(ALICE, 3, W, 1 * W).error == ""
     long.deposit(ALICE, 300)
     assert long.trade(ALICE, 2, -W // 2, 50 * W).error == ""
@@ -101,16 +111,21 @@ def test_all_positions_move_in_ascending_order_options_at_intrinsic_value(long: 
     before = long.of(ALICE)
     assert before.equity >= before.mm
     at_price(long, 1500 * W)
+    before = long.of(ALICE)
+    notional = (W + W // 2 + W) * 1500
+    penalty, worth = notional * 250 // 10_000, 500 * W      # of the put
+    assert before.equity < before.mm
+    part = -(-W * (before.im - before.equity) // (before.im + worth - penalty))
     done = long.liquidate(KEEPER, ALICE)
+    lot = PARAMS.lot_wad
+    whole, half = -(-part // lot) * lot, -(-(-(-part // 2)) // lot) * lot
     moved = [(e.args["seriesId"], e.args["size"], e.args["price"]) for e in done.events
              if e.name == "PositionTransferred"]
-    assert moved == [(1, W, 1500 * W), (2, -W // 2, 0), (3, W, 500 * W)]
+    assert moved == [(1, whole, 1500 * W), (2, -half, 0), (3, whole, 500 * W)]
     assert [event.name for event in done.events][-1] == "Liquidated"
-    full = (W + W // 2 + W) * 1500 * 250 // 10_000
-    # The future loses 500, the put is sold at its intrinsic 500, the call is worth nothing.
-    collected = min(full, before.cash)
     args = done.one("Liquidated")
-    assert args["toKeeper"] + args["toInsurance"] == collected
+    assert args["toKeeper"] + args["toInsurance"] == -(-(2 * whole + half) * 1500 * 250 // 10_000)
+    assert long.of(ALICE).equity >= long.of(ALICE).im
     assert long.state().conservation_gap() == 0
 
 
@@ -118,7 +133,7 @@ def test_keeper_must_carry_what_it_takes(long: Venue) -> None:
     """A keeper without margin would only move the problem."""
     at_price(long, 1800 * W)
     refused = long.liquidate(KEEPERS[1], ALICE)
-    assert refused.error == f"InsufficientMargin(equity={225 * W // 10},required={180 * W})"
+    assert refused.error == f"InsufficientMargin(equity={135 * W // 10},required={108 * W})"
 
 
 def test_nobody_liquidates_itself(long: Venue) -> None:
