@@ -97,7 +97,7 @@ def test_bonus_never_exceeds_what_the_account_has(long: Venue) -> None:
     assert long.state().totals.insurance == 100 * W
 
 
-@pytest.mark.parametrize("venue", [replace(PARAMS, grace_s=5)], indirect=True)
+@pytest.mark.parametrize("venue", [replace(PARAMS, grace_s=4)], indirect=True)
 def test_auction_stands_still_while_the_chain_is_down(long: Venue) -> None:
     """G4, X2: an outage of ten auctions' length is no time at all, and the price is what it was."""
     auctioned(long)
@@ -105,10 +105,10 @@ def test_auction_stands_still_while_the_chain_is_down(long: Venue) -> None:
     before = long.now
     long.now += 10 * DURATION
     long.system()
-    assert bid(long, KEEPER).error == f"SequencerGrace(until={long.now + 5})"
+    assert bid(long, KEEPER).error == f"SequencerGrace(until={long.now + 4})"
     assert long.ask("l1_info", "activeClock") == (before,)
-    at_price(long, 1731 * W, seconds=5)
-    assert settled(long, bid(long, KEEPER).one("Liquidated"), "toKeeper") == (1731 * W * 5 // 100 * 7 // DURATION,)
+    at_price(long, 1731 * W, seconds=4)
+    assert settled(long, bid(long, KEEPER).one("Liquidated"), "toKeeper") == (1731 * W * 5 // 100 * 6 // DURATION,)
 
 
 def test_bid_needs_a_running_auction_of_an_account_that_is_still_below(long: Venue) -> None:
