@@ -13,7 +13,7 @@ from harness.checks.subject import Subject
 from harness.history.records import StateRecord
 from harness.model.fixed import NATIVE, WAD
 
-BY_TRADE = frozenset(("Traded", "PositionTransferred"))
+BY_TRADE = frozenset(("Traded", "PositionTransferred", "Deleveraged"))
 
 
 def open_interest(subject: Subject) -> Finding:
@@ -77,9 +77,11 @@ def _given(name: str, args: Mapping[str, Any], notionals: Mapping[tuple[str, int
         case "Withdrawn":
             return -int(args["amount"]) * NATIVE
         case "Liquidated":
-            return int(args["covered"]) - int(args["toInsurance"])
+            return int(args["covered"]) + int(args["badDebt"]) - int(args["toInsurance"])
         case "BadDebt":
-            return int(args["covered"])
+            return int(args["covered"]) + int(args["remaining"])
+        case "Haircut":
+            return -int(args["amount"])
         case "FundingSettled":
             return int(args["cashDelta"])
         case "Settled":

@@ -51,12 +51,20 @@ class ExactBooks:
                 self._add(args["keeper"], -args["size"] * args["price"], 2)
             case "Liquidated":
                 collected = args["toKeeper"] + args["toInsurance"]
-                self._add(args["account"], (args["covered"] - collected) * WAD, 0)
+                self._add(args["account"], (args["covered"] + args["badDebt"] - collected) * WAD, 0)
                 self._add(args["keeper"], args["toKeeper"] * WAD, 0)
             case "Settled":
                 self._add(args["account"], args["size"] * self._unit(args["seriesId"], args["price"]), 1)
             case "BadDebt":
-                self._add(args["account"], args["covered"] * WAD, 0)
+                self._add(args["account"], (args["covered"] + args["remaining"]) * WAD, 0)
+            case "Deleveraged":
+                account, other, cost = args["account"], args["counterparty"], args["cost"]
+                self._move(account, args["seriesId"], -args["size"])
+                self._move(other, args["seriesId"], args["size"])
+                self._add(account, args["size"] * args["price"] + cost * WAD, 2)
+                self._add(other, -args["size"] * args["price"] - cost * WAD, 2)
+            case "Haircut":
+                self._add(args["account"], -args["amount"] * WAD, 0)
             case _:
                 pass
 

@@ -9,7 +9,7 @@ from harness.checks.storage import Snapshot
 from harness.checks.subject import Subject
 from harness.history.records import Event
 
-PARTIES = ("account", "keeper", "taker", "maker")
+PARTIES = ("account", "keeper", "taker", "maker", "counterparty")
 """Arguments that name an account whose cash or positions the event changes."""
 
 REPRICING = frozenset(("RoundAccepted", "SeriesFinalized"))

@@ -35,7 +35,7 @@ def conservation(subject: Subject) -> Finding:
 
 
 def _owed(state: StateRecord) -> int:
-    owed = state.insurance + state.fees + state.dust
+    owed = state.insurance + state.fees + state.dust - state.deficit
     for account in state.accounts.values():
         owed += account.cash - sum(position.notional for position in account.positions)
     return owed + sum(series.clearing for series in state.series.values())

@@ -22,7 +22,7 @@ class Snapshot:
     insurance: int
     dust: int
     roundings: int
-    withdrawable: int            # native units all accounts together could withdraw here, freshness aside
+    withdrawable: int            # native units all accounts together could withdraw here, freshness aside; nothing behind a deficit
     settled_size: dict[int, int]  # series → Σ q settled so far
     unlisted: tuple[str, ...]    # accounts the model knows to own or owe something, absent from the record
     fields: int                  # how many were compared
@@ -33,7 +33,9 @@ def snapshot(book: Book, state: StateRecord) -> Snapshot:
     fields = list(_fields(book, state))
     return Snapshot(
         state, book.custody, book.insurance, book.dust, book.roundings,
-        sum(max(0, book.free_cash(address) - book.margin(address).im) // NATIVE for address in book.accounts),
+        0 if book.deficit else sum(
+            max(0, book.free_cash(address) - book.margin(address).im) // NATIVE for address in book.accounts
+        ),
         {series.id: series.settled_size for series in book.series.values()},
         tuple(
             address
@@ -47,6 +49,7 @@ def snapshot(book: Book, state: StateRecord) -> Snapshot:
 def _fields(book: Book, state: StateRecord) -> Iterator[Field]:
     yield "custody", book.custody, state.custody
     yield "insurance", book.insurance, state.insurance
+    yield "deficit", book.deficit, state.deficit
     yield "fees", book.fees, state.fees
     yield "dust", book.dust, state.dust
     for address, shown in state.accounts.items():
@@ -61,6 +64,7 @@ def _fields(book: Book, state: StateRecord) -> Iterator[Field]:
             continue
         margin = book.margin(address)
         yield f"{where}.cash", account.cash, shown.cash
+        yield f"{where}.auction", account.auction, shown.auction
         yield f"{where}.equity", margin.equity, shown.equity
         yield f"{where}.im", margin.im, shown.im
         yield f"{where}.mm", margin.mm, shown.mm

@@ -13,7 +13,7 @@ from harness.model.context import Context
 from harness.model.facts import Facts
 
 SETTLING = frozenset(("Settled", "BadDebt"))
-PARTIES = ("account", "keeper", "taker", "maker")
+PARTIES = ("account", "keeper", "taker", "maker", "counterparty")
 
 
 @dataclass(frozen=True, slots=True)

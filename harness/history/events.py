@@ -33,7 +33,18 @@ EVENTS: Final[Mapping[str, Mapping[str, _Reader]]] = {
     "Liquidated": {
         "account": _ADDRESS, "keeper": _ADDRESS, "equityBefore": _INT, "maintenanceMargin": _INT,
         "toKeeper": _INT, "toInsurance": _INT, "covered": _INT, "badDebt": _INT,
+        "stage": _INT,
     },
+    "AuctionStarted": {
+        "account": _ADDRESS, "keeper": _ADDRESS, "startActive": _INT, "equity": _INT, "maintenanceMargin": _INT,
+    },
+    "AuctionCancelled": {"account": _ADDRESS},
+    "Deleveraged": {
+        "account": _ADDRESS, "counterparty": _ADDRESS, "seriesId": _INT, "size": _INT, "price": _INT, "cost": _INT,
+    },
+    "DeficitCovered": {"amount": _INT, "remaining": _INT},
+    "Haircut": {"account": _ADDRESS, "amount": _INT},
+    "DeficitSocialized": {"amount": _INT, "remaining": _INT},
     "SeriesFinalized": {"seriesId": _INT, "price": _INT},
     "Settled": {"account": _ADDRESS, "seriesId": _INT, "size": _INT, "price": _INT, "cashDelta": _INT},
     "FundingAccrued": {"seriesId": _INT, "index": _INT, "rate": _INT, "integral": _INT},

@@ -184,6 +184,7 @@ def _account_state(raw: Any, where: str) -> AccountState:
             )
             for item in sequence(raw["positions"], f"{where}.positions")
         ),
+        integer(raw.get("auction", 0), f"{where}.auction"),
     )
 
 
@@ -223,6 +224,7 @@ def _state(raw: dict[str, Any], t: int, node: str) -> Record:
             )
             for key, item in mapping(raw["assets"], "assets").items()
         },
+        integer(totals.get("deficit", 0), "totals.deficit"),
     )
 
 

@@ -83,6 +83,7 @@ class AccountState:
     im: int
     mm: int
     positions: tuple[PositionState, ...]
+    auction: int = 0             # the active clock at the start of its auction; 0: none
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ class StateRecord:
     accounts: Mapping[str, AccountState]
     series: Mapping[int, SeriesState]
     assets: Mapping[str, AssetState]
+    deficit: int = 0             # losses nobody bears yet
 
 
 @dataclass(frozen=True, slots=True)

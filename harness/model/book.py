@@ -46,6 +46,7 @@ class Account:
     positions: dict[int, Position] = field(default_factory=dict)
     margin: Margin | None = None  # cached; dropped at any change of the account or of a price it may depend on
     margin_version: int = -1
+    auction: int = 0             # the active clock at the start of its auction; 0: none
 
 
 @dataclass(slots=True)
@@ -87,6 +88,11 @@ class Book:
         self.feeds: dict[str, Feed] = {}
         self.custody = 0         # native token units
         self.insurance = 0
+        self.deficit = 0         # losses nobody bears yet
+        self.registered: dict[str, None] = {}  # accounts that ever had cash or a position, in that order
+        self.block = 0
+        self.draw_block = -1     # the block of the insurance's newest draw, and what it had left for that block
+        self.draw_left = 0
         self.fees = 0
         self.dust = 0
         self.roundings = 0       # rounding operations whose residue went, or may go, to dust
@@ -116,6 +122,8 @@ class Book:
         other.roundings, other.now = self.roundings, self.now
         other.is_up, other.started_at = self.is_up, self.started_at
         other.down_since, other.down_time = self.down_since, self.down_time
+        other.deficit, other.registered, other.block = self.deficit, dict(self.registered), self.block
+        other.draw_block, other.draw_left = self.draw_block, self.draw_left
         return other
 
     def account(self, address: str) -> Account:
@@ -168,6 +176,8 @@ class Book:
 
     def add_cash(self, address: str, delta: int) -> Account:
         account = self.account(address)
+        if delta:
+            self.registered.setdefault(address)
         account.cash += delta
         account.margin = None
         return account
@@ -181,6 +191,8 @@ class Book:
             leg = future_leg(size=size, notional=notional, change=change, price=price)
         else:
             leg = option_leg(size=size, change=change, price=price)
+        if leg.size or leg.cash_delta:
+            self.registered.setdefault(address)
         account.cash += leg.cash_delta
         account.margin = None
         self.roundings += leg.roundings
@@ -305,8 +317,8 @@ class Book:
         return min((self.series[series_id].expiry for series_id in self.account(address).positions), default=1 << 62)
 
     def imbalance(self) -> int:
-        """custody − (Σ(cash − N) + insurance + fees + dust + Σ clearing), in 1e18 cash; 0 is conservation (C1)."""
-        owed = self.insurance + self.fees + self.dust
+        """custody − (Σ(cash − N) + insurance + fees + dust + Σ clearing − deficit), 1e18; 0 is conservation (C1)."""
+        owed = self.insurance + self.fees + self.dust - self.deficit
         for account in self.accounts.values():
             owed += account.cash
             for position in account.positions.values():

@@ -6,23 +6,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.model.book import Book, Series
-from harness.model.facts import Discrepancy, Facts, Holding
-from harness.model.margin import Margin
+from harness.model.facts import Discrepancy, Facts
 
 
 @dataclass(slots=True)
 class PendingLiquidation:
-    """From an account's first `PositionTransferred` to its `Liquidated`, in one transaction."""
+    """What was told of an account's liquidation before its `Liquidated`, in one transaction."""
 
-    keeper: str
-    before: Margin
-    keeper_before: Margin
-    held: Holding
-    oldest_report: int | None
-    earliest_expiry: int
-    notional: int                # Σ |q|·|P| over every position, unrounded (1e36)
-    last_series: int
-    shortfall: int               # Σ what a position was worth − what it was transferred for
+    keeper: str | None
+    transfers: list[tuple[int, int, int]] = field(default_factory=list)  # (series, size, price)
+    deleveraged: list[tuple[str, int, int, int, int]] = field(default_factory=list)
+    """(counterparty, series, size, price, cost)"""
 
 
 @dataclass(slots=True)
@@ -42,6 +36,9 @@ class Context:
     liquidations: dict[str, PendingLiquidation] = field(default_factory=dict)
     debts: dict[str, list[PendingDebt]] = field(default_factory=dict)          # computed, event outstanding
     announced: dict[str, list[PendingDebt]] = field(default_factory=dict)      # event seen before its Settled
+    settled: dict[tuple[str, int], int] = field(default_factory=dict)
+    """(account, perpetual) → funding this transaction has turned into cash already"""
+    haircuts: list[tuple[str, int]] = field(default_factory=list)              # told, not yet closed
     _found: list[Discrepancy] = field(default_factory=list)
 
     def differ(self, what: str, expected: Any, got: Any) -> None:

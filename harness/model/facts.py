@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.model.margin import Margin
+
+if TYPE_CHECKING:
+    from harness.model.ladder import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,49 @@ class LossFact:
     account: str
     loss: int                    # the model's L = −equity after the close
     got_covered: int             # from the event: the insurance's part
-    got_remaining: int           # from the event: what stays as bad debt
+    got_remaining: int           # from the event: what becomes deficit
+    got_costs: int               # from the events: what deleveraged counterparties gave up
+    cash: int                    # the model's, of the account, when all is done
+
+
+@dataclass(frozen=True, slots=True)
+class CounterpartyFact:
+    """One account that was deleveraged, by the model."""
+
+    account: str
+    series: int
+    size: int                    # with the sign of the position that was closed
+    most: int                    # the profit on that size: the most it may cost
+    cost: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuctionFact:
+    """An auction that was started."""
+
+    block: int
+    tx: int
+    timestamp: int
+    account: str
+    start_active: int
+    before: Margin
+    oldest_age: int | None
+    oldest_report: int | None
+    is_up: bool
+    started_at: int
+    earliest_expiry: int
+
+
+@dataclass(frozen=True, slots=True)
+class HaircutFact:
+    """A deficit shared out among everybody's equity."""
+
+    block: int
+    tx: int
+    deficit: int                 # before, by the model
+    got: tuple[tuple[str, int], ...]  # from the events: (account, amount)
+    got_amount: int
+    got_remaining: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +137,14 @@ class LiquidationFact:
     timestamp: int
     account: str
     keeper: str
+    stage: int                   # from the event: 1 partial, 2 auction, 3 deleveraged
     before: Margin               # at the newest accepted prices, just before the first transfer
     oldest_age: int | None
     oldest_report: int | None    # timestamp of the oldest price used
     is_up: bool
     started_at: int
     earliest_expiry: int         # over the account's unsettled positions
-    penalty: int                 # ce(notional · penaltyBps)
+    penalty: int                 # ce(notional · penaltyBps), of what was closed
     loss: int                    # from the events: value before − value received, plus what was collected
     collected: int               # from the event: toKeeper + toInsurance
     bad_debt: int                # from the event
@@ -112,6 +158,15 @@ class LiquidationFact:
     keeper_before: Margin
     keeper_after: Margin
     keeper_oldest_age: int | None  # seconds, over every asset the keeper holds afterwards; None where one has no price
+    moved: tuple[tuple[int, int, int], ...]  # from the events: (series, size, price) of every transfer
+    terms: Terms                 # the account on the ladder, before anything moved
+    counterparties: tuple[CounterpartyFact, ...]  # the model's, in order
+    auction_active: int | None   # active seconds since its auction began, if it had one
+
+    @property
+    def keeper_took(self) -> bool:
+        """Whether any position went to the keeper, whose margin then counts."""
+        return sum(abs(size) for _, size, _ in self.moved) > sum(abs(item.size) for item in self.counterparties)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,5 +268,7 @@ class Facts:
     rounds: list[RoundFact] = field(default_factory=list)
     restarts: list[UptimeFact] = field(default_factory=list)
     losses: list[LossFact] = field(default_factory=list)
+    auctions: list[AuctionFact] = field(default_factory=list)
+    haircuts: list[HaircutFact] = field(default_factory=list)
     accruals: list[AccrualFact] = field(default_factory=list)
     fundings: list[FundingFact] = field(default_factory=list)

@@ -107,6 +107,7 @@ def settle(context: Context, series: Series, address: str, *, told: Mapping[str,
     )
     held.funding_index, held.path_from = market.index, len(market.path)
     book.add_cash(address, delta)
+    context.settled[address, series.id] = context.settled.get((address, series.id), 0) + delta
     series.clearing -= delta
     book.roundings += 1
 

@@ -28,10 +28,15 @@ class VenueParams:
     funding_gap_s: int = 20
     funding_cap_bps: int = 75
     funding_interest_bps: int = 1
+    lot_wad: int = 10**15        # 1e18 underlying
+    small_notional: int = 100    # whole quote
+    auction_duration_s: int = 20
+    auction_max_bps: int = 500
+    insurance_cap_bps: int = 5_000
 
 
 FAST = VenueParams()
 MAINNET_LIKE = replace(
     FAST, max_price_age_s=300, grace_s=3600, uptime_gap_s=30, settlement_window_s=1800, funding_period_s=28_800,
-    premium_window_s=1800, funding_gap_s=300,
+    premium_window_s=1800, funding_gap_s=300, auction_duration_s=2_400,
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.model import insurance
 from harness.model.context import Context, PendingDebt
 from harness.model.facts import FinalFact, LossFact, SettlementFact
 from harness.model.feed import NoPrice
 from harness.model.fixed import WAD, floor_div
-from harness.model.liquidation import cover
 from harness.model.margin import payoff
 
 
@@ -73,8 +73,8 @@ def settled(context: Context, args: Mapping[str, Any]) -> None:
     # While other positions are open, negative cash may be backed by their profit: only what is left with nothing is
     # a loss (spec 3.11) and the insurance's business.
     if account.cash < 0 and not account.positions:
-        covered = cover(book, address)
-        _match(context, context.announced, context.debts, address, PendingDebt(covered, max(0, -account.cash)))
+        _, covered, remaining = insurance.bear(book, address)
+        _match(context, context.announced, context.debts, address, PendingDebt(covered, remaining))
 
 
 def bad_debt(context: Context, args: Mapping[str, Any]) -> None:
@@ -108,6 +108,7 @@ def _match(
         del waiting[account]
     computed, said = (first, debt) if waiting is context.debts else (debt, first)
     loss = computed.covered + computed.remaining
-    context.facts.losses.append(LossFact(context.block, context.tx, account, loss, said.covered, said.remaining))
+    context.facts.losses.append(LossFact(context.block, context.tx, account, loss, said.covered, said.remaining, 0,
+                                          context.book.account(account).cash))
     context.expect("BadDebt.covered", computed.covered, said.covered)
     context.expect("BadDebt.remaining", computed.remaining, said.remaining)

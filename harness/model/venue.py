@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from harness.model import funding, liquidation, settlement, trading
+from harness.model import funding, insurance, liquidation, settlement, trading
 from harness.model.book import Book, Guards, Series
 from harness.model.context import Context
 from harness.model.facts import DepositFact, Discrepancy, Facts, RoundFact
@@ -52,7 +52,13 @@ class Venue:
             "RoundAccepted": _round_accepted,
             "Deposited": _deposited,
             "Withdrawn": trading.withdrawn,
-            "InsuranceFunded": _insurance_funded,
+            "InsuranceFunded": insurance.funded,
+            "DeficitCovered": insurance.deficit_covered,
+            "Haircut": insurance.haircut,
+            "DeficitSocialized": insurance.deficit_socialized,
+            "AuctionStarted": liquidation.auction_started,
+            "AuctionCancelled": liquidation.auction_cancelled,
+            "Deleveraged": liquidation.deleveraged,
             "SeriesListed": _series_listed,
             "Traded": trading.traded,
             "PositionTransferred": liquidation.position_transferred,
@@ -72,7 +78,7 @@ class Venue:
     def begin_block(self, number: int, timestamp: int) -> list[Discrepancy]:
         """Start the block of that number and time (s); its system transaction is due from block 1 on."""
         self._context.block, self._context.tx = number, -1
-        self.book.now = timestamp
+        self.book.now, self.book.block = timestamp, number
         if number > 0:
             self._uptime.begin_block(self._context)
         if any(series.perpetual is not None for series in self.book.series.values()):
@@ -114,6 +120,7 @@ class Venue:
             self._uptime.end_call(self._context)
         liquidation.end_transaction(self._context)
         settlement.end_transaction(self._context)
+        insurance.end_transaction(self._context)
 
 
 def _round_accepted(context: Context, args: Mapping[str, Any]) -> None:
@@ -136,14 +143,10 @@ def _round_accepted(context: Context, args: Mapping[str, Any]) -> None:
 def _deposited(context: Context, args: Mapping[str, Any]) -> None:
     book, account = context.book, args["account"]
     before = book.margin(account)
+    book.registered.setdefault(account)
     book.custody += args["amount"]
     book.add_cash(account, args["amount"] * NATIVE)
     context.facts.deposits.append(DepositFact(context.block, context.tx, account, before, book.margin(account)))
-
-
-def _insurance_funded(context: Context, args: Mapping[str, Any]) -> None:
-    context.book.custody += args["amount"]
-    context.book.insurance += args["amount"] * NATIVE
 
 
 def _series_listed(context: Context, args: Mapping[str, Any]) -> None:
