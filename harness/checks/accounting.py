@@ -145,13 +145,9 @@ def never_above_the_whole(subject: Subject) -> Finding:
 
 
 def order_of_settlements(subject: Subject) -> Finding:
-    """Where the insurance ran out within the block, RULES.md pays first come, first served: not judged, but said."""
-    cases, judged, short = Cases(), 0, 0
+    cases, judged = Cases(), 0
     by_block = {snapshot.state.number: snapshot.state for snapshot in subject.replay.snapshots}
     for swap in subject.replay.swaps:
-        if swap.ran_out:
-            short += 1
-            continue
         judged += swap.settlements
         for what, as_was, as_permuted in swap.differences:
             cases.add(severity=abs(as_was - as_permuted), block=swap.block, what=what, as_settled=as_was,
@@ -164,12 +160,11 @@ def order_of_settlements(subject: Subject) -> Finding:
             if shown is not None and shown.cash != cash:
                 cases.add(severity=abs(shown.cash - cash), block=swap.block, what=f"accounts.{address}.cash",
                           as_settled=shown.cash, in_reverse=cash, where="storage")
-    aside = f"; in {short} blocks the insurance ran out" if short else ""
     return cases.finding(
         judged,
-        holds=f"{judged} settlements that shared a block give the same balances in reverse order{aside}",
+        holds=f"{judged} settlements that shared a block give the same balances in reverse order",
         violated="a balance depends on the order of settlements within a block",
-        nothing=f"no block settled two accounts{aside}",
+        nothing="no block settled two accounts",
     )
 
 

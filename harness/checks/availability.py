@@ -12,9 +12,11 @@ from harness.history.records import BlockRecord, Transaction
 
 LIQUIDATION_REFUSALS = frozenset((
     "NotLiquidatable", "SequencerDown", "SequencerGrace", "StalePrice", "NoPrice", "PriceBeforeRestart",
-    "SeriesExpired", "SelfLiquidation", "InsufficientMargin",
+    "SeriesExpired", "SelfLiquidation", "InsufficientMargin", "TooManyPositions", "AuctionRunning", "NoAuction",
+    "StillSolvent", "BidNotCovered", "StillLiquidatable", "NoDeficit", "InsuranceNotExhausted",
 ))
-"""The errors with which RULES.md lets `liquidate` turn somebody away; the last is the keeper's own margin."""
+"""The errors with which RULES.md lets a call to the liquidator turn somebody away; `InsufficientMargin` and
+`TooManyPositions` are about the keeper's own account."""
 
 ALWAYS_ALLOWED = frozenset(("deposit", "reduce", "close", "settle"))
 GRACE_ERRORS = frozenset(("SequencerDown", "SequencerGrace", "PriceBeforeRestart"))

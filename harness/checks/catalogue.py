@@ -12,6 +12,7 @@ from harness.checks import (
     funding,
     heads,
     l1_reorgs,
+    ladder,
     liquidations,
     operations,
     oracle,
@@ -24,7 +25,8 @@ from harness.checks.results import CheckResult, JudgeBounds
 from harness.history.reader import History
 
 CHECKS: tuple[Check, ...] = (
-    *solvency.CHECKS, *accounting.CHECKS, *trading.CHECKS, *liquidations.CHECKS, *fairness.CHECKS,
+    *solvency.CHECKS, *accounting.CHECKS, *trading.CHECKS, *liquidations.CHECKS, *ladder.CHECKS,
+    *fairness.CHECKS,
     *availability.CHECKS, *funding.CHECKS, *expiry.CHECKS, *settlement_price.CHECKS, *oracle.CHECKS, *heads.CHECKS,
     *l1_reorgs.CHECKS, *operations.CHECKS,
 )

@@ -6,7 +6,8 @@ consecutive canonical blocks. Which blocks count:
 - Judged at the end of each canonical block, at the newest accepted prices and that block's time.
 - A block in which `liquidate` was forbidden (stale price, grace after a restart, a position past its expiry) does not
   count, and does not break the run either: forbidden time stops the clock, it does not reset it. It is forbidden too
-  while every keeper of the run holds an asset without a fresh price, for then none could end margined.
+  while every keeper of the run holds an asset without a fresh price, for then none could end margined, and while an
+  auction runs in its first `auctionDuration` of active time, in which bidders may wait for a better price.
 - A block first executed while a fault was on, or less than the recovery bound after its heal, does not count
   either: keepers may have been the ones cut off. After the `heal` phase plus the recovery bound every block counts,
   whatever a fault claims, because by then the run has promised a healthy network.
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 
 from harness.history.reader import History
 from harness.history.records import BlockRecord
+from harness.model.ladder import elapsed
 from harness.model.venue import Venue
 
 
@@ -59,6 +61,11 @@ class Excuses:
         return any(start <= t and (end is None or t <= end) for start, end in self._spans)
 
 
+def _is_auctioned(venue: Venue, account: str) -> bool:
+    since = elapsed(venue.book, account)
+    return since is not None and since < venue.book.params.auction_duration_s
+
+
 class ExposureTracker:
     """Shown the venue at the end of every canonical block, in order."""
 
@@ -81,7 +88,8 @@ class ExposureTracker:
                         self.exposures.append(current)
                     current.last_block = block.number
                     current.deficit = max(current.deficit, margin.mm - margin.equity)
-                    if venue.book.guards(address).allow and self._has_able_keeper(venue, address):
+                    waits = _is_auctioned(venue, address)
+                    if venue.book.guards(address).allow and not waits and self._has_able_keeper(venue, address):
                         if excused is None:
                             excused = self._excuses.cover(block.t)
                         current.permitted += 1

@@ -5,12 +5,19 @@ from __future__ import annotations
 from harness.checks.registry import Check
 from harness.checks.results import Cases, Finding
 from harness.checks.subject import Subject
+from harness.model.facts import AuctionFact, LiquidationFact
+
+
+def _steps(subject: Subject) -> list[LiquidationFact | AuctionFact]:
+    """Every step down the ladder: auctions started and liquidations of any stage."""
+    facts = subject.replay.facts
+    return sorted([*facts.liquidations, *facts.auctions], key=lambda fact: (fact.block, fact.tx))
 
 
 def only_when_due(subject: Subject) -> Finding:
     cases = Cases()
     age_max = subject.bounds.venue.max_price_age_s
-    liquidations = subject.replay.facts.liquidations
+    liquidations = _steps(subject)
     for fact in liquidations:
         stale = fact.oldest_age is None or fact.oldest_age > age_max
         if stale or not fact.before.is_liquidatable:
@@ -18,7 +25,7 @@ def only_when_due(subject: Subject) -> Finding:
                       equity=fact.before.equity, mm=fact.before.mm, price_age_s=fact.oldest_age, age_max_s=age_max)
     return cases.finding(
         len(liquidations),
-        holds=f"each of {len(liquidations)} liquidated accounts was under its maintenance margin at fresh prices",
+        holds=f"each of {len(liquidations)} steps down the ladder was under maintenance margin at fresh prices",
         violated="liquidated although E ≥ MM, or on a stale price",
         nothing="no liquidation",
     )
@@ -28,7 +35,7 @@ def grace(subject: Subject) -> Finding:
     """Guarded by liquidations after a restart, and by attempts the contracts turned away with `SequencerGrace`."""
     cases, after_restart = Cases(), 0
     grace_s = subject.bounds.venue.grace_s
-    for fact in subject.replay.facts.liquidations:
+    for fact in _steps(subject):
         if fact.is_up and fact.started_at == 1:
             continue
         after_restart += 1

@@ -11,13 +11,16 @@ def fresh_when_used(subject: Subject) -> Finding:
     cases, uses = Cases(), 0
     age_max = subject.bounds.venue.max_price_age_s
     facts = subject.replay.facts
-    for did, used in (("trade", facts.trades), ("liquidate", facts.liquidations), ("withdraw", facts.withdrawals)):
+    for did, used in (("trade", facts.trades), ("liquidate", facts.liquidations), ("withdraw", facts.withdrawals),
+                      ("start an auction", facts.auctions)):
         for fact in used:
             uses += 1
             if fact.oldest_age is None or fact.oldest_age > age_max:
                 cases.add(severity=(fact.oldest_age or 0) - age_max, block=fact.block, tx=fact.tx, did=did,
                           price_age_s=fact.oldest_age, age_max_s=age_max)
     for taken in facts.liquidations:
+        if not taken.keeper_took:
+            continue
         # The keeper's own margin is judged afterwards, over what he held before as well.
         age = taken.keeper_oldest_age
         if age is None or age > age_max:
@@ -25,7 +28,7 @@ def fresh_when_used(subject: Subject) -> Finding:
                       price_age_s=age, age_max_s=age_max)
     return cases.finding(
         uses,
-        holds=f"no price older than {age_max} s was used in {uses} trades, liquidations and withdrawals",
+        holds=f"no price older than {age_max} s was used in {uses} trades, liquidations, auctions and withdrawals",
         violated="used a price older than allowed, or none",
         nothing="no price was used",
     )

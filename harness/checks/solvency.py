@@ -78,15 +78,43 @@ def loss_pieces(subject: Subject) -> Finding:
     cases = Cases()
     losses = subject.replay.facts.losses
     for fact in losses:
-        pieces = fact.got_covered + fact.got_remaining
-        if pieces != fact.loss or fact.got_covered < 0 or fact.got_remaining < 0:
+        pieces = fact.got_covered + fact.got_costs + fact.got_remaining
+        negative = min(fact.got_covered, fact.got_costs, fact.got_remaining) < 0
+        if pieces != fact.loss or negative or fact.cash < 0:
             cases.add(severity=abs(pieces - fact.loss), block=fact.block, tx=fact.tx, account=fact.account,
-                      loss=fact.loss, covered=fact.got_covered, bad_debt=fact.got_remaining)
+                      loss=fact.loss, covered=fact.got_covered, deleveraged=fact.got_costs,
+                      bad_debt=fact.got_remaining, cash_after=fact.cash)
     return cases.finding(
         len(losses),
-        holds=f"the pieces of {len(losses)} losses sum to the loss, to the wei",
-        violated="a loss and the pieces it was split into differ",
+        holds=f"insurance, deleveraging and deficit bore {len(losses)} losses, to the wei, and left nobody below zero",
+        violated="a loss and the pieces it was split into differ, or a closed account is below zero",
         nothing="no account ended below zero",
+    )
+
+
+def nothing_leaves_behind_a_deficit(subject: Subject) -> Finding:
+    """Guarded by every block that began with a deficit; what is told of a haircut must be what the deficit lost."""
+    cases, judged = Cases(), 0
+    for snapshot in subject.replay.snapshots:
+        judged += bool(snapshot.state.deficit or snapshot.deficit)
+        if snapshot.state.deficit != snapshot.deficit or snapshot.state.deficit < 0:
+            cases.add(severity=abs(snapshot.state.deficit - snapshot.deficit), block=snapshot.state.number,
+                      deficit=snapshot.state.deficit, expected=snapshot.deficit)
+    for fact in subject.replay.facts.withdrawals:
+        if fact.deficit > 0:
+            cases.add(severity=fact.deficit, block=fact.block, tx=fact.tx, account=fact.account, did="withdraw",
+                      deficit=fact.deficit)
+    for cut in subject.replay.facts.haircuts:
+        judged += 1
+        total = sum(amount for _, amount in cut.got)
+        if total != cut.got_amount or total + cut.got_remaining != cut.deficit:
+            cases.add(severity=abs(total - cut.got_amount), block=cut.block, tx=cut.tx, did="haircut",
+                      deficit=cut.deficit, paid=total, told=cut.got_amount, remaining=cut.got_remaining)
+    return cases.finding(
+        judged,
+        holds=f"in {judged} blocks with a deficit nobody withdrew, and what was paid of it is what it fell by",
+        violated="money left while losses were uncovered, or the deficit moved without being paid",
+        nothing="there never was a deficit",
     )
 
 
@@ -197,8 +225,10 @@ CHECKS = (
           custody_moves),
     Check("C3", "insurance", "the insurance fund is never negative and moves only as liquidations and settlements say",
           insurance),
-    Check("C4", "loss pieces", "what insurance and bad debt take of a loss sums to the loss, exactly", loss_pieces,
+    Check("C4", "loss pieces", "insurance, deleveraging and deficit take exactly the loss", loss_pieces,
           occasion="a loss beyond what an account has"),
+    Check("C6", "nothing leaves behind a deficit", "nobody withdraws while losses are uncovered, and a haircut pays "
+          "what the deficit falls by", nothing_leaves_behind_a_deficit, occasion="a deficit"),
     Check("C7", "run on the bank", "custody covers all that could be withdrawn, whoever comes first", run_on_the_bank),
     Check("A1", "zero sum", "the positions of a series cancel",
           zero_sum),

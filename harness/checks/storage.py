@@ -20,9 +20,10 @@ class Snapshot:
     state: StateRecord
     custody: int
     insurance: int
+    deficit: int
     dust: int
     roundings: int
-    withdrawable: int            # native units all accounts together could withdraw here, freshness aside; nothing behind a deficit
+    withdrawable: int            # native units all accounts could withdraw, freshness aside; 0 while there is a deficit
     settled_size: dict[int, int]  # series → Σ q settled so far
     unlisted: tuple[str, ...]    # accounts the model knows to own or owe something, absent from the record
     fields: int                  # how many were compared
@@ -32,7 +33,7 @@ class Snapshot:
 def snapshot(book: Book, state: StateRecord) -> Snapshot:
     fields = list(_fields(book, state))
     return Snapshot(
-        state, book.custody, book.insurance, book.dust, book.roundings,
+        state, book.custody, book.insurance, book.deficit, book.dust, book.roundings,
         0 if book.deficit else sum(
             max(0, book.free_cash(address) - book.margin(address).im) // NATIVE for address in book.accounts
         ),

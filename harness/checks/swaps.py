@@ -22,7 +22,6 @@ class Swap:
 
     block: int
     settlements: int
-    ran_out: bool                        # the insurance could not cover a loss in one order or the other
     differences: tuple[tuple[str, int, int], ...]  # (what, as it came out, in the other order)
     cash: Mapping[str, int]              # by the other order, of accounts nothing happened to afterwards in the block
 
@@ -53,14 +52,14 @@ class Swapper:
         later = {event.args[key] for event in self._block.events[self._last + 1:] for key in PARTIES
                  if key in event.args}
         accounts = sorted(other.accounts)
-        debts = [min(0, held.accounts[address].cash) for held in (book, other) for address in accounts]
-        pairs = [("insurance", book.insurance, other.insurance), ("dust", book.dust, other.dust)]
+        pairs = [("insurance", book.insurance, other.insurance), ("deficit", book.deficit, other.deficit),
+                 ("dust", book.dust, other.dust)]
         pairs += [(f"accounts.{address}.cash", book.account(address).cash, other.account(address).cash)
                   for address in accounts]
         pairs += [(f"series.{key}.clearing", series.clearing, other.series[key].clearing)
                   for key, series in book.series.items()]
         return Swap(
-            self._block.number, sum(event.name == "Settled" for event in self._run), any(debts),
+            self._block.number, sum(event.name == "Settled" for event in self._run),
             tuple(pair for pair in pairs if pair[1] != pair[2]),
             {address: other.account(address).cash for address in accounts if address not in later},
         )

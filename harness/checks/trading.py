@@ -20,6 +20,8 @@ def margin_after_trade(subject: Subject) -> Finding:
             if not may_move(leg.before, leg.after):
                 _note(cases, trade, leg)
     for liquidation in facts.liquidations:
+        if not liquidation.keeper_took:
+            continue
         keeper = liquidation.keeper_after
         if keeper.equity < keeper.im:
             cases.add(severity=keeper.im - keeper.equity, block=liquidation.block, tx=liquidation.tx,

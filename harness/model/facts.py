@@ -56,6 +56,7 @@ class WithdrawalFact:
     free: int                    # after: cash + Σ min(0, unrealised)
     im: int
     oldest_age: int | None
+    deficit: int                 # losses uncovered at that moment
 
 
 @dataclass(frozen=True, slots=True)

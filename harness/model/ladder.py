@@ -93,7 +93,8 @@ def partial_sizes(book: Book, given: Terms) -> tuple[int, ...]:
         return tuple(item.held for item in given.items)
     sizes = []
     for item in given.items:
-        size = ceil_div(ceil_div(item.held * needed, room), lot) * lot
+        # Nothing for an account that needs nothing: only contracts that lost their guard get there.
+        size = max(0, ceil_div(ceil_div(item.held * needed, room), lot) * lot)
         sizes.append(item.held if size >= item.held or item.held - size < lot else size)
     return tuple(sizes)
 

@@ -145,6 +145,8 @@ def _partial(context: Context, account: str, keeper: str, given: Terms) -> _Outc
     outcome.sizes = ladder.partial_sizes(book, given)
     closed = 0
     for item, size in zip(given.items, outcome.sizes, strict=True):
+        if size == 0:
+            continue
         _move(context, account, keeper, item.series, item.sign * size, item.price)
         outcome.transfers.append((item.series.id, item.sign * size, item.price))
         closed += size * abs(item.index)

@@ -58,7 +58,7 @@ def withdrawn(context: Context, args: Mapping[str, Any]) -> None:
     context.facts.withdrawals.append(
         WithdrawalFact(
             context.block, context.tx, account, book.free_cash(account), book.margin(account).im,
-            book.oldest_age(account),
+            book.oldest_age(account), book.deficit,
         )
     )
 

@@ -6,6 +6,7 @@ them by naming the field: `run.trade(..., fee=1)`, `run.state(corrupt={"totals.d
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from harness.history.reader import History, from_lines
 from harness.history.records import Event
 from harness.model.book import Perpetual
 from harness.model.funding import PERPETUAL_EXPIRY, preview
+from harness.model.insurance import haircut_shares
+from harness.model.ladder import terms
 from harness.model.params import FAST, VenueParams
 from harness.model.venue import Venue
 
@@ -259,17 +262,68 @@ class Run:
         self._corrupt(-1, wrong)
         return self
 
-    def liquidate(self, name: str, keeper: str = "keeper", *, transfer: Mapping[str, Any] | None = None,
+    def start_auction(self, name: str, keeper: str = "keeper", **wrong: Any) -> Run:
+        self._emit("AuctionStarted", self._next("liquidator"), account=address(name), keeper=address(keeper),
+                   startActive=UNSAID, equity=UNSAID, maintenanceMargin=UNSAID)
+        self._corrupt(-1, wrong)
+        return self
+
+    def cancel_auction(self, name: str) -> Run:
+        self._emit("AuctionCancelled", self._next("liquidator"), account=address(name))
+        return self
+
+    def liquidate(self, name: str, keeper: str = "keeper", *, stage: int | None = None,
+                  transfer: Mapping[str, Any] | None = None, deleveraged: Mapping[str, Any] | None = None,
                   gas: int = 300_000, **wrong: Any) -> Run:
-        tx = self._next("liquidator", gas)
+        """Take the account down the ladder as far as its stage goes; an auction that must come first is started and
+        bid on in one block."""
         account = address(name)
-        for series_id in sorted(self.venue.book.account(account).positions):
-            self._fund(tx, series_id, (name, keeper))
-            self._emit("PositionTransferred", tx, account=account, keeper=address(keeper), seriesId=series_id,
-                       size=0, price=-(1 << 200))
-            self._corrupt(-1, transfer or {})
-        self._emit("Liquidated", tx, account=account, keeper=address(keeper), equityBefore=-(1 << 200),
-                   maintenanceMargin=-1, toKeeper=-1, toInsurance=-1, covered=-1, badDebt=-1)
+        given = terms(self.venue.book, account)
+        if stage is None:
+            stage = 1 if given.is_partial else 3 if given.is_short else 2
+        if stage == 2 and self.venue.book.account(account).auction == 0:
+            self.start_auction(name, keeper)
+        tx = self._next("liquidator", gas)
+        last: dict[str, Any] = {
+            "account": account, "keeper": address(keeper), "equityBefore": UNSAID, "maintenanceMargin": UNSAID,
+            "toKeeper": UNSAID, "toInsurance": UNSAID, "covered": UNSAID, "badDebt": UNSAID, "stage": stage}
+        for event, args in self._due_before(Event("Liquidated", "Venue", tx, last)):
+            self._emit(event, tx, **args)
+            self._corrupt(-1, {"PositionTransferred": transfer, "Deleveraged": deleveraged}.get(event) or {})
+        self._emit("Liquidated", tx, **last)
+        self._corrupt(-1, wrong)
+        return self
+
+    def _due_before(self, event: Event) -> list[tuple[str, dict[str, Any]]]:
+        """What must have been said in the transaction before that event, by a model that was told nothing of it."""
+        due: list[tuple[str, dict[str, Any]]] = []
+        for found in copy.deepcopy(self.venue).apply(event):
+            if found.what == "FundingAccrued" and found.got is None:
+                due.append((found.what, dict(zip(("seriesId", "index", "rate", "integral"), found.expected,
+                                                 strict=True))))
+            elif found.what == "FundingSettled" and found.got is None:
+                due.append((found.what, dict(zip(("account", "seriesId", "cashDelta"), found.expected, strict=True))))
+            elif found.what == "PositionTransferred":
+                due += [(found.what, {"account": event.args["account"], "keeper": event.args["keeper"],
+                                      "seriesId": series, "size": size, "price": price})
+                        for series, size, price in found.expected]
+            elif found.what == "Deleveraged":
+                due += [(found.what, {"account": event.args["account"], "counterparty": other, "seriesId": series,
+                                      "size": size, "price": price, "cost": cost})
+                        for other, series, size, price, cost in found.expected]
+        return due
+
+    def cover_deficit(self, **wrong: Any) -> Run:
+        self._emit("DeficitCovered", self._next(), amount=UNSAID, remaining=UNSAID)
+        self._corrupt(-1, wrong)
+        return self
+
+    def haircut(self, share: Mapping[str, Any] | None = None, **wrong: Any) -> Run:
+        tx = self._next("liquidator")
+        for who, amount in haircut_shares(self.venue.book):
+            self._emit("Haircut", tx, account=who, amount=amount)
+            self._corrupt(-1, share or {})
+        self._emit("DeficitSocialized", tx, amount=UNSAID, remaining=UNSAID)
         self._corrupt(-1, wrong)
         return self
 
@@ -297,10 +351,12 @@ class Run:
         book = self.venue.book
         shown: dict[str, Any] = {
             "t": self.t, "node": "replica-0", "kind": "state", "number": self.number, "hash": block_hash(self.number),
-            "totals": {"custody": book.custody, "insurance": book.insurance, "fees": book.fees, "dust": book.dust},
+            "totals": {"custody": book.custody, "insurance": book.insurance, "fees": book.fees, "dust": book.dust,
+                       "deficit": book.deficit},
             "accounts": {
                 account: {
-                    "cash": held.cash, **dict(zip(("equity", "im", "mm"), book.margin(account), strict=True)),
+                    "cash": held.cash, "auction": held.auction,
+                    **dict(zip(("equity", "im", "mm"), book.margin(account), strict=True)),
                     "positions": [{"series": id_, "size": p.size, "notional": p.notional,
                                    "funding_index": p.funding_index}
                                   for id_, p in held.positions.items()],

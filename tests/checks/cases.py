@@ -172,9 +172,31 @@ def funded_by_trade(size: int) -> Run:
     return run
 
 
-def bankrupt() -> Run:
-    """Alice long 9 from 100 at 87: −17 once closed, with 50 of insurance."""
-    return sick(87)
+def bankrupt(price: int = 87) -> Run:
+    """Alice long 9 from 100 at 87: −17 once closed, with 50 of insurance. At 91: 19 left, less than her penalty."""
+    return sick(price)
+
+
+def short_of_insurance() -> Run:
+    """Diver long 9 from 100 at 84, with 10 of insurance: 44 lost, so that profits must be given up."""
+    run = market(expires_in=500, insurance=10).deposit("diver", 100).trade("diver", "maker", 9, 100)
+    return run.block().price(84).block()
+
+
+def in_deficit() -> Run:
+    """A settlement in the grace of an outage left 75 that nobody covered."""
+    run = market(expires_in=30, insurance=10).trade("alice", "maker", 9, 100)
+    run.block(dt=9).price(75).blocks(21, price=75)
+    return run.block().finalize(1).settle("alice").settle("maker").state()
+
+
+def partly(off: int) -> Run:
+    """The account is liquidated for so many lots more (or wei less) than restores it."""
+    run = sick().liquidate("alice")
+    index = next(i for i, (name, _, _) in enumerate(run._events) if name == "PositionTransferred")
+    size = run._events[index][2]["size"]
+    run._corrupt(index, {"size": size + off * 10**15 if off > 0 else size - 10**15})
+    return run
 
 
 def debt_a_wei_short() -> Run:
@@ -261,10 +283,14 @@ CASES: dict[str, Case] = {
         "a wei of the loss nobody bore": lambda: bankrupt().liquidate("alice", badDebt=1),
         "a settlement's debt a wei short": debt_a_wei_short,
     }),
+    "C6": Case(unread, {
+        "a withdrawal behind a deficit": lambda: in_deficit().block().withdraw("maker", 5),
+        "the deficit forgotten": lambda: in_deficit().state(corrupt={"totals.deficit": -75 * W}),
+        "a haircut that paid less than it says": lambda: in_deficit().block().insure(1).cover_deficit().block()
+        .price(60).haircut(amount=1),
+    }),
     "C7": Case(unread, {
         "custody short of what may be withdrawn": storage("totals.custody", -90_000_000_000),
-        "bad debt nobody covers": lambda: market(insurance=0, expires_in=20).trade("alice", "maker", 9, 100)
-        .blocks(20, price=50).block().finalize(1).settle("alice").settle("maker").state(),
     }),
     "A1": Case(quiet, {
         "positions do not cancel": storage(f"accounts.{ALICE}.positions.0.size"),
@@ -366,6 +392,22 @@ CASES: dict[str, Case] = {
     "LS6": Case(unread, {
         "a reward out of the insurance": lambda: bankrupt().liquidate("alice", toKeeper=5 * W, covered=22 * W),
         "insurance beyond the loss": lambda: bankrupt().liquidate("alice", covered=18 * W),
+    }),
+    "LS5": Case(lambda: bankrupt().liquidate("alice"), {
+        "all of it closed": lambda: sick().liquidate("alice", transfer={"size": 9 * W}),
+        "a lot too much": lambda: partly(2),
+        "a wei too little": lambda: partly(-1),
+    }),
+    "LL4": Case(lambda: sick().liquidate("alice"), {
+        "a bonus from the first second": lambda: bankrupt(91).liquidate("alice", toKeeper=W),
+        "more than the account has": lambda: bankrupt(91).start_auction("alice").blocks(10, price=91).block()
+        .liquidate("alice", toKeeper=20 * W),
+        "decayed while the chain was away": lambda: bankrupt(91).start_auction("alice").block(dt=9).price(91)
+        .block().liquidate("alice", toKeeper=19 * W, toInsurance=0),
+    }),
+    "LL5": Case(unread, {
+        "a part of it left": lambda: short_of_insurance().liquidate("diver", deleveraged={"size": 8 * W}),
+        "closed twice": lambda: short_of_insurance().liquidate("diver", deleveraged={"size": 18 * W}),
     }),
     "LS7": Case(unread, {
         "at a price nobody honest saw": lambda: sick(99).price(80, observed=(), wad=80 * W).record(

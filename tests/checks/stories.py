@@ -40,7 +40,7 @@ def full() -> Run:
     run.price(80).state()
     run.fault("heal").phase("heal")
     run.blocks(29).block().price(76).price(-3, asset="OIL").state()
-    run.block().liquidate("bob").state()
+    run.block().liquidate("alice").liquidate("bob").state()
     run.phase("liveness")
     run.block().price(77).accrue(5).blocks(15, price=77).blocks(2)
     run.block().price(77, age=2).block()
@@ -49,9 +49,27 @@ def full() -> Run:
     run.block().finalize(1).finalize(2).finalize(3).finalize(4).state()
     run.block()
     for series in (1, 2, 3, 4):
-        for account in ("maker", "writer", "keeper", "bob", "gambler"):
+        for account in ("maker", "writer", "keeper", "bob", "gambler", "alice"):
             if series in run.venue.book.account(address(account)).positions:
                 run.settle(account, series)
     run.state()
     run.l1_reorg("replica-0", safe_from=run.number - 2, safe_to=run.number - 3)
     return run.blocks(14).state().phase("end")
+
+
+def ruin() -> Run:
+    """Losses beyond all insurance, each way down the ladder, all of it right.
+
+    Diver is deleveraged; alice falls in the grace of an outage and is settled below zero; the deficit is paid by new
+    insurance, then from the fund, then by everybody.
+    """
+    run = market(expires_in=40, insurance=10)
+    run.deposit("diver", 100).trade("diver", "maker", 9, 100).trade("alice", "maker", 9, 100)
+    run.trade("bob", "maker", 3, 100).state()
+    run.deposit("alice", 100).block().price(84).state().block().liquidate("diver").state()
+    run.blocks(20, price=84).block(dt=9).price(60).state()
+    run.blocks(10, price=60).block().finalize(1).settle("alice").settle("maker").state()
+    run.block().insure(1).cover_deficit().state()
+    run.block().price(60).haircut().state().block().withdraw("maker", 5).state()
+    run.block().settle("bob").state()
+    return run.blocks(14).state()

@@ -159,11 +159,11 @@ def test_insurance_paid_to_an_account_that_still_holds_a_position_is_found(check
 
 @pytest.mark.parametrize(("wrong", "holds"), [({}, True), ({"covered": 1}, False), ({"remaining": 1}, False)])
 def test_the_debt_of_an_account_left_with_nothing_is_covered_to_the_wei(wrong: dict[str, int], holds: bool) -> None:
-    """Long 5 from 100 with 100 of cash, settled at 60: −100, of which the fund of 50 pays all it has."""
+    """Long 5 from 100 with 100 of cash, settled at 60: −100; of the fund of 50 a block may draw half."""
     run = market(expires_in=20).trade("maker", "alice", -5, 100).blocks(20, price=60).block().finalize(1)
     run.settle("alice", 1)
     name, tx, args = run._events[-1]
-    assert (name, args["covered"], args["remaining"]) == ("BadDebt", 50 * 10**18, 50 * 10**18)
+    assert (name, args["covered"], args["remaining"]) == ("BadDebt", 25 * 10**18, 75 * 10**18)
     run._events[-1] = (name, tx, {**args, **{key: args[key] + off for key, off in wrong.items()}})
     assert (run.state().judge("A6").verdict is Verdict.HOLDS) is holds
 

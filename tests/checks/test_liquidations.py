@@ -95,8 +95,8 @@ def test_a_refused_attempt_within_grace_counts_as_guarded() -> None:
 
 
 def test_a_penalty_above_its_rate_is_found() -> None:
-    """2.5 % of 9 × 94 is 21.15; a wei more is too much."""
-    full = 21_150_000_000_000_000_000
+    """9 · 39.05 / 63.45, in whole lots 5.54, of 94 each: 2.5 % of that is 13.019; a wei more is too much."""
+    full = 13_019_000_000_000_000_000
     run = leveraged().block().price(94).block()
     result = run.liquidate("alice", toKeeper=full // 2, toInsurance=full // 2 + 1).judge("LS4")
     assert result.verdict is Verdict.VIOLATED
@@ -108,7 +108,7 @@ def test_a_transfer_below_the_index_is_a_loss_to_the_user() -> None:
     run = leveraged().block().price(94).block()
     result = run.liquidate("alice", transfer={"price": 93 * 10**18}).judge("LS4")
     assert result.verdict is Verdict.VIOLATED
-    assert result.evidence[0]["loss"] == str(21_150_000_000_000_000_000 + 9 * 10**18)
+    assert result.evidence[0]["loss"] == str(13_019_000_000_000_000_000 + 5_540 * 10**15)
 
 
 def sick(blocks: int) -> Run:
@@ -264,8 +264,9 @@ def test_a_keeper_who_holds_a_stale_asset_after_a_liquidation_is_found(wait: int
 
 
 def test_a_keeper_who_closes_his_stale_asset_by_the_liquidation_holds_nothing_stale() -> None:
-    """Freshness is asked of what he holds then; here taking alice's long closes his short."""
-    run = leveraged().trade("maker", "keeper", 9, 100).block().price(94).block().liquidate("alice")
+    """Freshness is asked of what he holds then; here taking 5.54 of alice's long closes his short."""
+    run = leveraged().trade("maker", "keeper", 0, 100, size_wad=5_540 * 10**15)
+    run.block().price(94).block().liquidate("alice")
     assert run.venue.book.account(address("keeper")).positions == {}
     assert run.judge("O1").verdict is Verdict.HOLDS
 

@@ -67,15 +67,6 @@ def test_options_bought_with_money_that_is_not_there_are_found(check: str) -> No
     assert run(2 * 10**17 + 1).judge(check).verdict is Verdict.VIOLATED
 
 
-def test_an_account_in_debt_may_not_buy_options() -> None:
-    """After a liquidation below zero: E < IM = 0, but MM = 0, so no trade may leave it there."""
-    run = market(insurance=0).trade("alice", "maker", 9, 100).block().price(85).block().liquidate("alice").block()
-    assert run.venue.margin(address("alice")).equity < 0
-    result = run.trade("maker", "alice", -1, 0, series=2).judge("M1")
-    assert result.verdict is Verdict.VIOLATED
-    assert result.evidence[0]["account"] == address("alice")
-
-
 def test_a_fully_margined_account_may_not_reduce_into_less_than_its_margin() -> None:
     """E = IM + 9 at 100: smaller afterwards and even a better ratio, but under IM, where it was not before.
 

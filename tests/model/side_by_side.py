@@ -21,6 +21,7 @@ from harness.anvil.spec import ChainSpec
 from harness.checks.storage import snapshot
 from harness.evm.accounts import KEEPERS, MAKER, OWNER, REPORTERS, account
 from harness.history.records import AccountState, AssetState, FundingState, PositionState, SeriesState, StateRecord
+from harness.model import ladder
 from harness.model.fixed import NATIVE
 from harness.model.margin import may_move
 from harness.model.params import VenueParams
@@ -176,7 +177,8 @@ class Duel:
         other = self.probe()
         other.apply(Said("Withdrawn", 0, {"account": address(who), "amount": native}))
         fact = other.facts.withdrawals[-1]
-        return fact.oldest_age is not None and fact.oldest_age <= self.params.max_price_age_s and fact.free >= fact.im
+        return (fact.deficit == 0 and fact.oldest_age is not None
+                and fact.oldest_age <= self.params.max_price_age_s and fact.free >= fact.im)
 
     def may_trade(self, taker: int, maker: int, series: int, size: int, price: int) -> bool:
         item = self.model.book.series[series]
@@ -193,22 +195,79 @@ class Duel:
                 and all(may_move(leg.before, leg.after) for leg in (fact.taker, fact.maker)))
 
     def may_liquidate(self, keeper: int, victim: int) -> bool:
+        """Whether `liquidate` goes through: a stage of its own, or the start of an auction."""
+        stage = self.next_stage(victim)
+        if not self._may_touch(keeper, victim) or stage is None:
+            return False
+        return stage == 0 or self._keeper_ends_margined(keeper, victim, stage)
+
+    def next_stage(self, victim: int) -> int | None:
+        """What `liquidate` would do to an account past its guards: 1 or 3, 0 to start an auction, None to refuse."""
+        book = self.probe().book
+        given = ladder.terms(book, address(victim))
+        if given.is_partial:
+            return ladder.PARTIAL
+        since = ladder.elapsed(book, address(victim))
+        running = ladder.is_running(book, address(victim))
+        if given.is_short or (running and since is not None and since >= self.params.auction_duration_s):
+            return ladder.DELEVERAGED
+        return None if running else 0
+
+    def may_bid(self, bidder: int, victim: int) -> bool:
+        book = self.probe().book
+        given = ladder.terms(book, address(victim))
+        if not self._may_touch(bidder, victim) or not ladder.is_running(book, address(victim)):
+            return False
+        if given.is_partial or given.is_short:
+            return False
+        return self._keeper_ends_margined(bidder, victim, ladder.AUCTION)
+
+    def _may_touch(self, keeper: int, victim: int) -> bool:
         other = self.probe()
-        if keeper == victim or not other.margin(address(victim)).is_liquidatable:
-            return False
-        if not other.guards(address(victim)).allow:
-            return False
-        for series in sorted(other.book.account(address(victim)).positions):
-            other.apply(Said("PositionTransferred", 0, {
-                "account": address(victim), "keeper": address(keeper), "seriesId": series, "size": UNSAID,
-                "price": UNSAID}))
-        other.apply(Said("Liquidated", 0, {
+        return (keeper != victim and other.margin(address(victim)).is_liquidatable
+                and other.guards(address(victim)).allow)
+
+    def _keeper_ends_margined(self, keeper: int, victim: int, stage: int) -> bool:
+        other = self.probe()
+        args: dict[str, Any] = {
             "account": address(victim), "keeper": address(keeper), "equityBefore": 0, "maintenanceMargin": 0,
-            "toKeeper": 0, "toInsurance": 0, "covered": 0, "badDebt": 0}))
+            "toKeeper": 0, "toInsurance": 0, "covered": 0, "badDebt": 0, "stage": stage}
+        found = other.apply(Said("Liquidated", 0, args))
+        took = any(item.what == "PositionTransferred" and item.expected for item in found)
         fact = other.facts.liquidations[-1]
         age = fact.keeper_oldest_age
-        return (age is not None and age <= self.params.max_price_age_s
-                and fact.keeper_after.equity >= fact.keeper_after.im)
+        fresh = age is not None and age <= self.params.max_price_age_s
+        return not took or (fresh and fact.keeper_after.equity >= fact.keeper_after.im)
+
+    def bid(self, bidder: int, victim: int) -> Outcome:
+        allowed = self.may_bid(bidder, victim)
+        return self._expect("bid", allowed, self.send(bidder, "liquidator", ex.encode_bid(address(victim))))
+
+    def cancel(self, victim: int) -> Outcome:
+        other = self.probe()
+        has = other.book.account(address(victim)).auction != 0
+        age = other.book.oldest_age(address(victim))
+        fresh = age is not None and age <= self.params.max_price_age_s
+        allowed = has and fresh and not other.margin(address(victim)).is_liquidatable
+        data = self.chain.raw("liquidator", "cancelAuction", address(victim))
+        return self._expect("cancel", allowed, self.send(OWNER, "liquidator", data))
+
+    def insure(self, native: int) -> Outcome:
+        return self._expect("insure", True, self.send(OWNER, "vault", ex.encode_fund_insurance(native)))
+
+    def cover(self) -> Outcome:
+        book = self.model.book
+        allowed = min(book.insurance, book.deficit) > 0
+        data = self.chain.raw("vault", "coverDeficit")
+        return self._expect("cover", allowed, self.send(OWNER, "vault", data))
+
+    def haircut(self) -> Outcome:
+        book = self.probe().book
+        ages = [book.oldest_age(who) for who in book.registered]
+        fresh = all(age is not None and age <= self.params.max_price_age_s for age in ages)
+        allowed = book.deficit > 0 and book.insurance == 0 and fresh
+        data = self.chain.raw("liquidator", "haircut")
+        return self._expect("haircut", allowed, self.send(OWNER, "liquidator", data))
 
     def most_withdrawable(self, who: int) -> int:
         """In native units, freshness aside."""
@@ -270,6 +329,7 @@ def record(state: ex.VenueState, number: int) -> StateRecord:
             held.address: AccountState(
                 held.cash, held.equity, held.im, held.mm,
                 tuple(PositionState(p.series_id, p.size, p.notional, p.funding_index) for p in held.positions),
+                held.auction,
             )
             for held in state.accounts
         },
@@ -284,6 +344,7 @@ def record(state: ex.VenueState, number: int) -> StateRecord:
             item.name: AssetState(item.round, item.timestamp, item.price, item.cumulative, item.funded, item.active_at)
             for item in state.assets
         },
+        totals.deficit,
     )
 
 

@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.model.facts import Discrepancy
+from harness.model.insurance import haircut_shares
+from harness.model.ladder import terms
 from harness.model.venue import Venue
 from tests.model import shadow
 
@@ -73,14 +75,19 @@ class Market:
 
     def liquidate(self, account: str, keeper: str) -> dict[str, int]:
         """What the model computed for the Liquidated event."""
-        same = False
-        for series in sorted(self.venue.book.account(account).positions):
-            self.say("PositionTransferred", same_tx=same, account=account, keeper=keeper, seriesId=series, size=UNSAID,
-                     price=UNSAID)
-            same = True
-        found = self.say("Liquidated", same_tx=same, account=account, keeper=keeper, equityBefore=UNSAID,
-                         maintenanceMargin=UNSAID, toKeeper=UNSAID, toInsurance=UNSAID, covered=UNSAID, badDebt=UNSAID)
-        return {item.what.removeprefix("Liquidated."): item.expected for item in found}
+        given = terms(self.venue.book, account)
+        stage = 1 if given.is_partial else 3 if given.is_short else 2
+        if stage == 2 and self.venue.book.account(account).auction == 0:
+            self.start_auction(account, keeper)
+        found = self.say("Liquidated", account=account, keeper=keeper, equityBefore=UNSAID, maintenanceMargin=UNSAID,
+                         toKeeper=UNSAID, toInsurance=UNSAID, covered=UNSAID, badDebt=UNSAID, stage=stage)
+        return {item.what.removeprefix("Liquidated."): item.expected for item in found
+                if item.what.startswith("Liquidated.")}
+
+    def start_auction(self, account: str, keeper: str) -> None:
+        given = terms(self.venue.book, account)
+        self.say("AuctionStarted", account=account, keeper=keeper, startActive=self.venue.book.active_clock,
+                 equity=given.equity, maintenanceMargin=given.mm)
 
     def settle(self, account: str, series: int = 1) -> int:
         """The cash delta the model computed; a BadDebt it expects is said as well."""
@@ -148,45 +155,100 @@ def test_a_worked_negative_settlement_price() -> None:
     assert m.venue.imbalance() == 0
 
 
-def liquidation(price: int, insurance: int) -> tuple[Market, dict[str, int]]:
+def levered(insurance: int) -> Market:
+    """Alice long 9 from 100 with 100."""
     m = Market()
     for name, whole in (("alice", 100), ("maker", 10_000), ("keeper", 10_000)):
         m.deposit(name, whole * 10**6)
     m.say("InsuranceFunded", amount=insurance * 10**6, **ADMIN)
     m.trade("maker", "alice", -9 * W, 100 * W)  # the maker pays the fee
+    return m
+
+
+def liquidation(price: int, insurance: int) -> tuple[Market, dict[str, int]]:
+    m = levered(insurance)
     m.next()
     m.price(price * W)
     m.next()
     return m, m.liquidate("alice", "keeper")
 
 
-def test_a_liquidation_with_equity_left_pays_the_whole_penalty() -> None:
-    """Long 9 at 94: E = 100 − 54 = 46, MM = 52.875, penalty 2.5 % of 846 = 21.15, half each; 24.85 is left."""
+def test_a_liquidation_with_equity_left_closes_what_restores_the_margin() -> None:
+    """Long 9 at 94: E = 46, MM = 52.875, IM = 84.6, F = 21.15. x = 9 · 38.6 / 63.45 = 5.4751…, in lots 5.476.
+
+    Penalty 2.5 % of 5.476 · 94 = 12.8686, half each; E = 33.1314 is left for an IM of 33.1256.
+    """
     m, said = liquidation(94, 0)
     assert said == {
-        "equityBefore": 46 * W, "maintenanceMargin": 52_875 * W // 1000, "toKeeper": 10_575 * W // 1000,
-        "toInsurance": 10_575 * W // 1000, "covered": 0, "badDebt": 0,
+        "equityBefore": 46 * W, "maintenanceMargin": 52_875 * W // 1000, "toKeeper": 64_343 * W // 10_000,
+        "toInsurance": 64_343 * W // 10_000, "covered": 0, "badDebt": 0,
     }
-    assert m.cash("alice") == 2485 * W // 100
-    assert m.venue.book.account("keeper").positions[1].notional == 9 * 94 * W
+    margin = m.venue.margin("alice")
+    assert (margin.equity, margin.im) == (331_314 * W // 10_000, 331_256 * W // 10_000)
+    assert m.venue.book.account("keeper").positions[1].notional == 5_476 * 94 * W // 1000
 
 
-def test_a_liquidation_with_little_left_pays_the_keeper_first() -> None:
-    """At 90: E = 10 of a penalty of 20.25; the keeper's half is 10.125, so he gets all 10."""
+def test_an_account_that_cannot_pay_its_penalty_is_auctioned() -> None:
+    """At 90: E = 10 of a penalty of 20.25. A bid in the first second gets nothing; the insurance gets the 10."""
     m, said = liquidation(90, 5)
-    assert (said["toKeeper"], said["toInsurance"]) == (10 * W, 0)
-    assert (m.cash("alice"), m.venue.book.insurance) == (0, 5 * W)
+    assert (said["toKeeper"], said["toInsurance"]) == (0, 10 * W)
+    assert (m.cash("alice"), m.venue.book.insurance) == (0, 15 * W)
 
 
-def test_a_liquidation_below_zero_goes_down_the_waterfall() -> None:
-    """At 87: E = −17; insurance of 5 covers 5, 12 stays as bad debt and nobody is paid a penalty."""
+def test_a_bidders_bonus_grows_with_active_time_up_to_all_there_is() -> None:
+    """At most 5 % of 810 = 40.5, after 20 s: 8.1 after 4 s, and after 5 s 10.125, of which 10 are there."""
+    for seconds, bonus in ((4, 8_100), (5, 10_000)):
+        m = levered(5)
+        m.next()
+        m.price(90 * W)
+        m.start_auction("alice", "keeper")
+        for _ in range(seconds):
+            m.next()
+        said = m.liquidate("alice", "keeper")
+        assert (said["toKeeper"], said["toInsurance"]) == (bonus * W // 1000, (10_000 - bonus) * W // 1000)
+        assert (m.cash("alice"), m.venue.imbalance()) == (0, 0)
+
+
+def test_a_loss_beyond_the_insurance_is_deleveraged_at_the_bankruptcy_price() -> None:
+    """At 87: E = −17; a block may draw 2.5 of the 5; the maker, 117 in profit, gives up the other 14.5."""
     m, said = liquidation(87, 5)
-    assert (said["toKeeper"], said["toInsurance"], said["covered"], said["badDebt"]) == (0, 0, 5 * W, 12 * W)
-    assert (m.cash("alice"), m.venue.book.insurance, m.venue.imbalance()) == (-12 * W, 0, 0)
+    assert (said["toKeeper"], said["toInsurance"], said["covered"], said["badDebt"]) == (0, 0, 25 * W // 10, 0)
+    assert (m.cash("alice"), m.venue.book.insurance, m.venue.book.deficit) == (0, 25 * W // 10, 0)
+    assert m.venue.margin("maker").equity - 10_000 * W == (1170 - 145) * W // 10 - 45 * W // 100
+    assert m.venue.imbalance() == 0
+
+
+def test_what_no_profit_bears_becomes_a_deficit_and_everybodys() -> None:
+    """The maker had sold to bob at 88 as well: 9 + 9 short of N = −1692, at 87 a profit of 126 − of alice's 9, half.
+
+    Alice loses 117 of 100; 2.5 are drawn; of the rest, 14.5, profit bears all there is to the size, so nothing is left.
+    With the maker's entry at 87 there is no profit at all: 14.5 become deficit, and the haircut shares it by equity.
+    """
+    m = levered(5)
+    m.deposit("bob", 10_000 * 10**6)
+    m.trade("bob", "maker", 117 * W, 86_000 * W // 1000)
+    m.next()
+    m.price(87 * W)
+    said = m.liquidate("alice", "keeper")
+    assert (said["covered"], said["badDebt"]) == (25 * W // 10, 145 * W // 10)
+    assert m.venue.book.deficit == 145 * W // 10
+    m.say("InsuranceFunded", amount=45 * 10**5, **ADMIN)
+    assert (m.venue.book.deficit, m.venue.book.insurance) == (10 * W, 25 * W // 10)
+    assert m.say("DeficitCovered", amount=25 * W // 10, remaining=75 * W // 10) == []
+    shares = haircut_shares(m.venue.book)
+    assert sum(share for _, share in shares) == 75 * W // 10
+    assert [who for who, _ in shares] == ["maker", "keeper", "bob"]
+    for who, share in shares:
+        assert m.say("Haircut", same_tx=who != "maker", account=who, amount=share) == []
+    assert m.say("DeficitSocialized", same_tx=True, amount=75 * W // 10, remaining=0) == []
+    assert (m.venue.book.deficit, m.venue.imbalance()) == (0, 0)
 
 
 def test_the_penalty_counts_the_underlying_of_options_too() -> None:
-    """Short 10 calls at 100 with 100 + 50 of cash; at 108 iv = 8, MM = 10·(8 + 8.1) = 161 > 150; 2.5 % of 1080 = 27."""
+    """Short 10 calls at 100 with 150; at 108 iv = 8, IM = 242, MM = 161, F = 27, V = −80.
+
+    x = 10 · 92 / 135 = 6.8148…, in lots 6.815: 54.52 for the intrinsic value and 2.5 % of 6.815 · 108 = 18.4005.
+    """
     m = Market()
     for name, whole in (("alice", 100), ("maker", 10_000), ("keeper", 10_000)):
         m.deposit(name, whole * 10**6)
@@ -195,12 +257,13 @@ def test_the_penalty_counts_the_underlying_of_options_too() -> None:
     m.price(108 * W)
     said = m.liquidate("alice", "keeper")
     assert (said["equityBefore"], said["maintenanceMargin"]) == (150 * W, 161 * W)
-    assert said["toKeeper"] + said["toInsurance"] == 27 * W
-    assert m.cash("alice") == (150 - 80 - 27) * W
-    assert m.venue.book.account("keeper").positions[2].size == -10 * W
+    assert said["toKeeper"] + said["toInsurance"] == 184_005 * W // 10_000
+    assert m.cash("alice") == 770_795 * W // 10_000
+    assert m.venue.book.account("keeper").positions[2].size == -6_815 * W // 1000
 
 
-def test_a_settlement_loss_beyond_cash_is_covered_as_far_as_insurance_reaches() -> None:
+def test_a_settlement_loss_beyond_cash_is_covered_by_what_a_block_may_draw() -> None:
+    """100 lost with 30 of insurance: 15 covered, 85 of deficit, and nobody is left below zero."""
     m = Market()
     m.say("InsuranceFunded", amount=30 * 10**6, **ADMIN)
     for name, whole in (("alice", 100), ("maker", 1000)):
@@ -208,7 +271,9 @@ def test_a_settlement_loss_beyond_cash_is_covered_as_far_as_insurance_reaches() 
     m.trade("maker", "alice", -5 * W, 100 * W)
     m.expire(60 * W)
     assert m.settle("alice") == -200 * W
-    assert (m.cash("alice"), m.venue.book.insurance) == (-70 * W, 0)
+    book = m.venue.book
+    assert (m.cash("alice"), book.insurance, book.deficit) == (0, 15 * W, 85 * W)
+    assert book.roundings
     assert m.next() == []
 
 
@@ -238,14 +303,14 @@ def test_settling_one_leg_of_a_hedge_leaves_the_insurance_alone() -> None:
 
 
 def test_insurance_covers_what_the_last_settlement_leaves_even_if_that_one_paid() -> None:
-    """Premiums of 130 were more than she had: −230 after the future, −30 after the puts, and only then covered."""
+    """Premiums of 130 were more than she had: −230 after the future, −30 after the puts, and only then is 25 drawn."""
     m = hedged(26 * W)
     m.settle("alice", 1)
     assert (m.cash("alice"), m.venue.book.insurance) == (-230 * W, 50 * W)
     found = m.say("Settled", account="alice", seriesId=3, size=5 * W, price=60 * W, cashDelta=200 * W)
-    found += m.say("BadDebt", same_tx=True, account="alice", covered=30 * W, remaining=0)
+    found += m.say("BadDebt", same_tx=True, account="alice", covered=25 * W, remaining=5 * W)
     assert found == []
-    assert (m.cash("alice"), m.venue.book.insurance, m.venue.imbalance()) == (0, 20 * W, 0)
+    assert (m.cash("alice"), m.venue.book.insurance, m.venue.imbalance()) == (0, 25 * W, 0)
     assert m.next() == []
 
 
@@ -298,19 +363,23 @@ def test_a_transfer_without_its_liquidation_is_a_discrepancy() -> None:
         m.deposit(name, 1000 * 10**6)
     m.trade("alice", "maker", W, 100 * W)
     m.say("PositionTransferred", account="alice", keeper="keeper", seriesId=1, size=W, price=100 * W)
-    assert [found.what for found in m.next()] == ["PositionTransferred without Liquidated"]
+    assert [found.what for found in m.next()] == ["transfers without Liquidated"]
 
 
-def test_a_liquidation_that_leaves_a_position_is_a_discrepancy() -> None:
-    m = Market()
-    for name in ("alice", "maker", "keeper"):
-        m.deposit(name, 1000 * 10**6)
-    m.trade("alice", "maker", W, 100 * W)
-    m.trade("alice", "maker", W, 5 * W, series=2)
-    m.say("PositionTransferred", account="alice", keeper="keeper", seriesId=2, size=W, price=0)
-    found = m.say("Liquidated", same_tx=True, account="alice", keeper="keeper", equityBefore=0, maintenanceMargin=0,
-                  toKeeper=0, toInsurance=0, covered=0, badDebt=0)
-    assert [item.got for item in found if item.what == "Liquidated leaves positions"] == [[1]]
+def test_transfers_other_than_the_ladders_are_a_discrepancy() -> None:
+    """Which positions move, how much of each, and at what price, is for the model to say."""
+    m = levered(0)
+    m.next()
+    m.price(94 * W)
+    for series, size, price in ((1, 9 * W, 94 * W), (1, 5_476 * W // 1000, 93 * W)):
+        n = levered(0)
+        n.next()
+        n.price(94 * W)
+        n.say("PositionTransferred", account="alice", keeper="keeper", seriesId=series, size=size, price=price)
+        found = n.say("Liquidated", same_tx=True, account="alice", keeper="keeper", equityBefore=0, maintenanceMargin=0,
+                      toKeeper=0, toInsurance=0, covered=0, badDebt=0, stage=1)
+        assert [item.expected for item in found if item.what == "PositionTransferred"] == [
+            [[1, 5_476 * W // 1000, 94 * W]]]
 
 
 def test_the_grace_clock_starts_at_the_first_block_after_a_gap() -> None:

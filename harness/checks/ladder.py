@@ -1,0 +1,122 @@
+"""The liquidation ladder: no more is closed than must be, auctions run in active time, only profit is deleveraged."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from harness.checks.registry import Check
+from harness.checks.results import Cases, Finding
+from harness.checks.subject import Subject
+from harness.model.fixed import BPS, WAD
+from harness.model.ladder import AUCTION, DELEVERAGED, PARTIAL
+
+
+def least_restoring_size(subject: Subject) -> Finding:
+    """In exact fractions: x / a = (IM − E) / (IM + V − F), and at most a lot more than that of each position."""
+    cases, judged, whole = Cases(), 0, 0
+    params = subject.bounds.venue
+    for fact in subject.replay.facts.liquidations:
+        if fact.stage != PARTIAL:
+            continue
+        judged += 1
+        given = fact.terms
+        room = given.im + given.options - given.penalty
+        share = Fraction(given.im - given.equity, room) if room > 0 else Fraction(1)
+        small = given.notional <= params.small_notional * WAD * WAD
+        moved: dict[int, int] = {}
+        for series, size, _ in fact.moved:
+            moved[series] = moved.get(series, 0) + size
+        is_whole = all(abs(moved.get(item.series.id, 0)) == item.held for item in given.items)
+        whole += is_whole
+        for item in given.items:
+            got = moved.get(item.series.id, 0) * item.sign
+            due = min(Fraction(item.held), item.held * share)
+            rest = item.held - got
+            # What would be left below one lot is closed as well.
+            much = got > due + params.lot_wad and (rest > 0 or item.held - due > 2 * params.lot_wad)
+            if got < due or (much and not small):
+                cases.add(severity=abs(int(got - due)), block=fact.block, tx=fact.tx, account=fact.account,
+                          series=item.series.id, held=item.held, closed=got, least=-int(-due // 1),
+                          lot=params.lot_wad)
+        before, after = fact.before, fact.after
+        worse = after.mm > before.mm or after.equity * before.mm < before.equity * after.mm
+        if worse or after.is_liquidatable:
+            cases.add(severity=after.mm - after.equity, block=fact.block, tx=fact.tx, account=fact.account,
+                      equity_before=before.equity, mm_before=before.mm, equity=after.equity, mm=after.mm)
+    return cases.finding(
+        judged,
+        holds=f"{judged} partial liquidations ({whole} of them whole) closed the least that restores, to a lot, and "
+              "left the account healthier",
+        violated="a partial liquidation closed more than it must, or left the account no healthier",
+        nothing="no account was liquidated while it could pay the penalty",
+    )
+
+
+def auction_terms(subject: Subject) -> Finding:
+    """What a bidder gets begins at nothing and grows with active time only; no auction outlives twice its duration."""
+    cases, judged = Cases(), 0
+    params = subject.bounds.venue
+    for fact in subject.replay.facts.liquidations:
+        if fact.stage != AUCTION:
+            continue
+        judged += 1
+        since = fact.auction_active
+        most = Fraction(fact.terms.notional * params.auction_max_bps, BPS * WAD)
+        share = Fraction(0) if since is None else Fraction(min(since, params.auction_duration_s),
+                                                           params.auction_duration_s)
+        left = max(0, fact.terms.worth)
+        at_most = min((most + 1) * share, Fraction(left))
+        late = since is None or since >= 2 * params.auction_duration_s
+        if fact.to_keeper > at_most or late or fact.to_keeper + _to_insurance(fact.collected, fact.to_keeper) > left:
+            cases.add(severity=int(fact.to_keeper - at_most), block=fact.block, tx=fact.tx, account=fact.account,
+                      bonus=fact.to_keeper, at_most=int(at_most), active_s=since, worth=fact.terms.worth,
+                      duration_s=params.auction_duration_s)
+    return cases.finding(
+        judged,
+        holds=f"{judged} bids got no more than their share of active time gives, and none came after its auction",
+        violated="a bidder got more than the auction's active time gives, or bid when none was running",
+        nothing="no auction ended in a bid",
+    )
+
+
+def _to_insurance(collected: int, to_keeper: int) -> int:
+    return collected - to_keeper
+
+
+def deleveraging(subject: Subject) -> Finding:
+    cases, judged = Cases(), 0
+    for fact in subject.replay.facts.liquidations:
+        if fact.stage != DELEVERAGED:
+            continue
+        judged += 1
+        closed: dict[int, int] = {}
+        for series, size, _ in fact.moved:
+            closed[series] = closed.get(series, 0) + size
+        for item in fact.terms.items:
+            if closed.get(item.series.id, 0) != item.size:
+                cases.add(severity=abs(closed.get(item.series.id, 0) - item.size), block=fact.block, tx=fact.tx,
+                          account=fact.account, series=item.series.id, held=item.size,
+                          closed=closed.get(item.series.id, 0))
+        for other in fact.counterparties:
+            if other.cost > other.most:
+                cases.add(severity=other.cost - other.most, block=fact.block, tx=fact.tx, account=other.account,
+                          series=other.series, cost=other.cost, profit=other.most)
+        if fact.after.mm or fact.after.equity < 0:
+            cases.add(severity=-fact.after.equity, block=fact.block, tx=fact.tx, account=fact.account,
+                      equity_after=fact.after.equity, mm_after=fact.after.mm)
+    return cases.finding(
+        judged,
+        holds=f"{judged} deleveragings closed exactly what was held, and took of counterparties only profit",
+        violated="a deleveraging closed another size than was held, or took more than a profit",
+        nothing="nobody was deleveraged",
+    )
+
+
+CHECKS = (
+    Check("LS5", "least restoring size", "a partial liquidation closes the least that restores, to a lot, and improves",
+          least_restoring_size, occasion="a liquidation that can pay its penalty"),
+    Check("LL4", "auction terms", "an auction's price falls in active time only and the auction ends in bounded time",
+          auction_terms, occasion="an auction that ends in a bid"),
+    Check("LL5", "deleveraging", "deleveraging closes exactly the deficit position and takes profit only", deleveraging,
+          occasion="a deleveraging"),
+)
