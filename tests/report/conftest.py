@@ -84,7 +84,7 @@ def _records(plan: Plan) -> Iterator[dict[str, Any]]:
             arguments = {
                 "account": ADDRESSES[f"trader-{number % 12}"], "keeper": ADDRESSES[f"keeper-{number % 2}"],
                 "equityBefore": str(412 * WAD), "maintenanceMargin": str(430 * WAD), "toKeeper": "1",
-                "toInsurance": "1", "covered": "0", "badDebt": str(17 * WAD if number == 91 else 0),
+                "toInsurance": "1", "covered": "0", "badDebt": str(17 * WAD if number == 91 else 0), "stage": 1,
             }  # fmt: skip
             events.append({"name": "Liquidated", "contract": "liquidator", "tx": 0, "args": arguments})
         for product, series in (("ETH-C180", 3), ("ETH-F1", 1), ("ETH-P150", 4), ("ETH-F2", 2)):
