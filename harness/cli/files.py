@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -62,11 +63,18 @@ def report(run: options.Run, json: options.Json = False) -> None:
 
 
 @verb
-def schema() -> None:
+def schema(
+    project: Annotated[bool, typer.Option("--project", help="Of a project file (harness.yaml) instead.")] = False,
+) -> None:
     """Example: harness schema > scenario.schema.json
 
     Print the JSON Schema of a scenario file, for editors.
     """
+    from harness.project.schema import Project
     from harness.scenario.schema import json_schema
 
-    print_json(json_schema())
+    if project:
+        described = Project.model_json_schema(by_alias=True, mode="validation")
+        print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **described})
+    else:
+        print_json(json_schema())

@@ -60,6 +60,9 @@ class LiveNetwork(NetworkClient):
             scratch.remove()
             raise
 
+    def __repr__(self) -> str:
+        return f"<network {self.name} ({self.runtime}) in {self.folder}>"
+
     @property
     def now(self) -> float:
         return self.status().clock_s

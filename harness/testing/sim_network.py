@@ -99,6 +99,10 @@ class SimNetwork:
         self._states: dict[str, RoleState] = {}
         self.committed = Committed()
 
+    def __repr__(self) -> str:
+        where = "stopped" if self._loop is None else f"at {self.now:.2f} s, L2 block {self.height}"
+        return f"<network {self.name} (sim) {where}>"
+
     # -- its life
 
     def boot(self) -> None:

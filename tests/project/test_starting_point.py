@@ -111,3 +111,12 @@ def test_doctor_warns_of_guards_that_are_off_on_test_chains(
     assert "networks of the harness have 900 and 901" in warnings[0]
     assert "FORK marker" in warnings[1]
     assert main(["doctor", str(repository / "nowhere")]) == 2
+
+
+def test_the_project_file_has_a_schema_for_editors(capsys: pytest.CaptureFixture[str]) -> None:
+    """It speaks of the keys that are written, not of our names for them."""
+    assert main(["schema", "--project"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert {"contracts", "accounts", "deploy", "actors", "watch", "checks"} <= set(schema["properties"])
+    assert "as" in schema["$defs"]["Deployment"]["properties"]
+    assert "class" in schema["$defs"]["ActorSpec"]["properties"]
