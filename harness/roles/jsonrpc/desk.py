@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from harness.ports import Clock, EngineFailure, Json, QueryRefused, RpcSession
@@ -40,6 +41,7 @@ TAGS: Final = {
 }
 _ERROR_SELECTOR: Final = "0x08c379a0"
 _PANIC_SELECTOR: Final = "0x4e487b71"
+_SELECTOR_END: Final = 10  # characters
 
 
 class Desk:
@@ -126,7 +128,7 @@ class Desk:
                     if self.query_ns > LONG_QUERY_NS:
                         await self.clock.sleep(self.query_ns / 1e9)
             except QueryRefused as refusal:
-                raise _fault_of(refusal) from refusal
+                raise self._fault_of(refusal) from refusal
             except EngineFailure as failure:
                 raise RpcFault(RESOURCE_UNAVAILABLE, "the execution node is being replaced; ask again") from failure
 
@@ -139,23 +141,22 @@ class Desk:
             try:
                 return self.blocks.kept(name) or await self.blocks.read(name)
             except QueryRefused as refusal:
-                raise _fault_of(refusal) from refusal
+                raise self._fault_of(refusal) from refusal
             except EngineFailure as failure:
                 raise RpcFault(RESOURCE_UNAVAILABLE, "the execution node is being replaced; ask again") from failure
 
+    def _fault_of(self, refusal: QueryRefused) -> RpcFault:
+        """The node's error as geth would have put it."""
+        if refusal.code == REVERTED:
+            data = refusal.data if isinstance(refusal.data, str) else "0x"
+            return RpcFault(REVERTED, reverted_message(data, self.source.explain), data)
+        if refusal.code in (-32602, SERVER_ERROR, -32003, -32603):
+            return RpcFault(SERVER_ERROR, refusal.message, refusal.data)
+        return RpcFault(refusal.code, refusal.message, refusal.data)
 
-def _fault_of(refusal: QueryRefused) -> RpcFault:
-    """The node's error as geth would have put it."""
-    if refusal.code == REVERTED:
-        data = refusal.data if isinstance(refusal.data, str) else "0x"
-        return RpcFault(REVERTED, reverted_message(data), data)
-    if refusal.code in (-32602, SERVER_ERROR, -32003, -32603):
-        return RpcFault(SERVER_ERROR, refusal.message, refusal.data)
-    return RpcFault(refusal.code, refusal.message, refusal.data)
 
-
-def reverted_message(data: str) -> str:
-    """`execution reverted`, with the reason where it is one of Solidity's own."""
+def reverted_message(data: str, explain: Callable[[bytes], str]) -> str:
+    """`execution reverted`, with the reason: Solidity's own ones in geth's words, custom errors by their names."""
     if data.startswith(_PANIC_SELECTOR) and len(data) == 10 + values.WORD_HEX:
         return f"execution reverted: panic 0x{int(data[10:], 16):02x}"
     if data.startswith(_ERROR_SELECTOR) and len(data) >= 10 + 2 * values.WORD_HEX:
@@ -163,4 +164,7 @@ def reverted_message(data: str) -> str:
         length = int.from_bytes(raw[32:64], "big")
         if length <= len(raw) - 64:
             return f"execution reverted: {raw[64 : 64 + length].decode(errors='replace')}"
-    return "execution reverted"
+    if len(data) < _SELECTOR_END:
+        return "execution reverted"
+    told = explain(bytes.fromhex(data[2:]))
+    return f"execution reverted: {f'custom error {data[:10]}' if told.startswith('unknown') else told}"

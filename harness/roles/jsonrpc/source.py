@@ -60,6 +60,10 @@ class ChainSource(Protocol):
         """
         ...
 
+    def explain(self, revert_data: bytes) -> str:
+        """Revert data in words, where it is an error of contracts that are known; else something else."""
+        ...
+
     def peers(self) -> int:
         """How many other nodes of its chain there are."""
         ...

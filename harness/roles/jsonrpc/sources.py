@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from harness.evm.wallet import transaction_hash
 from harness.plan import L1_CHAIN_ID, L1_GAS_LIMIT, L2_CHAIN_ID
 from harness.ports import Engine, Json, Refused
+from harness.project_plan import ProjectCodec
 from harness.roles.mempool import Mempool, Rejected
+from harness.roles.recording import explain
 from harness.rollup.blocks import ExecutedBlock, Hash
 from harness.rollup.heads import Head, Label
 
@@ -29,6 +31,7 @@ class L2Source:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._chain = node.chain
+        self._project = ProjectCodec(node.context.plan.project)
 
     @property
     def gas_limit(self) -> int:
@@ -63,6 +66,9 @@ class L2Source:
         self._node.gateway.pass_on(raw)
         return name
 
+    def explain(self, revert_data: bytes) -> str:
+        return explain(revert_data, self._project)
+
     def peers(self) -> int:
         return len(self._chain.context.plan.of_kind("sequencer", "replica")) - 1
 
@@ -85,6 +91,7 @@ class L1Source:
         """`builder` is the node whose pool builds blocks, None where this one does; `base_fee` the next block's."""
         self._chain = chain
         self._builder = builder
+        self._project = ProjectCodec(chain.context.plan.project)
         self.base_fee = base_fee
 
     @property
@@ -122,6 +129,9 @@ class L1Source:
         with suppress(Rejected):  # the builder has it, which is what counts
             self.pool.add(raw)  # so that it can be asked for here while it is pending
         return transaction_hash(raw)
+
+    def explain(self, revert_data: bytes) -> str:
+        return explain(revert_data, self._project)
 
     def peers(self) -> int:
         return len(self._chain.context.plan.of_kind("l1-builder", "l1-follower")) - 1

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from harness.runtimes.rpc_server.connection import Connection
 
 
+_CLIENTS_FAULTS = (CloseCode.PROTOCOL_ERROR, CloseCode.INVALID_DATA, CloseCode.MESSAGE_TOO_BIG)
+
+
 class WebSocket:
     """The `RpcSession` of a connection that was upgraded; its `Connection` keeps order and bounds."""
 
@@ -136,4 +139,12 @@ class WebSocket:
             if data:
                 self._connection.write(data)
             elif may_close:
-                self._connection.close()
+                self._end()
+
+    def _end(self) -> None:
+        """Nothing more will be sent. Closing at once on what the client still sends would lose it the reason."""
+        sent = self._protocol.close_sent
+        if sent is not None and sent.code in _CLIENTS_FAULTS:
+            self._connection.punish(f"closed with {sent.code}")
+        else:
+            self._connection.close()
