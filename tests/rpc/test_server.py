@@ -113,7 +113,7 @@ def test_pages_of_this_machine_may_ask_and_no_others(sequencer: Rpc, origin: byt
         (b"DELETE / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"405"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"200"),
     ],
-    ids=["words", "tls", "negative-length", "length-too-large", "chunks-too-large", "header-too-large", "delete", "get"],
+    ids=["words", "tls", "negative-length", "large-length", "large-chunks", "large-header", "delete", "get"],
 )  # fmt: skip
 def test_what_is_no_request_gets_a_status(sequencer: Rpc, sent: bytes, status: bytes) -> None:
     with raw(sequencer) as connection:
