@@ -49,6 +49,9 @@ class Member:
 class ProcessControl:
     """A runtime adds how a process is killed, frozen and thawed, and how one is started (`_begin`)."""
 
+    ask_timeout_s = ASK_TIMEOUT_S
+    """For a role to answer its runtime."""
+
     end_timeout_s = ASK_TIMEOUT_S
     """Until one hears that a killed process is gone."""
 
@@ -131,7 +134,7 @@ class ProcessControl:
         member.skew = {"offset_ms": offset_ms, "drift_ppm": drift_ppm, "since_ns": self._epoch.elapsed_ns()}
         if member.is_running and member.channel is not None:
             with contextlib.suppress(TimeoutError if member.is_paused else ChannelClosed, ChannelClosed):
-                timeout = PROBE_SLACK_S if member.is_paused else ASK_TIMEOUT_S
+                timeout = PROBE_SLACK_S if member.is_paused else self.ask_timeout_s
                 await member.channel.ask("skew", timeout=timeout, skew=member.skew)
 
     async def set_rpc(self, role: str, rules: Mapping[str, RpcRule]) -> None:
@@ -140,7 +143,7 @@ class ProcessControl:
         member.rpc = dict(rules)
         if member.is_running and member.channel is not None:
             with contextlib.suppress(TimeoutError if member.is_paused else ChannelClosed, ChannelClosed):
-                timeout = PROBE_SLACK_S if member.is_paused else ASK_TIMEOUT_S
+                timeout = PROBE_SLACK_S if member.is_paused else self.ask_timeout_s
                 await member.channel.ask("rpc", timeout=timeout, rules=rpc_rules_to_json(rules))
 
     async def rpc_counters(self, role: str) -> Mapping[str, RpcCounters]:
@@ -148,7 +151,7 @@ class ProcessControl:
         if not member.is_running or member.is_paused or member.channel is None:
             return {}
         try:
-            counted = await member.channel.ask("rpc_counters", timeout=ASK_TIMEOUT_S)
+            counted = await member.channel.ask("rpc_counters", timeout=self.ask_timeout_s)
         except ChannelClosed:
             return {}
         return {fault: RpcCounters(**counters) for fault, counters in counted.items()}
@@ -181,11 +184,11 @@ class ProcessControl:
 
     async def clock_offset(self, role: str) -> float:
         """Raises TimeoutError or `ChannelClosed` when the role can not be asked."""
-        return float(await self._channel_of(role).ask("clock", timeout=ASK_TIMEOUT_S))
+        return float(await self._channel_of(role).ask("clock", timeout=self.ask_timeout_s))
 
     async def stats(self, role: str) -> dict[str, int]:
         """Messages the role lost by itself, without a fault. Raises as `clock_offset` does."""
-        return dict(await self._channel_of(role).ask("stats", timeout=ASK_TIMEOUT_S))
+        return dict(await self._channel_of(role).ask("stats", timeout=self.ask_timeout_s))
 
     # -- inside
 

@@ -21,7 +21,7 @@ from harness.runtimes.local.clock import Epoch, LocalClock
 from harness.runtimes.local.control_channel import ChannelClosed, ControlChannel
 from harness.runtimes.local.merging import OwnHistory, merge_and_remove
 from harness.runtimes.local.saved_stores import SavedStores
-from harness.runtimes.process_control import ASK_TIMEOUT_S, BootFailure, Member, ProcessControl
+from harness.runtimes.process_control import BootFailure, Member, ProcessControl
 from harness.runtimes.shielded import finish_despite_cancellation
 
 RUNNER = "run"
@@ -274,7 +274,7 @@ class ProcessRuntime(ProcessControl):
         assert member.channel is not None
         await member.channel.ask(
             "go",
-            timeout=ASK_TIMEOUT_S,
+            timeout=self.ask_timeout_s,
             monotonic_ns=self._epoch.monotonic_ns,
             now_ns=time.monotonic_ns(),
             skew=member.skew,

@@ -35,6 +35,13 @@ class AloneRuntime(DrivenRuntime):
         self._seat_at(cargo.layout, cargo.secret)
         self._returns: set[asyncio.Task[None]] = set()
 
+    async def _kill(self, member: Member) -> None:
+        """Whoever did not stop when asked is the engine's."""
+        member.ended.set()
+
+    async def _thaw(self, member: Member) -> None:
+        """Nor can it be woken."""
+
     def _switchboard(self) -> Address:
         return self._layout.edge_address, names.SWITCHBOARD_PORT
 

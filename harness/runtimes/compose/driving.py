@@ -17,6 +17,7 @@ from harness.runtimes.process_control import BootFailure, Member
 from harness.runtimes.processes import Address, ProcessRuntime
 
 CALL_TIMEOUT_S = 5.0
+ASK_TIMEOUT_S = 8.0         # a whole network may begin at once on two cores; below what a fault may take over one call
 RETRY_S = 0.1
 RECALLS_MAX = 10_000
 """How often a conversation that broke is taken up again, over a whole run."""
@@ -24,6 +25,8 @@ RECALLS_MAX = 10_000
 
 class DrivenRuntime(ProcessRuntime):
     """A subclass says where the switchboard and the proxy's control are, and how roles start and end."""
+
+    ask_timeout_s = ASK_TIMEOUT_S
 
     def __init__(self, plan: Plan, **more: Any) -> None:
         """As `ProcessRuntime`."""
