@@ -56,6 +56,18 @@ def ask(network: NetworkClient, role: str, method: str, *params: Any) -> Any:
         return json.loads(answer.read())["result"]
 
 
+def pay(network: NetworkClient, to: str, wei: int) -> None:
+    """A transfer from the first of the user's accounts, on every node before this returns."""
+    you = next(account for account in network.accounts() if account.owner == YOU)
+    sent = {"from": you.address, "to": to, "value": hex(wei)}
+    ask(network, "sequencer-0", "eth_sendTransaction", sent)
+    for role in ("sequencer-0", "sequencer-3", "replica-0", "replica-1"):
+        wait_until(
+            lambda role=role: int(ask(network, role, "eth_getBalance", to, "latest"), 16) == wei,  # type: ignore[misc]
+            f"the transfer is on {role}",
+        )
+
+
 def wait_until(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not condition():
@@ -238,12 +250,18 @@ def test_the_name_is_taken_while_it_is_up(network: NetworkClient, capsys: pytest
 def test_a_state_is_saved_and_brought_back(network: NetworkClient) -> None:
     """The chain is where it was, on every node, and goes on from there; faults are not part of a state."""
     before = network.endpoints()
+    pay(network, "0x" + "77" * 20, 7)
     saved = network.save_snapshot("before")
-    wait_until(lambda: network.status().l2_block >= saved.l2_block + 4, "the chain goes on after a snapshot")
+    block = ask(network, "replica-0", "eth_getBlockByNumber", hex(saved.l2_block), False)["hash"]
+    pay(network, "0x" + "88" * 20, 8)
     network.fault({"pause": "maker-0"})
     loaded = network.load_snapshot("before")
     assert loaded == saved
     assert network.endpoints() == before
+    for role in ("sequencer-0", "sequencer-3", "replica-1"):
+        assert ask(network, role, "eth_getBlockByNumber", hex(saved.l2_block), False)["hash"] == block
+        assert int(ask(network, role, "eth_getBalance", "0x" + "77" * 20, "latest"), 16) == 7
+        assert int(ask(network, role, "eth_getBalance", "0x" + "88" * 20, "latest"), 16) == 0
     status = network.status()
     assert status.state == "ready"
     assert status.faults == ()
