@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ from harness.scenario.stage import Stage
 
 FIRST_BLOCK_TIMEOUT_S = 60.0
 PROBLEMS_KEPT_MAX = 20
+HEADS_KEPT_MAX = 1_000
 
 
 class LiveRuntime(FaultControl, Protocol):
@@ -117,6 +119,8 @@ class LiveNetwork:
         """Role → its front door, which stays where it is while the role is dead."""
         self._leader: str | None = None
         self._l1_block = self._l2_block = 0
+        self._heads: deque[tuple[int, int, int]] = deque(maxlen=HEADS_KEPT_MAX)
+        """(the network's clock, L1 block, L2 block) when they became known."""
 
     # -- its life
 
@@ -134,6 +138,8 @@ class LiveNetwork:
         self._state = "booting"
         self._origin = origin
         self._first_block.clear()
+        self._heads.clear()
+        self._l1_block = self._l2_block = 0
         runtime = self._runtime = self._platform.make(origin)
         runtime.watcher = self._watch
         await runtime.boot()
@@ -245,8 +251,9 @@ class LiveNetwork:
 
             def about(clock_ns: int, size: int) -> Snapshot:
                 taken = datetime.now(UTC).isoformat(timespec="seconds")
-                clock_s = round(clock_ns / 1e9, 3)
-                return Snapshot(name, self.name, taken, clock_s, self._l1_block, self._l2_block, size)
+                # Not the newest: while the roles are woken one after the other, the chain goes on already.
+                l1, l2 = next(((l1, l2) for at_ns, l1, l2 in reversed(self._heads) if at_ns <= clock_ns), (0, 0))
+                return Snapshot(name, self.name, taken, round(clock_ns / 1e9, 3), l1, l2, size)
 
             return await snapshots.save(
                 name, plan=plan, genesis_timestamp=self._origin.stage.genesis_timestamp, take=runtime.save_stores,
@@ -312,10 +319,16 @@ class LiveNetwork:
             if event == "l2-block":
                 self._l2_block = int(number)
                 self._first_block.set()
+                self._note_heads()
         elif kind == "problem" and node not in self.origin.role_names:
             self._break_down(f"{node}: {fields['detail']}")   # not a role: what all of them rest on
         elif kind == "block" and fields["chain"] == "l1":
             self._l1_block = max(self._l1_block, int(fields["number"]))
+            self._note_heads()
+
+    def _note_heads(self) -> None:
+        if self._runtime is not None:
+            self._heads.append((self._runtime.clock.monotonic(), self._l1_block, self._l2_block))
 
     def _break_down(self, why: str) -> None:
         if self._state != "ending":

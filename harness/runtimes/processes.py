@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -98,6 +98,13 @@ class ProcessRuntime(ProcessControl):
     def figures(self) -> Mapping[str, Any]:
         """What the runtime measured of itself, for `stats` in result.json."""
         return {}
+
+    async def _freeze_all(self, members: Sequence[Member]) -> None:
+        """Freeze several, as nearly at once as can be."""
+        await asyncio.gather(*[self._freeze(member) for member in members])
+
+    async def _thaw_all(self, members: Sequence[Member]) -> None:
+        await asyncio.gather(*[self._thaw(member) for member in members])
 
     async def _release(self) -> None:
         """Give back everything; called once, last, whatever was prepared."""
@@ -204,14 +211,18 @@ class ProcessRuntime(ProcessControl):
 
         It is what a power cut would leave, and what every role recovers from. Raises OSError.
         """
-        running = [name for name, member in self._members.items() if member.is_running and not member.is_paused]
+        running = [member for member in self._members.values() if member.is_running and not member.is_paused]
         try:
-            await asyncio.gather(*[self.pause(name) for name in running])
+            for member in running:
+                member.is_paused = True
+            await self._freeze_all(running)
             saved = SavedStores(into, self._epoch.elapsed_ns())  # no row is from later than that
             await self._take_stores(saved)
             return saved
         finally:
-            await asyncio.gather(*[self.resume(name) for name in running])
+            await self._thaw_all(running)
+            for member in running:
+                member.is_paused = False
 
     def rpc_endpoints(self) -> dict[str, Address]:
         """Where each running node that has a JSON-RPC interface answers its clients: HTTP and WebSocket on one port."""

@@ -1,40 +1,43 @@
-"""Signalling a process together with everything it has started, whichever process groups they are in."""
+"""Signalling processes together with everything they have started, whichever process groups they are in."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 
-def signal_tree(pid: int, number: int) -> int:
-    """Signal a process and its descendants, the process itself first; returns how many there were.
+def signal_trees(pids: Sequence[int], number: int) -> int:
+    """Signal processes and their descendants, the processes themselves first; returns how many there were.
 
-    The caller must be the parent of `pid` and not have reaped it, so that the id is still its own. It is stopped
-    while its descendants are looked up, lest one more is born meanwhile; they are pinned by descriptors, so that none
-    of them is mistaken for another process.
+    The caller must be the parent of each and not have reaped it, so that the ids are still their own. They are stopped
+    while their descendants are looked up, lest one more is born meanwhile; these are pinned by descriptors, so that
+    none of them is mistaken for another process.
     """
-    with contextlib.suppress(ProcessLookupError):
-        if number != signal.SIGCONT:
-            os.kill(pid, signal.SIGSTOP)
+    if number != signal.SIGCONT:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
     pinned: list[int] = []
-    for descendant in descendants(pid):
+    for descendant in descendants(*pids):
         with contextlib.suppress(ProcessLookupError):
             pinned.append(os.pidfd_open(descendant))
     for descriptor in pinned:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(descriptor, number)
         os.close(descriptor)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
-        if number not in (signal.SIGSTOP, signal.SIGCONT, signal.SIGKILL):
-            os.kill(pid, signal.SIGCONT)
-    return 1 + len(pinned)
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+            if number not in (signal.SIGSTOP, signal.SIGCONT, signal.SIGKILL):
+                os.kill(pid, signal.SIGCONT)
+    return len(pids) + len(pinned)
 
 
-def descendants(pid: int) -> list[int]:
-    """Every process that `pid` and its descendants have started and that is still there."""
+def descendants(*pids: int) -> list[int]:
+    """Every process that these and their descendants have started and that is still there."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -43,7 +46,7 @@ def descendants(pid: int) -> list[int]:
                 parent = int(stat.rpartition(")")[2].split()[1])
                 children.setdefault(parent, []).append(int(entry.name))
     found: list[int] = []
-    waiting = [pid]
+    waiting = list(pids)
     while waiting:
         for child in children.get(waiting.pop(), []):
             found.append(child)

@@ -131,6 +131,12 @@ class LocalRuntime(ProcessRuntime):
     async def _thaw(self, member: Member) -> None:
         await self._ready_zygote().signal(member.name, signal.SIGCONT)
 
+    async def _freeze_all(self, members: Sequence[Member]) -> None:
+        await self._ready_zygote().signal_all([member.name for member in members], signal.SIGSTOP)
+
+    async def _thaw_all(self, members: Sequence[Member]) -> None:
+        await self._ready_zygote().signal_all([member.name for member in members], signal.SIGCONT)
+
     def _address_of(self, member: Member, port: int) -> Address:
         return HOST, port
 

@@ -32,7 +32,7 @@ import orjson
 
 from harness.proxy.process import PROXY, run_proxy
 from harness.runtimes.local.mortality import die_with_parent
-from harness.runtimes.local.process_tree import descendants, signal_tree
+from harness.runtimes.local.process_tree import descendants, signal_trees
 from harness.runtimes.local.role_process import run_role
 from harness.runtimes.local.world import World
 
@@ -101,8 +101,8 @@ class Zygote:
             case "spawn":
                 answer["pid"] = self._spawn(command["name"], descriptors[0])
             case "signal":
-                pid = self._children.get(command["name"])
-                answer["signalled"] = 0 if pid is None else signal_tree(pid, command["number"])
+                pids = [self._children[name] for name in command["names"] if name in self._children]
+                answer["signalled"] = signal_trees(pids, command["number"])
         self._tell(answer)
         return True
 

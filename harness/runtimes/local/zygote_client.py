@@ -125,7 +125,11 @@ class ZygoteClient:
 
     async def signal(self, name: str, number: int) -> None:
         """Signal a forked process and all it has started; nothing if it has ended."""
-        await self._command({"do": "signal", "name": name, "number": number})
+        await self.signal_all([name], number)
+
+    async def signal_all(self, names: Sequence[str], number: int) -> None:
+        """Signal several at once, each with all it has started."""
+        await self._command({"do": "signal", "name": ", ".join(names), "names": list(names), "number": number})
 
     async def _command(self, command: dict[str, Any], descriptor: int | None = None) -> dict[str, Any]:
         if self._socket is None or (self._ready.done() and self._ready.exception() is not None):
