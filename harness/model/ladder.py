@@ -73,7 +73,7 @@ def terms(book: Book, address: str) -> Terms:
         series = book.series[series_id]
         index = book.index(series)
         price = index
-        if not series.kind.is_linear:
+        if not series.is_linear:
             price = intrinsic(series.kind, strike=series.strike, price=index)
             options += floor_div(held.size * price, WAD)
         need = requirement(series.kind, strike=series.strike, size=held.size, price=index, params=book.params)
@@ -139,7 +139,7 @@ def candidates(
         held = book.account(address).positions.get(item.series.id)
         if held is None or (held.size > 0) == (item.size > 0) or equity <= 0 or not _is_fresh(book, address):
             continue
-        if item.series.kind.is_linear:
+        if item.series.is_linear:
             gain = floor_div(held.size * item.index, WAD) - held.notional + pending(address, item.series, held)
             entry = max(abs(held.notional), 1)
         else:

@@ -54,7 +54,7 @@ def payoff(kind: Kind, *, strike: int, settlement_price: int) -> int:
 
 def requirement(kind: Kind, *, strike: int, size: int, price: int, params: VenueParams) -> Requirement:
     """IM and MM of one live position, each ceiled once (spec 3.5a for short options)."""
-    if kind.is_linear:
+    if kind is Kind.FUTURE or kind is Kind.PERPETUAL:
         notional = abs(size) * abs(price)
         return Requirement(
             ceil_div(notional * params.im_bps, BPS * WAD), ceil_div(notional * params.mm_bps, BPS * WAD)

@@ -47,7 +47,7 @@ def settled(context: Context, args: Mapping[str, Any]) -> None:
     credited = 0
     if price is not None:
         unit = price
-        if not series.kind.is_linear:
+        if not series.is_linear:
             unit = payoff(series.kind, strike=series.strike, settlement_price=price)
         credited = floor_div(size * unit, WAD)
         delta = credited - notional

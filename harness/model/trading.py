@@ -70,7 +70,7 @@ def _size(book: Book, address: str, series: Series) -> int:
 
 def _band_excess(book: Book, series: Series, price: int, index: int) -> int:
     """How far the trade's price lies outside its bounds, ceiled; ≤ 0 when inside."""
-    if series.kind.is_linear:
+    if series.is_linear:
         return ceil_div(abs(price - index) * BPS - book.params.band_bps * abs(index), BPS)
     ceiling = index if series.kind is Kind.CALL else series.strike
     return max(-price, price - ceiling)

@@ -518,6 +518,7 @@ def test_conservation_zero_sum_and_dust_hold_under_anything(
         perform(m, step)
         book = m.venue.book
         assert m.venue.imbalance() == 0
+        assert all(book.margin(n) == book.margin_at(book.holding(n), {}) for n in NAMES)
         assert dust <= book.dust <= book.roundings
         dust = book.dust
         assert book.insurance >= 0
