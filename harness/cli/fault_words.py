@@ -34,6 +34,9 @@ _SHORT = {
     "disconnect": "Take roles off their network.",
     "cpu": "Leave roles a share of a processor (compose).",
     "disk-full": "Leave no room for roles' rows (sim, compose).",
+    "corrupt": "Damage messages, which are then dropped.",
+    "rpc": "Let nodes lie: drop replies, fail, lag, do things twice.",
+    "reorg": "Replace the last blocks of L1.",
 }
 _EXAMPLE = {
     "latency": "--from reporter-* --to sequencer-* --delay 400ms --jitter 150ms --for 10s",
@@ -50,6 +53,9 @@ _EXAMPLE = {
     "disconnect": "leader --for 5s",
     "cpu": "sequencer-1 --cores 0.1 --for 10s",
     "disk-full": "replica-0 --for 5s",
+    "corrupt": "--from reporter-0 --to sequencer-* --probability 10%",
+    "rpc": "--from user --to sequencer-0 --method eth_sendRawTransaction --do drop-reply",
+    "reorg": "--depth 2 --dropped lost",
 }
 
 
