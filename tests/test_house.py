@@ -38,6 +38,7 @@ FLOORS = {
     "harness.report": 4,
     "harness.network": 4,
     "harness.hunt": 4,
+    "harness.mutants": 4,
     "harness.cli": 5,
     "harness.pytest_plugin": 5,
     "harness.dashboard": 5,

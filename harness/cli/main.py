@@ -23,7 +23,7 @@ def make_app(arguments: Sequence[str] = ()) -> typer.Typer:
     """The command line, ready to be called with these arguments: what they do not name need not be read."""
     import typer
 
-    from harness.cli import files, hand_faults, networks, projects, running, snapshots, tools
+    from harness.cli import files, hand_faults, mutants, networks, projects, running, snapshots, tools
 
     app = typer.Typer(
         name="harness", help=_HELP, add_completion=False, no_args_is_help=True, rich_markup_mode=None,
@@ -34,6 +34,7 @@ def make_app(arguments: Sequence[str] = ()) -> typer.Typer:
     networks.add_to(app)
     hand_faults.add_to(app, with_words="fault" in arguments)
     snapshots.add_to(app)
+    mutants.add_to(app)
     tools.add_to(app)
     projects.add_to(app)
     return app

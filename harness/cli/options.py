@@ -39,6 +39,11 @@ Set = Annotated[
     ),
 ]
 
+Mutant = Annotated[
+    str | None,
+    typer.Option("--mutant", metavar="ID", help="Run a deliberately broken venue, such as X15; see harness mutants."),
+]
+
 Name = Annotated[
     str | None,
     typer.Option(

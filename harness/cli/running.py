@@ -42,6 +42,7 @@ def run(
     runtime: options.RuntimeOption = options.Runtime.SIM,
     out: options.Out = None,
     set_: options.Set = None,
+    mutant: options.Mutant = None,
     json: options.Json = False,
 ) -> int:
     """Example: harness run black-thursday --seed 7
@@ -52,8 +53,15 @@ def run(
     """
     from harness.scenario.planning import plan_from_file
 
-    plan = plan_from_file(find_scenario(scenario), seed=seed, overrides=set_ or ())
-    return _execute(plan, runtime, out, json)
+    overrides = list(set_ or ())
+    if mutant is not None:
+        from harness.mutants.catalogue import find_mutant
+
+        broken = find_mutant(mutant)
+        overrides = [*broken.set, *overrides]
+        seed = broken.seed if seed is None else seed
+    plan = plan_from_file(find_scenario(scenario), seed=seed, overrides=overrides)
+    return _execute(plan, runtime, out, json, mutant=mutant)
 
 
 @verb
@@ -61,6 +69,7 @@ def replay(
     run: options.Run,
     runtime: options.RuntimeOption = options.Runtime.SIM,
     out: options.Out = None,
+    mutant: options.Mutant = None,
     json: options.Json = False,
 ) -> int:
     """Example: harness replay runs/latest
@@ -69,17 +78,26 @@ def replay(
     """
     from harness.scenario.plan_file import read_plan
 
-    return _execute(read_plan(run), runtime, out, json)
+    return _execute(read_plan(run), runtime, out, json, mutant=mutant)
 
 
-def _execute(plan: Plan, runtime: options.Runtime, out: Path | None, json: bool) -> int:
+def _execute(
+    plan: Plan, runtime: options.Runtime, out: Path | None, json: bool, *, mutant: str | None = None
+) -> int:
     # Imported late: it brings the chain stack, which `--help` and `validate` can do without.
+    from harness.scenario.conduct import OURS
     from harness.scenario.run import run_plan
+
+    variant = OURS
+    if mutant is not None:
+        from harness.mutants.patching import variant_of
+
+        variant = variant_of(mutant)
 
     stderr = make_console(sys.stderr)
     announce(stderr, plan, runtime=runtime.value)
     with Narration(stderr) as narration:
-        finished = run_plan(plan, runtime=runtime.value, out_dir=out or RUNS, narrate=narration)
+        finished = run_plan(plan, runtime=runtime.value, out_dir=out or RUNS, narrate=narration, variant=variant)
     try:
         if json:
             print_json({**finished.result, "folder": str(finished.folder)})

@@ -38,6 +38,8 @@ DEPOSIT_NATIVE = 20_000_000 * 10**6
 PATIENCE_BLOCKS = 4
 """Blocks a keeper leaves another's share to the other."""
 CALLS_PER_TURN_MAX = 16
+LOOK_TURNS = 8
+"""After an auction was seen, so long its end and what it may have left are looked for."""
 _ABOUT_AUCTIONS = (STAGES["start-auction"], STAGES["wait"], STAGES["bid"], STAGES["deleverage"])
 
 
@@ -68,8 +70,8 @@ class Keeper:
         self._ask_stages = encode_stages(self.accounts)
         self._ask_state = encode_state(self.accounts, self.assets)
         self._has_perpetuals = any(product.kind == "perpetual" for product in context.plan.products)
-        self._has_auctions = False
-        """Whether an auction or a deficit may be open."""
+        self._turns_to_look = 0
+        """For so many turns more an auction or a deficit may be open."""
         self._accrued_window = -1
         """The newest premium window in which every perpetual was seen accrued."""
         self._ages: dict[str, int] = {}
@@ -108,7 +110,8 @@ class Keeper:
         """The next step of the ladder for everyone below maintenance margin."""
         view = await self.client.read(self.context.deployment["lens"], self._ask_stages)
         stages = decode_stages(view.data)
-        self._has_auctions = self._has_auctions or any(stage in _ABOUT_AUCTIONS for stage in stages)
+        if any(stage in _ABOUT_AUCTIONS for stage in stages):
+            self._turns_to_look = LOOK_TURNS
         return [
             self._bid(index, address) if stage == STAGES["bid"] else self._liquidate(index, address)
             for index, (address, stage) in enumerate(zip(self.accounts, stages, strict=True))
@@ -135,7 +138,7 @@ class Keeper:
         ]
         window = now_s // self.context.plan.venue.premium_window_s
         must_accrue = self._has_perpetuals and window > self._accrued_window
-        if not expired and not must_accrue and not self._has_auctions:
+        if not expired and not must_accrue and not self._turns_to_look:
             return []
         view = await self.client.read(self.context.deployment["lens"], self._ask_state)
         state = decode_state(view.data)
@@ -167,7 +170,8 @@ class Keeper:
     def _losses(self, state: VenueState) -> list[Duty]:
         """What ends auctions that were cured, and a deficit: insurance first, a haircut once that is empty."""
         totals = state.totals
-        self._has_auctions = totals.deficit > 0 or any(holder.auction for holder in state.accounts)
+        is_open = totals.deficit > 0 or any(holder.auction for holder in state.accounts)
+        self._turns_to_look = LOOK_TURNS if is_open else max(0, self._turns_to_look - 1)
         duties = []
         for index, holder in enumerate(state.accounts):
             if holder.auction and not (holder.mm > 0 and holder.equity < holder.mm):

@@ -36,6 +36,7 @@ class Variant:
 
     contracts: Path | None = None          # another folder of the venue's Solidity sources
     make_role: RoleFactory = make_role     # another cast of roles
+    mutant: str | None = None              # id of a deliberately broken venue, for the record
 
 
 OURS = Variant()

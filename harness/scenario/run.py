@@ -92,6 +92,7 @@ def _run_in(
     narrator.milestone("judging")
     stats = {
         **recorded.stats,
+        **({"mutant": variant.mutant} if variant.mutant else {}),
         "wall_s": round(wall_s, 3),
         "virtual_per_wall": round((plan.storm_ns + plan.liveness_ns) / 1e9 / wall_s, 2),
     }
@@ -136,7 +137,8 @@ def judge(
         story=story,
         stats={**stats, "compared_at_the_wei": compared_amounts(subject)},
         versions=versions(),
-        replay=f"harness replay {shlex.quote(str(folder.path / 'plan.json'))} --runtime {runtime}",
+        replay=f"harness replay {shlex.quote(str(folder.path / 'plan.json'))} --runtime {runtime}"
+        + (f" --mutant {stats['mutant']}" if "mutant" in stats else ""),
     )
     if report:
         folder.write("report.html", report_html(plan, history, result, story).encode())

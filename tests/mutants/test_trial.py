@@ -1,0 +1,54 @@
+"""Mutants on trial in real runs: what must notice notices, and the verb says so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import orjson
+import pytest
+
+from harness.cli.main import main
+from harness.mutants.catalogue import all_mutants
+
+pytestmark = [pytest.mark.node, pytest.mark.scenario]
+
+SOME = ("X2", "X15", "X17", "X18")
+"""One of each kind: caught only across an outage, by a wei, only across a silence, only with an empty fund."""
+ALL = os.environ.get("HARNESS_ALL_MUTANTS") == "1"
+
+
+def tried(capfdbinary: pytest.CaptureFixture[bytes], ids: Sequence[str]) -> list[dict[str, object]]:
+    code = main(["mutants", "--run", "--json", *ids])
+    document = orjson.loads(capfdbinary.readouterr().out)
+    wrong = [item for item in document["mutants"] if not item["as_foretold"]]
+    assert wrong == []
+    assert code == 0
+    return list(document["mutants"])
+
+
+def test_some_mutants_are_caught_by_the_check_that_must(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """The whole list takes some minutes: HARNESS_ALL_MUTANTS=1, or harness mutants --run."""
+    ids = [mutant.id for mutant in all_mutants()] if ALL else SOME
+    for item in tried(capfdbinary, ids):
+        assert item["caught"] == (item["fate"] == "caught")
+        assert (item["seconds"] is not None) == bool(item["violated"])
+
+
+def test_a_mutant_that_nothing_notices_ends_with_code_1(
+    capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Y6 escapes and says so; a catalogue that claims it is caught is contradicted, loudly."""
+    from harness.mutants import catalogue
+
+    claimed = catalogue.find_mutant("Y6").model_copy(update={"fate": "caught", "trips": ("C1",), "why": ""})
+    monkeypatch.setattr(catalogue, "find_mutant", lambda id: claimed)
+    assert main(["mutants", "--run", "Y6"]) == 1
+    assert b"NOT AS FORETOLD" in capfdbinary.readouterr().out
+
+
+def test_the_list_says_what_is_broken_and_who_must_notice(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert main(["mutants", "X15"]) == 0
+    out = capfdbinary.readouterr().out.decode()
+    assert "X15" in out and "S2" in out and "calm" in out
+    assert main(["mutants", "X99"]) == 2
