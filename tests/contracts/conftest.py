@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -203,18 +204,15 @@ class Venue:
         return ex.explain_revert(bytes.fromhex(str(caught.value.data)[2:]))
 
 
-@pytest.fixture
-def venue(request: pytest.FixtureRequest) -> Iterator[Venue]:
-    """Contracts deployed, everyone with tokens, insurance of 100 dollars, nothing listed, no price yet.
+@contextmanager
+def standing_venue(params: VenueParameters = PARAMS) -> Iterator[Venue]:
+    """Contracts deployed on an Anvil of their own, everyone with tokens, insurance of 100 dollars, nothing listed.
 
-    Other parameters than PARAMS come by indirect parametrization.
+    Raises ToolError where there is no Anvil.
     """
-    try:
-        binary = anvil_binary()
-    except ToolError as error:
-        pytest.skip(f"no Anvil: {error}")
+    binary = anvil_binary()
     genesis = build_genesis(GenesisSpec(
-        params=getattr(request, "param", PARAMS), assets=(b"ETH", b"BTC"), owner=account(OWNER).address,
+        params=params, assets=(b"ETH", b"BTC"), owner=account(OWNER).address,
         insurance=INSURANCE, reporters=tuple(account(index).address for index in REPORTERS[:5]),
         collateral={account(index).address: START for index in EVERYONE},
     ))
@@ -228,6 +226,17 @@ def venue(request: pytest.FixtureRequest) -> Iterator[Venue]:
     finally:
         client.close()
         node.close()
+
+
+@pytest.fixture
+def venue(request: pytest.FixtureRequest) -> Iterator[Venue]:
+    """A standing venue. Other parameters than PARAMS come by indirect parametrization."""
+    try:
+        anvil_binary()
+    except ToolError as error:
+        pytest.skip(f"no Anvil: {error}")
+    with standing_venue(getattr(request, "param", PARAMS)) as venue:
+        yield venue
 
 
 @pytest.fixture

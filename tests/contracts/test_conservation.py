@@ -14,11 +14,12 @@ pytestmark = pytest.mark.node
 
 STEPS = 130
 EXPIRY = 400
+CRASHES = {50: 600, 90: 1600}   # step → thousandths of the price before: past partial liquidation either way
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_custody_equals_obligations_after_every_operation(venue: Venue, seed: int) -> None:
-    """Trades at odd sizes and prices, withdrawals, price jumps, liquidations, then settlement of everything."""
+    """Trades at odd sizes and prices, withdrawals, price jumps, the whole ladder, then settlement of everything."""
     draw = Random(seed)  # keyed by the parameter: the walk is the same on every run
     price = 2000 * W + 12_345_678_901
     venue.observe(price)
@@ -26,17 +27,19 @@ def test_custody_equals_obligations_after_every_operation(venue: Venue, seed: in
     venue.list_series("call", strike=2000 * W + 7, expires=EXPIRY)
     venue.list_series("put", strike=2000 * W + 11, expires=EXPIRY)
     venue.list_series("future", expires=10 * EXPIRY)
+    venue.list_series("perpetual")
     for who in (MAKER, *KEEPERS[:2], *TRADERS):
         venue.deposit(who, 2_000_000 if who == MAKER else 3_000)
     dust, kinds, refused = 0, set(), set()
-    for _ in range(STEPS):
+    for step in range(STEPS):
         venue.now += draw.randrange(2)
         outcome = _step(venue, draw, price)
         kinds |= {event.name for event in outcome.events}
         refused.add(outcome.error.partition("(")[0])
-        if draw.random() < 0.3:
+        if step in CRASHES or draw.random() < 0.3:
             venue.now += 1
-            price = max(W, price * draw.randrange(900, 1100) // 1000 + draw.randrange(10**9))
+            jump = CRASHES.get(step) or draw.randrange(900, 1100)
+            price = max(W, price * jump // 1000 + draw.randrange(10**9))
             venue.observe(price)
         dust = _check(venue, dust)
     venue.now = T0 + EXPIRY + 1
@@ -51,7 +54,8 @@ def test_custody_equals_obligations_after_every_operation(venue: Venue, seed: in
             dust = _check(venue, dust)
     settled = venue.state().series[:3]
     assert [(s.clearing, s.open_positions, s.open_interest) for s in settled] == [(0, 0, 0)] * 3
-    assert {"Traded", "Withdrawn", "Liquidated", "PositionTransferred"} <= kinds
+    assert {"Traded", "Withdrawn", "Liquidated", "PositionTransferred", "FundingSettled"} <= kinds
+    assert kinds & {"AuctionStarted", "Deleveraged"}
     assert "Panic" not in refused
 
 
@@ -59,16 +63,23 @@ def _step(venue: Venue, draw: Random, price: int) -> Outcome:
     who = draw.choice(TRADERS)
     roll = draw.random()
     if roll < 0.65:
-        series = draw.randrange(1, 5)
+        series = draw.randrange(1, 6)
         size = draw.choice((-1, 1)) * draw.randrange(1, 9 * W)
-        mark = price if series in (1, 4) else price // 50
+        mark = price if series in (1, 4, 5) else price // 50
         return venue.trade(who, series, size, mark * draw.randrange(985, 1016) // 1000 + draw.randrange(7))
     if roll < 0.75:
         return venue.send(who, "vault", ex.encode_withdraw(draw.randrange(1, 500 * USD)))
     if roll < 0.8:
         return venue.send(who, "vault", ex.encode_deposit(draw.randrange(1, 500 * USD)))
+    if roll < 0.83:
+        return venue.send(who, "vault", ex.encode_cover_deficit())
+    if roll < 0.86:
+        return venue.send(who, "liquidator", ex.encode_haircut())
     flags = [victim for victim in TRADERS if venue.liquidatable(victim)]
-    return venue.liquidate(MAKER, flags[0] if flags else who)
+    victim = flags[0] if flags else who
+    if venue.of(victim).auction:
+        return venue.send(MAKER, "liquidator", ex.encode_bid(account(victim).address))
+    return venue.liquidate(MAKER, victim)
 
 
 def _check(venue: Venue, dust: int) -> int:
