@@ -121,13 +121,22 @@ class PlannedReorg:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedOrder:
+    """What the target roles are ordered to do wrong; `harness.roles.orders` says what each part means to whom."""
+
+    how: str = ""
+    amount: int = 0          # thousandths: of a factor, or of a price
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedFault:
     """One fault with resolved targets. `targets` may hold the dynamic words `leader`; they resolve when it fires."""
 
     id: str                 # `f1`, `f2`, … in file order
     kind: Literal[
         "latency", "loss", "duplicate", "reorder", "corrupt", "rate", "partition", "kill", "pause", "skew", "view-lag",
-        "stop", "disconnect", "cpu", "disk-full", "rpc", "reorg",
+        "stop", "disconnect", "cpu", "disk-full", "rpc", "reorg", "oracle", "fee-spike", "censor",
     ]
     trigger: Trigger
     duration_ns: int | None  # None: until the heal at the end of the storm
@@ -141,6 +150,7 @@ class PlannedFault:
     text: str = ""           # the words of the file, for reports
     rpc: RpcRule | None = None       # of `rpc`; `targets` are the nodes that lie
     reorg: PlannedReorg | None = None
+    order: PlannedOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,8 @@ def honest(subject: Subject) -> Finding:
     cases, judged, unseen = Cases(), 0, 0
     signed: dict[tuple[str, int, int], tuple[int, int]] = {}
     for observation in subject.history.observations:
+        if observation.lied:
+            continue  # as many liars as the median bears cannot move it out of what the others say
         key = (observation.asset, observation.round, observation.timestamp)
         low, high = signed.get(key, (observation.price, observation.price))
         signed[key] = (min(low, observation.price), max(high, observation.price))
@@ -132,7 +134,7 @@ def honest(subject: Subject) -> Finding:
     aside = f"; {unseen} rounds have no recorded observation" if unseen else ""
     return cases.finding(
         judged,
-        holds=f"{judged} accepted prices lie within what their round's reporters signed{aside}",
+        holds=f"{judged} accepted prices lie within what their round's honest reporters signed{aside}",
         violated="accepted price outside everything its round's reporters signed",
         nothing=f"no accepted round has a recorded observation{aside}",
     )
@@ -147,6 +149,6 @@ CHECKS = (
     Check("O7", "no flash price", "no transaction uses a price that it moved itself", no_flash_price),
     Check("O8", "whole rounds", "round, timestamp and price in storage are those of one accepted round, never mixed",
           whole_rounds),
-    Check("P1", "oracle honesty", "an accepted price lies between the lowest and highest its round's reporters signed",
-          honest),
+    Check("P1", "oracle honesty",
+          "an accepted price lies between the lowest and highest its round's honest reporters signed", honest),
 )

@@ -250,6 +250,7 @@ def _observation(raw: dict[str, Any], t: int, node: str) -> Record:
     return ObservationRecord(
         t, node, text(raw["asset"], "asset"), integer(raw["round"], "round"), integer(raw["timestamp"], "timestamp"),
         integer(raw["price"], "price"), None if source is None else integer(source, "source"),
+        flag(raw.get("lied", False), "lied"),
     )
 
 

@@ -179,6 +179,7 @@ class ObservationRecord:
     timestamp: int
     price: int
     source: int | None           # the true price at that moment, where the run knew it
+    lied: bool = False           # whether the reporter said another price than it observed, by order
 
 
 @dataclass(frozen=True, slots=True)

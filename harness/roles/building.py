@@ -7,6 +7,7 @@ from harness.plan import L2_CHAIN_ID
 from harness.project_plan import ProjectCodec
 from harness.roles.context import RoleContext
 from harness.roles.node import Node
+from harness.roles.orders import Orders
 from harness.roles.recording import block_record
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, InvalidBlock
 from harness.rollup.origin import Stalled, Unknown, Wrong, judge, pick, seconds_too_early
@@ -22,6 +23,7 @@ class Builder:
         self.context = context
         self.node = node
         self._stalled = ""
+        self.orders = Orders("censor")
         self._project = ProjectCodec(context.plan.project)
 
     async def build(self, parent: Hash, height: int) -> ExecutedBlock | None:
@@ -46,7 +48,7 @@ class Builder:
         self._stalled = ""
         ancestors = chain.uncommitted(parent)
         used = [decode_transaction(raw) for block in ancestors for raw in block.inputs.transactions]
-        raws = chain.pool.select(used)
+        raws = self._censored(chain.pool.select(used))
         for _ in range(REBUILDS_MAX):
             inputs = BlockInputs(
                 chain_id=L2_CHAIN_ID,
@@ -66,6 +68,16 @@ class Builder:
             return block
         self._stall(f"block {height} could not be built in {REBUILDS_MAX} tries")
         return None
+
+    def _censored(self, raws: list[bytes]) -> list[bytes]:
+        """What is left when this leader passes over those it was ordered to; their later nonces then wait too."""
+        for fault, order in self.orders.of("censor"):
+            victims = {self.context.accounts[name] for name in order.names if name in self.context.accounts}
+            kept = [raw for raw in raws if decode_transaction(raw).sender not in victims]
+            if len(kept) < len(raws):
+                self.orders.acted(fault, len(raws) - len(kept))
+            raws = kept
+        return raws
 
     def _without(self, raws: list[bytes], missing: tuple[int, ...]) -> list[bytes]:
         """Drop what the node refused from the block and the pool; everything where it could not say."""

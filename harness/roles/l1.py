@@ -13,6 +13,7 @@ from harness.ports import OPERATOR, Json, PortError, Refused
 from harness.roles.context import RoleContext
 from harness.roles.jsonrpc.opening import serve_l1
 from harness.roles.mempool import Mempool, Rejected
+from harness.roles.orders import MISBEHAVE, Orders, scaled
 from harness.roles.recording import block_record
 from harness.roles.wire import (
     WireError,
@@ -144,6 +145,7 @@ class L1Builder:
     def __init__(self, context: RoleContext) -> None:
         self.context = context
         self.chain = L1Chain(context)
+        self._orders = Orders("fee-spike")
         self._turn = asyncio.Lock()
         """Held while blocks are made: an order to reorg may come at any time."""
 
@@ -157,7 +159,10 @@ class L1Builder:
             tasks.create_task(self._build_forever())
 
     def _base_fee(self) -> int:
-        return scheduled_value(self.context.plan.l1_base_fee, self.context.clock.monotonic())
+        fee = scheduled_value(self.context.plan.l1_base_fee, self.context.clock.monotonic())
+        for _, order in self._orders.of("fee-spike"):
+            fee = scaled(fee, order.amount)
+        return fee
 
     async def _build_forever(self) -> None:
         interval_ns = int(self.context.plan.profile.l1_block_ms) * 1_000_000
@@ -194,6 +199,8 @@ class L1Builder:
                     if raw not in kept:
                         chain.pool.drop(decode_transaction(raw).hash)
                 candidates = kept
+        for fault, _ in self._orders.of("fee-spike"):
+            self._orders.acted(fault)
         self._announce(block)
 
     def _announce(self, block: ExecutedBlock) -> None:
@@ -236,6 +243,8 @@ class L1Builder:
         if sender == OPERATOR and kind == "reorg":
             async with self._turn:
                 return await self._reorg(number(payload, "depth", least=1), drops=bool(field(payload, "drops")))
+        if kind == MISBEHAVE:
+            return self._orders.obey(sender, kind, payload, self.context.clock.monotonic())
         if kind == "l1_submit":
             try:
                 return {"hash": self.chain.pool.add(data(payload, "raw")).hash}

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from harness.evm.accounts import account
 from harness.evm.wallet import observation_digest, recover, sign_digest
 from harness.plan import L2_CHAIN_ID
-from harness.ports import Json, PortError, Refused
+from harness.ports import OPERATOR, Json, PortError, Refused
 from harness.roles.client import ChainClient
 from harness.roles.context import RoleContext
 from harness.roles.market import PricePath
+from harness.roles.orders import Orders, scaled
 from harness.roles.wire import data, quantity, text
 from harness.roles.wire import number as wire_number
 from harness.venue.exchange import decode_latest, encode_latest, encode_submit
@@ -58,6 +59,9 @@ class Reporter:
         self.feed = context.deployment["price_feed"]
         self.client = ChainClient.of(context, patience_s=STAGE_S)
         self.account = self.client.account
+        self._orders = Orders("oracle")
+        self._frozen: dict[tuple[str, str], int] = {}
+        """(fault, asset) → the price it stopped at."""
         self._due_since: dict[str, int] = {}
         """Asset → round since which a push has been due."""
         self._pushing: dict[str, bool] = {}
@@ -87,12 +91,14 @@ class Reporter:
             return
         true = self.paths[asset].at(self.context.clock.monotonic())
         noise = self.context.random.below(2 * NOISE_BPS + 1, "reporter-noise", self.context.name, asset, number)
-        price = true + true * (noise - NOISE_BPS) // BPS
+        honest = true + true * (noise - NOISE_BPS) // BPS
+        price = self._ordered(asset, honest)
         self.context.store.put(SIGNED, key, str(price))
         self.context.store.flush()
         signature = sign_digest(self.account.key, self._digest(asset, number, timestamp, price))
         self.context.record.record(
-            "observation", asset=asset, round=number, timestamp=timestamp, price=str(price), source=str(true)
+            "observation", asset=asset, round=number, timestamp=timestamp, price=str(price), source=str(true),
+            **({"lied": True} if price != honest else {}),
         )
         self._hold(asset, number, timestamp, self.account.address, price, signature)
         message = {
@@ -105,6 +111,24 @@ class Reporter:
         for peer in self.peers:
             if peer.name != self.context.name:
                 self.context.network.send(peer.name, "observation", message)
+
+    def _ordered(self, asset: str, price: int) -> int:
+        """What this reporter says of a price it observed: the same, unless it has orders."""
+        for fault, order in self._orders.of("oracle"):
+            match order.how:
+                case "freeze":
+                    said = self._frozen.setdefault((fault, asset), price)
+                case "drift":
+                    seconds = (self.context.clock.monotonic() - order.since_ns) // 1_000_000_000
+                    said = scaled(price, 1000 + order.amount * seconds)
+                case "spike":
+                    said = scaled(price, 1000 + order.amount)
+                case _:
+                    said = scaled(price, order.amount)
+            if said != price:
+                self._orders.acted(fault)
+            price = said
+        return price
 
     def _digest(self, asset: str, number: int, timestamp: int, price: int) -> bytes:
         """What a reporter signs for one price of one round."""
@@ -122,6 +146,8 @@ class Reporter:
             del self.rounds[old]
 
     async def _handle(self, sender: str, kind: str, payload: Json) -> Json:
+        if sender == OPERATOR:
+            return self._orders.obey(sender, kind, payload, self.context.clock.monotonic())
         if kind != "observation":
             raise Refused(f"a reporter does not answer {kind!r}")
         asset, number = text(payload, "asset"), wire_number(payload, "round")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 import orjson
@@ -133,10 +134,8 @@ class Sequencer:
 
     async def _catch_up(self) -> None:
         for peer in self._peers:
-            try:
+            with suppress(PortError):
                 await self.node.fetch_committed(peer)
-            except PortError:
-                continue
 
     async def _floor_from_peers(self, *, is_needed: bool) -> int:
         """1 + the highest view any peer saw signed by me. Where my vote rows are gone, q − 1 peers must answer."""
@@ -225,8 +224,7 @@ class Sequencer:
 
     def _push(self, finalized: Sequence[Finalized]) -> None:
         """Tell the replicas: the leader of the view and the next one do, so that one of them may be cut off."""
-        last = finalized[-1]
-        leader = self.node.validators.leader
+        last, leader = finalized[-1], self.node.validators.leader
         if self.context.name not in (leader(last.view), leader(last.view + 1)):
             return
         blocks = self.node.chain.committed_range(finalized[0].height, last.height)
@@ -363,6 +361,8 @@ class Sequencer:
 
     async def _handle(self, sender: str, kind: str, payload: Json) -> Json:
         match kind:
+            case "misbehave":
+                return self.builder.orders.obey(sender, kind, payload, self._now())
             case "consensus" | "signed_view" | "certificates" if self._simplex is None:
                 raise Refused("recovering")
             case "consensus":

@@ -15,6 +15,7 @@ from harness.runtimes.injectors.disk_full import DiskFullInjector
 from harness.runtimes.injectors.kill import KillInjector
 from harness.runtimes.injectors.lie import LieInjector
 from harness.runtimes.injectors.link import LinkInjector
+from harness.runtimes.injectors.order import OrderInjector
 from harness.runtimes.injectors.pause import PauseInjector
 from harness.runtimes.injectors.reorg import ReorgInjector
 from harness.runtimes.injectors.skew import SkewInjector
@@ -265,6 +266,8 @@ class Supervisor:
             return SkewInjector(
                 self._stage, fault.id, targets, offset_ms=fault.offset_ms, drift_ppm=fault.drift_ppm
             )
+        if fault.order is not None:
+            return OrderInjector(self._stage, fault.id, fault.kind, fault.order, targets)
         if fault.reorg is not None:
             return ReorgInjector(self._stage, fault.reorg, targets)
         if fault.rpc is not None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from harness.faults.rules import RpcRule
-from harness.plan import CHAIN_OF_KIND, LinkSelector, PlannedFault, PlannedReorg, RoleSpec, Trigger
+from harness.plan import CHAIN_OF_KIND, LinkSelector, PlannedFault, PlannedOrder, PlannedReorg, RoleSpec, Trigger
 from harness.ports import LinkRule, Random
 from harness.rollup.profile import from_name
 from harness.scenario import fault_words, schema
+from harness.scenario.lie_plan import oracle_words, planned_order, rpc_words
 from harness.scenario.lie_words import Rpc
 from harness.scenario.loading import Document, Location
 from harness.scenario.selectors import LEADER, Selectors
@@ -88,6 +89,7 @@ def plan_fault(
         cores_milli=round(fault.cpu.cores * 1000) if fault.cpu else 0,
         text=f"{fault.word} {words}{_timing(fault)}",
         rpc=resolver.rpc_rule(fault.rpc) if fault.rpc else None,
+        order=resolver.order(fault),
         reorg=PlannedReorg(fault.reorg.depth, drops=fault.reorg.dropped == "lost") if fault.reorg else None,
     )
 
@@ -205,7 +207,14 @@ class _Resolver:
             words = f"{', '.join(fault.cpu.of)} to {fault.cpu.cores:g} cores"
             return None, (), self._roles(("cpu", "of"), fault.cpu.of), words
         if fault.rpc is not None:
-            return None, (), self._liars(fault.rpc), _rpc_words(fault.rpc)
+            return None, (), self._liars(fault.rpc), rpc_words(fault.rpc)
+        if fault.oracle is not None:
+            return None, (), self._of_kind("oracle", fault.oracle.of, "reporter"), oracle_words(fault.oracle)
+        if fault.fee_spike is not None:
+            return None, (), self._builder(), f"× {fault.fee_spike.factor:g}"
+        if fault.censor is not None:
+            words = f"{_group(fault.censor.from_)} by {_group(fault.censor.of)}"
+            return None, (), self._of_kind("censor", fault.censor.of, "sequencer"), words
         if fault.reorg is not None:
             return None, (), self._builder(), f"{fault.reorg.depth} L1 blocks, transactions {fault.reorg.dropped}"
         chosen = fault.kill or fault.pause or fault.disconnect or fault.disk_full or []
@@ -236,6 +245,20 @@ class _Resolver:
                     (*self._location, "rpc", "to"), f"{name} is no node and answers nobody; nodes are "
                     f"{', '.join(sorted(nodes))}",
                 )  # fmt: skip
+        return chosen
+
+    def order(self, fault: fault_words.Fault) -> PlannedOrder | None:
+        """What the targets are ordered to do, for the words that are orders."""
+        victims = () if fault.censor is None else self._roles(("censor", "from"), fault.censor.from_)
+        return planned_order(fault.oracle, fault.fee_spike, victims)
+
+    def _of_kind(self, word: str, selector: Sequence[str], kind: str) -> tuple[str, ...]:
+        """The roles chosen, which must be of one kind."""
+        there = {role.name for role in self._roles_there if role.kind == kind}
+        chosen = self._roles((word, "of"), selector)
+        for name in chosen:
+            if name not in there and not (name == LEADER and kind == "sequencer"):
+                raise self._document.error((*self._location, word, "of"), f"{name} is no {kind}")
         return chosen
 
     def _builder(self) -> tuple[str, ...]:
@@ -307,12 +330,6 @@ class _Resolver:
             raise self._document.error((*self._location, *where), str(error)) from None
 
 
-def _rpc_words(spec: Rpc) -> str:
-    what = f"{_group(spec.from_ or ['everybody'])} → {_group(spec.to or ['L2 nodes'])} {', '.join(spec.method)}"
-    how = {"delay": f" {duration_text(spec.delay or 0)}", "stale": f" {spec.blocks} blocks"}.get(spec.do, "")
-    return f"{what}: {spec.do}{how}" + (f" {spec.probability:.3g}" if spec.probability < 1 else "")
-
-
 def _group(words: Sequence[str]) -> str:
     return ", ".join(words)
 
@@ -323,6 +340,9 @@ EXCLUSIVE = {
     ("kill", "pause"): "killed",
     ("kill", "skew"): "killed",
     ("kill", "view-lag"): "killed",
+    ("kill", "oracle"): "killed",
+    ("kill", "censor"): "killed",
+    ("kill", "fee-spike"): "killed",
     ("pause", "pause"): "paused",
     ("skew", "skew"): "skewed",
     ("cpu", "cpu"): "squeezed",

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from harness.scenario import units
-from harness.scenario.lie_words import Reorg, Rpc
+from harness.scenario.lie_words import Censor, FeeSpike, Oracle, Reorg, Rpc
 from harness.scenario.vocabulary import (
     Bandwidth,
     Duration,
@@ -151,7 +151,7 @@ class When(Words):
 
 FaultWord = Literal[
     "latency", "loss", "duplicate", "reorder", "corrupt", "rate", "partition", "kill", "pause", "skew", "view-lag",
-    "stop", "disconnect", "cpu", "disk-full", "rpc", "reorg",
+    "stop", "disconnect", "cpu", "disk-full", "rpc", "reorg", "oracle", "fee-spike", "censor",
 ]
 FAULT_WORDS: tuple[FaultWord, ...] = get_args(FaultWord)
 
@@ -178,6 +178,9 @@ class Fault(Words):
     disk_full: Selector | None = Field(default=None, alias="disk-full")
     rpc: Rpc | None = None
     reorg: Reorg | None = None
+    oracle: Oracle | None = None
+    fee_spike: FeeSpike | None = Field(default=None, alias="fee-spike")
+    censor: Censor | None = None
 
     @property
     def word(self) -> FaultWord:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from harness.scenario.vocabulary import Blocks, PositiveDuration, Probability, Selector, Words
+from harness.scenario.vocabulary import Blocks, Number, PositiveDuration, Probability, Selector, Words
 
 
 def _globs(value: object) -> object:
@@ -51,3 +51,36 @@ class Reorg(Words):
     dropped: Literal["repooled", "lost"] = Field(
         default="repooled", description="what becomes of the transactions of the replaced blocks"
     )
+
+
+class Oracle(Words):
+    """Price reporters that sign another price than they observe."""
+
+    of: Selector = Field(description="which reporters")
+    do: Literal["freeze", "drift", "spike", "scale"] = Field(
+        description="stop at one price; go away from the true one by so much a second; be off by so much; be off by a "
+        "factor, as by a wrong number of decimals"
+    )
+    by: Number | None = Field(default=None, ge=-99, le=10_000, description="percent; a second, with drift")
+    factor: Number | None = Field(default=None, ge=0.001, le=1_000_000, description="with scale")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Oracle:
+        if (self.by is not None) != (self.do in ("drift", "spike")):
+            raise ValueError("by goes with do: drift and do: spike, and those need it")
+        if (self.factor is not None) != (self.do == "scale"):
+            raise ValueError("factor goes with do: scale, and that needs it")
+        return self
+
+
+class FeeSpike(Words):
+    """The base fee of L1 is a multiple of what the plan says."""
+
+    factor: Number = Field(ge=1, le=10_000)
+
+
+class Censor(Words):
+    """Leaders that leave out whose transactions they are told to."""
+
+    of: Selector = Field(default=["sequencer"], description="which sequencers; default: all")
+    from_: Selector = Field(alias="from", description="whose transactions")

@@ -156,3 +156,14 @@ def test_a_node_that_ignores_an_l1_reorg_is_caught(run: Run, monkeypatch: pytest
     monkeypatch.setattr(Node, "_follow_reorg", lambda node, derivation, fork: None)
     result = run("l1-reorg", seed=1)
     assert result.exit_code == 1
+
+
+def test_more_liars_than_the_median_bears_are_caught(run: Run, tmp_path: Path) -> None:
+    """P1: three of four reporters that agree on a false price carry it into the chain, and the run says so."""
+    storm = (SCENARIOS / "byzantine-reporter.yaml").read_text()
+    assert storm.count("of: reporter-0, do: spike") == 1
+    file = tmp_path / "cartel.yaml"
+    file.write_text(storm.replace("of: reporter-0, do: spike", 'of: "reporter[0,1,2]", do: spike'))
+    result = run(file, seed=1)
+    assert result.exit_code == 1
+    assert verdict_of(result, "P1") == "violated"

@@ -30,7 +30,7 @@ SHIPPED = (
 )
 OF_THE_VENUE = ("auction-across-outage", "funding-squeeze", "insurance-exhausted")
 """Storms on the venue's own rules; fewer seeds, since what they add is not the network."""
-DECEIVING = ("lying-rpc", "l1-reorg")
+DECEIVING = ("lying-rpc", "l1-reorg", "byzantine-reporter")
 """Fewer seeds in CI, for its time; all ten were run when they were made."""
 RUNS = [
     *((name, seed) for name in SHIPPED for seed in range(1, 11)),

@@ -52,7 +52,11 @@ APPENDED = [
     (FAULTS + "  - {at: 5s, rpc: {do: lie}}\n", "faults[0].rpc.do", "drop-reply"),
     (FAULTS + "  - {at: 5s, rpc: {do: error, to: trader-0}}\n", "faults[0].rpc.to", "trader-0 is no node"),
     (FAULTS + "  - {at: 5s, rpc: {do: error, method: 'a b'}}\n", "faults[0].rpc.method[0]", "pattern"),
-    (FAULTS + "  - {at: 5s, for: 2s, censor: trader-0}\n", "faults[0].censor", "not supported yet"),
+    (FAULTS + "  - {at: 5s, for: 2s, upgrade: venue}\n", "faults[0].upgrade", "not supported yet"),
+    (FAULTS + "  - {at: 5s, for: 2s, censor: {from: trader-0, of: keeper-0}}\n", "faults[0].censor.of", "no sequencer"),
+    (FAULTS + "  - {at: 5s, for: 2s, oracle: {of: trader-0, do: freeze}}\n", "faults[0].oracle.of", "no reporter"),
+    (FAULTS + "  - {at: 5s, for: 2s, oracle: {of: reporter-0, do: spike}}\n", "faults[0].oracle", "by goes with"),
+    (FAULTS + "  - {at: 5s, for: 2s, fee-spike: {factor: 0.5}}\n", "faults[0].fee-spike.factor", "greater than"),
     (FAULTS + "  - {at: 9s, kill: batcher-0, restart: 5s}\n", "faults[0]", "restart 5s is not after at 9s"),
     (
         FAULTS + "  - {at: 2s, for: 9s, kill: keeper-0}\n  - {at: 4s, for: 1s, kill: keeper-*}\n",
