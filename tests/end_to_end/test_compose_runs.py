@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import docker
 import pytest
 
-from harness.runtimes.compose.client import engine_client
-from harness.runtimes.compose.images import ensure_image
 from harness.runtimes.compose.layout import LABEL
-from harness.toolchain.errors import ToolError
 
 from .conftest import Run
 from .test_local_runs import SHORT
@@ -25,19 +21,9 @@ LONGER = SHORT.replace(
 )
 
 
-@pytest.fixture
-def client() -> docker.DockerClient:
-    try:
-        client = engine_client()
-    except ToolError as error:
-        if os.environ.get("HARNESS_DOCKER_TESTS") == "required":
-            pytest.fail(str(error))
-        pytest.skip(str(error))
-    ensure_image(client)
-    return client
-
-
-def test_a_short_storm_holds_in_containers(run: Run, client: docker.DockerClient, tmp_path: Path) -> None:
+def test_a_short_storm_holds_in_containers(
+    run: Run, engine: docker.DockerClient, image: str, tmp_path: Path
+) -> None:
     """Killed, paused, partitioned and delayed by the engine and the proxy; and nothing of it is left afterwards."""
     file = tmp_path / "short.yaml"
     file.write_text(LONGER)
@@ -50,6 +36,5 @@ def test_a_short_storm_holds_in_containers(run: Run, client: docker.DockerClient
     )
     assert result.result["stats"]["containers"]["sequencer-0"]["cpu_s"] > 0
     project = (result.folder / ".env").read_text().strip().partition("=")[2]
-    left = client.containers.list(all=True, filters={"label": f"{LABEL}.project={project}"})
+    left = engine.containers.list(all=True, filters={"label": f"{LABEL}.project={project}"})
     assert left == []
-    client.close()

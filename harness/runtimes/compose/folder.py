@@ -21,15 +21,26 @@ def furnish(folder: Path, logs: Path, cargo: Cargo, image: str) -> None:
         place.mkdir(parents=True, exist_ok=True)
         if owner is not None:
             os.chown(place, *owner)
+        _show(logs, service)
     (folder / FILE).write_text(render(cargo.layout, image=image, folder=folder))
     (folder / ".env").write_text(environment_file(cargo.layout))
+
+
+def _show(logs: Path, service: str) -> None:
+    """While a container writes its log, it is found where it will be afterwards."""
+    link = logs / f"{service}.log"
+    link.unlink(missing_ok=True)
+    link.symlink_to(f"{service}/{service}.log")
 
 
 def collected(logs: Path, service: str) -> bool:
     """Bring the log that a container wrote to its place; False where it wrote none."""
     written = logs / service / f"{service}.log"
+    place = logs / f"{service}.log"
     if not written.exists():
+        place.unlink(missing_ok=True)
         return False
     is_empty = written.stat().st_size == 0
-    shutil.move(written, logs / f"{service}.log")
+    place.unlink(missing_ok=True)
+    shutil.move(written, place)
     return not is_empty

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import docker
 import pytest
 
-from harness.runtimes.compose.client import engine_client
-from harness.runtimes.compose.images import ensure_image
-from harness.toolchain.errors import ToolError
+if TYPE_CHECKING:
+    import docker
 
 REQUIRED = os.environ.get("HARNESS_DOCKER_TESTS") == "required"
 """In CI: a skip there would hide that nothing was tested."""
@@ -19,6 +18,10 @@ REQUIRED = os.environ.get("HARNESS_DOCKER_TESTS") == "required"
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
     """A client of an engine that answers."""
+    # Imported here: most tests need no engine, and its client takes a third of a second to load.
+    from harness.runtimes.compose.client import engine_client
+    from harness.toolchain.errors import ToolError
+
     try:
         client = engine_client()
     except ToolError as error:
@@ -32,4 +35,6 @@ def engine() -> Iterator[docker.DockerClient]:
 @pytest.fixture(scope="session")
 def image(engine: docker.DockerClient) -> str:
     """The image of this very harness; built when it is not there."""
+    from harness.runtimes.compose.images import ensure_image
+
     return ensure_image(engine)
