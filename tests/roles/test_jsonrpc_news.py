@@ -75,6 +75,8 @@ def test_a_reorg_reaches_subscribers_as_removed_logs_and_new_heads(run: Run) -> 
         assert (receipt["blockHash"], receipt["transactionIndex"]) == (second.hash, "0x2")
         assert [log["logIndex"] for log in listener.results(logs)] == ["0x0", "0x0", "0x1"]
 
+        # Asked before and after: an answer that was kept must not outlive the branch it was about.
+        assert (await me.call("eth_getBlockByNumber", hex(second.number), False))["hash"] == second.hash
         rival = await block(world, first, approval(world, 1, 4), second=2)
         beyond = await block(world, rival)
         notarize(world, beyond)
