@@ -88,7 +88,7 @@ def gap_policy(subject: Subject) -> Finding:
         step = floor_div(fact.rate_before * fact.integral_delta, period)
         got = None if fact.got is None else fact.got[0] - fact.index_before
         at_most = abs(fact.rate_before) * rounds.dearest * counted // period + 1
-        if got != step or abs(got) > at_most:
+        if got is None or got != step or abs(got) > at_most:
             cases.add(severity=abs((got or 0) - step), block=fact.block, tx=fact.tx, series=fact.series,
                       elapsed_s=elapsed, active_s=active, counted_s=counted, index_step=step, got_step=got,
                       at_most=at_most, rate_before=fact.rate_before, rate_after=fact.rate)

@@ -10,6 +10,9 @@ from harness.checks.subject import Subject
 from harness.model.fixed import BPS, WAD
 from harness.model.ladder import AUCTION, DELEVERAGED, PARTIAL
 
+GAS_ASSET = "ETH"
+"""What gas is paid in."""
+
 
 def least_restoring_size(subject: Subject) -> Finding:
     """In exact fractions: x / a = (IM − E) / (IM + V − F), and at most a lot more than that of each position."""
@@ -112,7 +115,33 @@ def deleveraging(subject: Subject) -> Finding:
     )
 
 
+def reward_covers_gas(subject: Subject) -> Finding:
+    """Judged for partial liquidations of accounts above the small notional that hold the gas token's underlying."""
+    cases, judged = Cases(), 0
+    params, price = subject.bounds.venue, subject.bounds.keeper_gas_price_wei
+    gas = {(block.number, index): transaction.gas_used for block in subject.chain
+           for index, transaction in enumerate(block.transactions)}
+    for fact in subject.replay.facts.liquidations:
+        ether = [item.index for item in fact.terms.items if item.series.asset == GAS_ASSET]
+        if fact.stage != PARTIAL or not ether or fact.terms.notional <= params.small_notional * WAD * WAD:
+            continue
+        judged += 1
+        used = gas.get((fact.block, fact.tx), 0)
+        cost = used * price * ether[0] // WAD
+        if fact.to_keeper < cost:
+            cases.add(severity=cost - fact.to_keeper, block=fact.block, tx=fact.tx, account=fact.account,
+                      to_keeper=fact.to_keeper, gas_cost=cost, gas=used, gas_price_wei=price)
+    return cases.finding(
+        judged,
+        holds=f"the reward of {judged} partial liquidations paid their gas at {price / 10**9:g} gwei",
+        violated="a keeper's reward was less than its gas",
+        nothing="no account above the small notional was partly liquidated",
+    )
+
+
 CHECKS = (
+    Check("LL3", "reward covers gas", "liquidating any account above the small notional pays a keeper its gas",
+          reward_covers_gas, occasion="a liquidation that can pay its penalty"),
     Check("LS5", "least restoring size", "a partial liquidation closes the least that restores, to a lot, and improves",
           least_restoring_size, occasion="a liquidation that can pay its penalty"),
     Check("LL4", "auction terms", "an auction's price falls in active time only and the auction ends in bounded time",

@@ -393,6 +393,10 @@ CASES: dict[str, Case] = {
         "a reward out of the insurance": lambda: bankrupt().liquidate("alice", toKeeper=5 * W, covered=22 * W),
         "insurance beyond the loss": lambda: bankrupt().liquidate("alice", covered=18 * W),
     }),
+    "LL3": Case(lambda: bankrupt().liquidate("alice"), {
+        "the first window forgotten": lambda: sick().liquidate("alice", toKeeper=0),
+        "gas beyond the reward": lambda: sick().liquidate("alice", gas=70_000_000),
+    }),
     "LS5": Case(lambda: bankrupt().liquidate("alice"), {
         "all of it closed": lambda: sick().liquidate("alice", transfer={"size": 9 * W}),
         "a lot too much": lambda: partly(2),
