@@ -27,6 +27,8 @@ LOCK = "lock"
 NOTE = "network.json"
 GONE_TIMEOUT_S = 10.0
 GONE_POLL_S = 0.02
+ATTEMPTS_MAX = 20
+"""Each is lost only to another process that ends a network of the same name in that moment."""
 _TEMPORARY_PREFIX = "harness-"
 
 
@@ -60,13 +62,13 @@ class Claim:
             NetworkFailure: the folder can not be made, or a dead owner's processes do not end.
         """
         folder = folder_of(name)
-        while True:
+        for attempt in range(ATTEMPTS_MAX):
             try:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-            except FileNotFoundError:
-                continue   # its last owner removed the folder this moment
             except OSError as error:
+                if isinstance(error, FileNotFoundError) and attempt + 1 < ATTEMPTS_MAX:
+                    continue   # its last owner removed the folder this moment
                 raise NetworkFailure(
                     f"{error.filename or folder}: a network's folder can not be made: {error.strerror}; "
                     "set HARNESS_STATE to a folder that can be written"
@@ -81,6 +83,8 @@ class Claim:
             if _is_at(lock, folder / LOCK):
                 break
             os.close(lock)   # of a file that its owner has removed: the lock of nothing
+        else:
+            raise NetworkFailure(f"network {name} is started and ended by others all the time; try another --name")
         try:
             _clear(folder)
         except BaseException:
@@ -223,10 +227,11 @@ def _note_of(folder: Path) -> dict[str, Any]:
 def _clear(folder: Path) -> None:
     """End and remove what a dead owner left. Raises `NetworkFailure`."""
     note = _note_of(folder)
-    for mark in note.get("processes", ()):
-        _see_gone(mark)
-    for temporary in note.get("temporary", ()):
-        path = Path(temporary)
+    for mark in _listed(note, "processes"):
+        if isinstance(mark, dict) and {type(mark.get("pid")), type(mark.get("started"))} == {int}:
+            _see_gone(mark)
+    for temporary in _listed(note, "temporary"):
+        path = Path(str(temporary))
         # Only what looks like ours: the note is a file, and files can be damaged.
         if path.parent == Path(tempfile.gettempdir()) and path.name.startswith(_TEMPORARY_PREFIX):
             shutil.rmtree(path, ignore_errors=True)
@@ -248,6 +253,12 @@ def _remove_containers() -> None:
         raise NetworkFailure(f"containers of a network that was killed may be left: {error}") from error
     if removed.failures:
         raise NetworkFailure(str(removed))
+
+
+def _listed(note: dict[str, Any], key: str) -> list[Any]:
+    """A list of a note, which is a file and may be damaged."""
+    value = note.get(key)
+    return value if isinstance(value, list) else []
 
 
 def _see_gone(mark: dict[str, int]) -> None:
