@@ -36,7 +36,8 @@ def up(
     file: NetworkFile = None,
     name: options.NewName = "dev",
     runtime: Annotated[
-        str, typer.Option("--runtime", help="local: a process per role. compose: a container per role.")
+        str,
+        typer.Option("--runtime", help="local: a process per role. compose: a container each. swarm: a service each."),
     ] = "local",
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when it is ready; it goes on.")] = False,
     l1_port: Annotated[int, typer.Option(metavar="PORT", help="JSON-RPC of l1-0; l1-1 follows. 0: any free.")] = 8545,

@@ -15,6 +15,7 @@ class Runtime(StrEnum):
     SIM = "sim"
     LOCAL = "local"
     COMPOSE = "compose"
+    SWARM = "swarm"
 
 
 Scenario = Annotated[
@@ -26,7 +27,9 @@ Seed = Annotated[int | None, typer.Option("--seed", help="Draw the plan from thi
 RuntimeOption = Annotated[
     Runtime,
     typer.Option(
-        "--runtime", help="sim: one process, virtual time. local: a process per role. compose: a container per role."
+        "--runtime",
+        help="sim: one process, virtual time. local: a process per role. compose: a container per role. "
+        "swarm: a service of Docker Swarm per role.",
     ),
 ]
 Out = Annotated[

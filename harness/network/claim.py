@@ -235,7 +235,7 @@ def _clear(folder: Path) -> None:
         # Only what looks like ours: the note is a file, and files can be damaged.
         if path.parent == Path(tempfile.gettempdir()) and path.name.startswith(_TEMPORARY_PREFIX):
             shutil.rmtree(path, ignore_errors=True)
-    if note.get("runtime") == "compose":
+    if note.get("runtime") in ("compose", "swarm"):
         _remove_containers()
     _remove_but_lock(folder)
 

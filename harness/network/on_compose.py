@@ -10,6 +10,7 @@ from harness.network.live import Origin
 from harness.plan import Plan
 from harness.roles.registry import make_role
 from harness.runtimes.compose.runtime import ComposeRuntime
+from harness.runtimes.compose.swarm import SwarmRuntime
 from harness.runtimes.local.world import AnvilEngines
 from harness.scenario.stage import Stage, set_stage
 
@@ -29,7 +30,7 @@ class ComposePlatform:
         return set_stage(plan, genesis_timestamp=int(time.time()) if genesis_timestamp is None else genesis_timestamp)
 
     def make(self, origin: Origin) -> ComposeRuntime:
-        return ComposeRuntime(
+        return (SwarmRuntime if self._wanted.runtime == "swarm" else ComposeRuntime)(
             origin.plan,
             make_role,
             folder=self._claim.folder,

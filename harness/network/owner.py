@@ -24,7 +24,7 @@ from harness.network.values import NetworkFailure, NetworkMisuse
 from harness.plan import Plan
 from harness.scenario.plan_file import plan_bytes
 
-RUNTIMES = ("local", "compose")
+RUNTIMES = ("local", "compose", "swarm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def _platform(wanted: Wanted, claim: Claim, ports: dict[str, int]) -> Platform:
             from harness.network.on_local import LocalPlatform
 
         return LocalPlatform(claim, ports, wanted)
-    if wanted.runtime == "compose":
+    if wanted.runtime in ("compose", "swarm"):
         from harness.network.on_compose import ComposePlatform
 
         return ComposePlatform(claim, ports, wanted)

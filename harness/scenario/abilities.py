@@ -8,7 +8,8 @@ from harness.plan import Plan
 from harness.scenario.errors import Problem, ScenarioError
 
 RUNTIMES_OF: Mapping[str, tuple[str, ...]] = {
-    "cpu": ("compose",),              # a limit by the kernel's control groups
+    "cpu": ("compose", "swarm"),      # a limit by the kernel's control groups
+    "disconnect": ("sim", "local", "compose"),  # a task of a swarm keeps the networks of its service
     "disk-full": ("sim", "compose"),  # elsewhere the disk is this machine's own
 }
 """Fault word → the runtimes that can do it; a word that is not here can be done in all."""

@@ -18,18 +18,22 @@ from harness.scenario.real_time import conduct
 from harness.scenario.stage import Stage, set_stage
 
 
-def run_compose(plan: Plan, folder: RunFolder, narrator: Narrator, *, variant: Variant = OURS) -> Recorded:
+def run_compose(
+    plan: Plan, folder: RunFolder, narrator: Narrator, *, variant: Variant = OURS,
+    make: type[ComposeRuntime] = ComposeRuntime, name: str = "compose",
+) -> Recorded:  # fmt: skip
     """Run a plan to its end in containers and leave its history in the folder. Takes as long as the plan says."""
     with Interruption() as interruption:
         stage = set_stage(plan, genesis_timestamp=int(time.time()), contracts=variant.contracts)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_run(plan, stage, folder, narrator, variant, interruption))
+            return runner.run(_run(plan, stage, folder, narrator, variant, interruption, make, name))
 
 
 async def _run(
-    plan: Plan, stage: Stage, folder: RunFolder, narrator: Narrator, variant: Variant, interruption: Interruption
-) -> Recorded:
-    runtime = ComposeRuntime(
+    plan: Plan, stage: Stage, folder: RunFolder, narrator: Narrator, variant: Variant, interruption: Interruption,
+    make: type[ComposeRuntime], name: str,
+) -> Recorded:  # fmt: skip
+    runtime = make(
         plan,
         variant.make_role,
         folder=folder.path,
@@ -39,4 +43,4 @@ async def _run(
         accounts=stage.accounts,
         narrate=narrator.milestone,
     )
-    return await conduct(plan, stage, runtime, folder, narrator, interruption, name="compose")
+    return await conduct(plan, stage, runtime, folder, narrator, interruption, name=name)

@@ -31,7 +31,7 @@ from harness.scenario.on_sim import run_sim
 from harness.scenario.plan_file import plan_bytes
 from harness.scenario.stage import versions
 
-RuntimeName = Literal["sim", "local", "compose"]
+RuntimeName = Literal["sim", "local", "compose", "swarm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def _run_in(
         f"{(plan.storm_ns + plan.liveness_ns) / 1e9:.0f} s; "
         + ", ".join(f"{name} {value}" for name, value in versions().items())
     )
-    runner = {"sim": run_sim, "local": _run_local, "compose": _run_compose}[runtime]
+    runner = {"sim": run_sim, "local": _run_local, "compose": _run_compose, "swarm": _run_swarm}[runtime]
     recorded = runner(plan, folder, narrator, variant=variant)
     wall_s = time.monotonic() - began
     narrator.milestone("judging")
@@ -110,6 +110,13 @@ def _run_compose(plan: Plan, folder: RunFolder, narrator: Narrator, *, variant: 
     from harness.scenario.on_compose import run_compose
 
     return run_compose(plan, folder, narrator, variant=variant)
+
+
+def _run_swarm(plan: Plan, folder: RunFolder, narrator: Narrator, *, variant: Variant) -> Recorded:
+    from harness.runtimes.compose.swarm import SwarmRuntime
+    from harness.scenario.on_compose import run_compose
+
+    return run_compose(plan, folder, narrator, variant=variant, make=SwarmRuntime, name="swarm")
 
 
 def judge(

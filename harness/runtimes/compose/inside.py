@@ -13,6 +13,7 @@ import signal
 import socket
 import traceback
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ UNDRIVEN_S = 60.0
 """A role that can call and is not answered for so long has lost its driver for good, and ends."""
 UNHEARD_S = 900.0
 """A role that can not even call for so long has lost the proxy for good, and ends; faults are shorter."""
+NAMES_TIMEOUT_S = 60.0
 UNTOLD_MAX = 2000
 """Messages to the driver that wait while it can not be told; the oldest go first."""
 
@@ -99,6 +101,7 @@ async def _serve_proxy(cargo: Cargo) -> None:
     from harness.runtimes.compose.layout import CONTROL_PORT
 
     layout = cargo.layout
+    await _wait_for_names([seat.proxy_address for seat in layout.seats])
     board = Switchboard(cargo.secret)
     with socket.create_server((layout.edge_address, CONTROL_PORT), backlog=128) as control:
         await board.open(
@@ -118,6 +121,19 @@ async def _serve_proxy(cargo: Cargo) -> None:
         for task in (serving, beside):
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+
+async def _wait_for_names(hosts: Sequence[str]) -> None:
+    """Until all of our own names are known, which in a swarm is some time after we start; addresses are at once."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(NAMES_TIMEOUT_S):
+        for host in hosts:
+            while True:
+                try:
+                    await loop.getaddrinfo(host, None)
+                    break
+                except OSError:
+                    await asyncio.sleep(RETRY_S)
 
 
 async def _until_abandoned(board: Switchboard) -> None:
@@ -149,8 +165,10 @@ def run(name: str) -> int:
     try:
         if name == PROXY:
             from harness.proxy.process import raise_descriptor_limit
+            from harness.runtimes.compose.gateway_address import at_the_edge
 
             raise_descriptor_limit()
+            cargo = at_the_edge(cargo)
             uvloop.run(_serve_proxy(cargo))
             return 0
         return uvloop.run(ContainedRole(cargo, name).run_contained())

@@ -36,6 +36,8 @@ SMALL_DISK_BYTES = 48 * 2**20
 BEGIN = "HARNESS_BEGIN"            # who tells the roles to begin:
 ALONE, HARNESS = "alone", "harness"
 
+EDGE_BY_NAME = "proxy-at-edge"     # in a swarm, where nobody has a fixed address; the proxy finds out what it is
+
 LABEL = "harness"
 PROJECT_LABEL = f"{LABEL}.project"
 NETWORK_LABEL = f"{LABEL}.network"

@@ -87,21 +87,26 @@ class Removed:
     containers: list[str] = field(default_factory=list)
     networks: list[str] = field(default_factory=list)
     volumes: list[str] = field(default_factory=list)
+    services: list[str] = field(default_factory=list)   # of a swarm, as secrets are
+    secrets: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)   # what is still there, and why
 
     def add(self, other: Removed) -> None:
         self.containers += other.containers
         self.networks += other.networks
         self.volumes += other.volumes
+        self.services += other.services
+        self.secrets += other.secrets
         self.failures += other.failures
 
     def __len__(self) -> int:
-        return len(self.containers) + len(self.networks) + len(self.volumes)
+        return sum(map(len, (self.containers, self.networks, self.volumes, self.services, self.secrets)))
 
     def __str__(self) -> str:
         counts = [
             f"{len(names)} {word if len(names) == 1 else word + 's'}"
-            for names, word in ((self.containers, "container"), (self.networks, "network"), (self.volumes, "volume"))
+            for names, word in ((self.containers, "container"), (self.networks, "network"), (self.volumes, "volume"),
+                                (self.services, "service"), (self.secrets, "secret"))
             if names
         ]
         return "removed " + (", ".join(counts) or "nothing") + "".join(f"; {failure}" for failure in self.failures)
@@ -159,9 +164,13 @@ def remove_labelled(client: DockerClient, label: str) -> Removed:
     engine can not be asked what there is.
     """
     removed = Removed()
+    if is_manager(client):
+        _all(_services(client, label), lambda each: each.remove(), removed.services, removed.failures)
     _all(_containers(client, label), lambda each: each.remove(force=True, v=True), removed.containers, removed.failures)
     _all(_networks(client, label), _remove_network, removed.networks, removed.failures)
     _all(_volumes(client, label), lambda each: each.remove(force=True), removed.volumes, removed.failures)
+    if is_manager(client):
+        _all(_secrets(client, label), lambda each: each.remove(), removed.secrets, removed.failures)
     return removed
 
 
@@ -172,12 +181,17 @@ def _owners(client: DockerClient) -> set[str]:
         *[(each.attrs.get("Labels") or {}).get(OWNER_LABEL, "") for each in _networks(client, OWNER_LABEL)],
         *[(each.attrs.get("Labels") or {}).get(OWNER_LABEL, "") for each in _volumes(client, OWNER_LABEL)],
     ]
+    if is_manager(client):
+        swarm = [*_services(client, OWNER_LABEL), *_secrets(client, OWNER_LABEL)]
+        labels += [(each.attrs["Spec"].get("Labels") or {}).get(OWNER_LABEL, "") for each in swarm]
     return {label for label in labels if label}
 
 
 def left_over(client: DockerClient, label: str) -> list[str]:
     """Names of all that carries the label, in one list."""
     found = [*_containers(client, label), *_networks(client, label), *_volumes(client, label)]
+    if is_manager(client):
+        found += [*_services(client, label), *_secrets(client, label)]
     return [str(each.name) for each in found]
 
 
@@ -223,6 +237,19 @@ def _networks(client: DockerClient, label: str) -> list[Any]:
 
 def _volumes(client: DockerClient, label: str) -> list[Any]:
     return client.volumes.list(filters={"label": label})
+
+
+def is_manager(client: DockerClient) -> bool:
+    """Whether the engine manages a swarm, and so may have services and secrets of ours."""
+    return bool(client.info().get("Swarm", {}).get("ControlAvailable"))
+
+
+def _services(client: DockerClient, label: str) -> list[Any]:
+    return client.services.list(filters={"label": label})
+
+
+def _secrets(client: DockerClient, label: str) -> list[Any]:
+    return client.secrets.list(filters={"label": label})
 
 
 def _forget_dead_locks(labels_in_use: set[str]) -> None:

@@ -153,13 +153,11 @@ class ComposeRuntime(ContainerFaults):
             block = block_for(
                 subnets_wanted(self.plan), [*subnets_of(known), *routed_here()], first=secrets.randbelow(1 << 16)
             )
-            self._seat_at(
-                lay_out(self.plan, project=project, network=self._network, owner=self._owner.name, block=block,
-                        publish=self._publish), secret,
-            )  # fmt: skip
+            layout = lay_out(self.plan, project=project, network=self._network, owner=self._owner.name, block=block,
+                             publish=self._publish)  # fmt: skip
+            self._seat_at(self._reached(layout), secret)
             cargo = Cargo(in_containers(self._world, self._layout), self._layout, secret)
-            furnish(self._folder, self._logs, cargo, image)
-            self._stack = Stack(engine, self._layout, self._folder, (self._folder / FILE).read_text())
+            self._stack = await self._furnished(engine, cargo, image)
             try:
                 await self._stack.create()
                 return
@@ -173,6 +171,15 @@ class ComposeRuntime(ContainerFaults):
                 self._narrate(f"{image} was removed meanwhile")
                 await self._stack.remove()
                 image = await asyncio.to_thread(ensure_image, engine.client, self._narrate)
+
+    def _reached(self, layout: Layout) -> Layout:
+        """How its places are reached: here, by the addresses that they were given."""
+        return layout
+
+    async def _furnished(self, engine: DockerEngine, cargo: Cargo, image: str) -> Stack:
+        """The stack, with everything written that it is made from."""
+        furnish(self._folder, self._logs, cargo, image)
+        return Stack(engine, self._layout, self._folder, (self._folder / FILE).read_text())
 
     def _keep_vigil(self, loop: asyncio.AbstractEventLoop) -> Vigil:
         return Vigil(loop, self._layout.project, on_event=self._seen, on_engine_lost=self._lost_engine)
@@ -292,6 +299,7 @@ class ComposeRuntime(ContainerFaults):
         try:
             if self._stack is not None and self._engine is not None:
                 await self._engine.settle()
+                await self._stack.fetch_evidence(self._logs)
                 await self._collect_logs(self._engine, self._stack)
                 await self._stack.remove()
         except (EngineGone, EngineRefused) as error:

@@ -133,6 +133,9 @@ class Stack:
             + [f"{self._named(volume.split(':')[0])}:{volume.split(':', 1)[1]}" for volume in volumes],
         )
 
+    async def fetch_evidence(self, into: Path) -> None:
+        """Have what the containers wrote in this folder: here they wrote it there."""
+
     async def start(self, service: str) -> None:
         await self._engine.call(f"start {service}", self._engine.api.start, self.ids[service])
 

@@ -316,17 +316,6 @@ ON_ITS_OWN_ENGINE = {its_engine_killed, its_engine_terminated, its_engine_and_th
                      the_image_deleted_while_it_boots}  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def own_engine(image: str) -> Iterator[OwnEngine]:
-    own = OwnEngine()
-    try:
-        own.start()
-        own.load(image)
-        yield own
-    finally:
-        own.close()
-
-
 @pytest.fixture
 def run(
     request: pytest.FixtureRequest, engine: docker.DockerClient, image: str, tmp_path: Path,
