@@ -299,9 +299,13 @@ class ComposeRuntime(ContainerFaults):
         try:
             if self._stack is not None and self._engine is not None:
                 await self._engine.settle()
-                await self._stack.fetch_evidence(self._logs)
-                await self._collect_logs(self._engine, self._stack)
-                await self._stack.remove()
+                try:
+                    await self._stack.fetch_evidence(self._logs)
+                    await self._collect_logs(self._engine, self._stack)
+                except OSError as error:  # the folder is gone, or its disk is full
+                    self._narrate(f"logs could not be collected: {error}")
+                finally:
+                    await self._stack.remove()
         except (EngineGone, EngineRefused) as error:
             # Nothing more can be done now; the next run finds it by its owner, who is dead then.
             self._narrate(f"not everything could be removed: {error}; the next run does, or: harness heal --stale")

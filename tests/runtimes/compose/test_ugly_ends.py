@@ -95,7 +95,8 @@ class Run:
     def containers(self, **labels: str) -> list[Any]:
         wanted = [f"harness.{key}={value}" for key, value in labels.items()]
         return [
-            each for each in self.engine.containers.list(all=True, filters={"label": [OWNER_LABEL, *wanted]})
+            each for each in self.engine.containers.list(
+                all=True, filters={"label": [OWNER_LABEL, *wanted]}, ignore_removed=True)
             if is_ours(each.labels)
         ]  # fmt: skip
 
@@ -120,7 +121,8 @@ def is_ours(labels: dict[str, str]) -> bool:
 def everything_left(engine: docker.DockerClient) -> list[str]:
     """Of runs with this test's home, whoever owned it."""
     found: list[str] = []
-    owners = {each.labels[OWNER_LABEL] for each in engine.containers.list(all=True, filters={"label": OWNER_LABEL})}
+    owners = {each.labels[OWNER_LABEL] for each in engine.containers.list(
+        all=True, filters={"label": OWNER_LABEL}, ignore_removed=True)}
     for each in [*engine.networks.list(filters={"label": OWNER_LABEL}),
                  *engine.volumes.list(filters={"label": OWNER_LABEL})]:  # fmt: skip
         owners.add(each.attrs["Labels"][OWNER_LABEL])
