@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from harness.cli.main import main
-from harness.scenario.fault_words import Fault
+from harness.scenario.fault_words import FAULT_WORDS, Fault
 from harness.scenario.planning import plan_from_file
 from harness.scenario.run import run_plan
 
@@ -51,6 +51,10 @@ def test_every_command_shown_exists(capsys: pytest.CaptureFixture[str], monkeypa
 
 def test_every_fault_word_shown_is_one_of_scenario_files() -> None:
     """What stands in the table of faults in containers can be copied into a file."""
+    (lies,) = re.findall(r"^## Nodes that lie, and an L1 that turns back$(.*?)^## ", README, re.MULTILINE | re.DOTALL)
+    for words in re.findall(r"^\| `([a-z-]+: [^`]+)`", lies, re.MULTILINE):
+        Fault.model_validate({"at": "1s", **yaml.load(words, Loader=yaml.BaseLoader)})
+    assert {word for word in FAULT_WORDS if f"| `{word}: " in lies} >= {"rpc", "reorg", "oracle", "censor", "fee-spike"}
     (table,) = re.findall(r"^## Faults in containers$(.*?)^## ", README, re.MULTILINE | re.DOTALL)
     shown = re.findall(r"^\| `([a-z-]+: [^`]+)`", table, re.MULTILINE)
     assert len(shown) >= 4

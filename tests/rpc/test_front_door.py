@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -80,6 +82,15 @@ def test_a_wallet_feels_a_toxic_and_no_longer_when_it_is_gone(replica: Rpc, api:
     with door.down(), pytest.raises(OSError, match="refused"):
         replica.call("eth_chainId")
     assert replica.call("eth_chainId") == hex(L2_CHAIN_ID)
+
+
+def test_the_session_in_the_readme_works_as_it_stands(api: toxiproxy.Toxiproxy) -> None:
+    """Run as written, but for the port, which `harness up` would have chosen."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (shown,) = re.findall(r"^```py\n(import toxiproxy.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    exec(compile(shown, "README.md", "exec"), {})
+    assert api.destroy(api.get_proxy("postgres"))
+    assert api.get_proxy("user->sequencer-0").toxics() == {}
 
 
 def test_a_toxic_between_two_nodes_delays_their_messages(network: Running, api: toxiproxy.Toxiproxy) -> None:
