@@ -9,8 +9,10 @@ from typing import Any
 from harness.project.arguments import ArgumentProblem, fitted
 from harness.project.deployer import interface_of
 from harness.scenario.errors import did_you_mean
+from harness.solidity.compile import CompilationFailed
 from harness.solidity.foreign import ArtifactProblem, Contracts, read_contracts
 from harness.testing.network import NetworkUnderTest
+from harness.toolchain.errors import ToolError
 
 GAS = 15_000_000
 
@@ -55,7 +57,7 @@ class Deploys:
             values = [getattr(item, "address", item) for item in args]
             arguments = fitted(artifact.constructor_inputs, values, self._address)
             data = artifact.creation(arguments, {**self._libraries, **(libraries or {})})
-        except (ArtifactProblem, ArgumentProblem) as error:
+        except (ArtifactProblem, ArgumentProblem, CompilationFailed, ToolError) as error:
             raise DeployFailed(f"{contract}: {error}") from None
         request = {"from": sender, "data": "0x" + data.hex(), "gas": GAS, "value": value}
         receipt = w3.eth.wait_for_transaction_receipt(w3.eth.send_transaction(request))

@@ -81,6 +81,9 @@ class LiveNetwork(NetworkClient):
             raise NetworkMisuse(f"advance({seconds:g}) takes real time here; 0 to {ADVANCE_S_MAX:g} s, or runtime sim")
         time.sleep(seconds)
 
+    def jump(self, seconds: float) -> None:
+        raise NetworkMisuse(f"{seconds:g} s cannot be skipped where time is real; use runtime=\"sim\"")
+
     def wait_until(self, condition: Callable[[], T], *, within: float) -> T | None:
         deadline = time.monotonic() + within
         while not (found := condition()):

@@ -38,6 +38,10 @@ class NetworkUnderTest(Network, Protocol):
         """Let so much time pass. In the simulator that costs only what happens in it."""
         ...
 
+    def jump(self, seconds: float) -> None:
+        """Skip so much time at once, as an outage would; only in the simulator."""
+        ...
+
     def wait_until(self, condition: Callable[[], T], *, within: float) -> T | None:
         """Let time pass until the condition is true, and return what it returned; None when `within` s are over."""
         ...

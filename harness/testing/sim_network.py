@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -141,6 +141,28 @@ class SimNetwork:
             raise NetworkMisuse(f"time cannot go back by {-seconds:g} s; load a snapshot")
         self.run(asyncio.sleep(seconds))
 
+    def jump(self, seconds: float) -> None:
+        """Skip so much time at once: everything is off meanwhile, as in an outage, and starts again from its disk.
+
+        For timers of days, which would take `advance` a block every half second. The venue sees the outage it is:
+        its grace for liquidations begins. Faults that are on are healed first; what was pending is forgotten.
+        """
+        if seconds < 0:
+            raise NetworkMisuse(f"time cannot go back by {-seconds:g} s; load a snapshot")
+        self.heal()
+        moment = self._moment("jump")
+        self._end()
+        self._begin(replace(moment, now_ns=moment.now_ns + round(seconds * 1e9)))
+        there = self._stage.genesis_timestamp + int(self.now)
+
+        def has_arrived() -> bool:
+            """The first blocks still stand on the L1 of before, which holds their clock back."""
+            newest = self.committed.blocks(above=self.height - 1)
+            return bool(newest) and newest[-1].timestamp >= there
+
+        if not self.wait_until(has_arrived, within=FIRST_BLOCK_SECONDS_MAX):
+            raise NetworkFailure(f"the chain's clock did not arrive within {FIRST_BLOCK_SECONDS_MAX:g} s of the jump")
+
     def wait_until(self, condition: Callable[[], T], *, within: float, step: float = STEP_S) -> T | None:
         """Let time pass until the condition is true, and return what it returned; None when `within` s are over."""
         deadline_ns = self._running().now_ns + round(within * 1e9)
@@ -155,7 +177,9 @@ class SimNetwork:
         """Run something on the network's loop to its end; virtual time passes as it needs it."""
         try:
             loop = self._running()
-        except NetworkFailure:
+            if asyncio._get_running_loop() is not None:
+                raise NetworkMisuse("a network in virtual time runs its own loop; use it from a test that is not async")
+        except (NetworkFailure, NetworkMisuse):
             coroutine.close()
             raise
         with collecting_rarely():
@@ -280,19 +304,22 @@ class SimNetwork:
     # -- snapshots
 
     def save_snapshot(self, name: str) -> Snapshot:
-        if self._stream is None:
-            raise NetworkFailure(f"network {self.name} is not running")
+        self._moments[name] = self._moment(name)
+        return self._moments[name].about
+
+    def _moment(self, name: str) -> _Moment:
+        self._running()
+        assert self._stream is not None, "a running network writes a history"
         self._stream.flush()
         history = (self.folder / HISTORY).read_bytes()
         taken = datetime.now(UTC).isoformat(timespec="seconds")
         about = Snapshot(
             name, self.name, taken, self.now, self.committed.l1_block, self.committed.number, len(history)
         )
-        self._moments[name] = _Moment(
+        return _Moment(
             about, self._running().now_ns, self._runtime.copy_disks(), history, self.committed.copy(),
             self._engines.heads(),
-        )
-        return about
+        )  # fmt: skip
 
     def load_snapshot(self, name: str) -> Snapshot:
         """Bring a moment back: its state, its time, its history. Faults, and what was sent and not stored, are gone."""

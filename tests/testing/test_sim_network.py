@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import orjson
 import pytest
 
 from harness.network.values import NetworkFailure, NetworkMisuse
+from harness.testing.judging import demand, judged
 from harness.testing.sim_network import SimNetwork
 from harness.testing.waiting import TimedOut, wait_for
 from harness.testing.wanted import wanted_network
@@ -74,6 +76,31 @@ def test_time_is_the_tests_and_the_chain_follows_it(network: SimNetwork) -> None
     network.advance(60)
     assert network.now == pytest.approx(at + 60)
     assert w3.eth.get_block("latest")["timestamp"] - before == pytest.approx(60, abs=2)
+
+
+def test_a_week_is_skipped_at_once_and_the_chain_goes_on_in_good_order(network: SimNetwork) -> None:
+    """For contracts with long timers: the chain's clock is there when the call returns, and nothing is violated."""
+    w3 = network.web3()
+    network.advance(3)
+    height, before = network.height, w3.eth.get_block("latest")["timestamp"]
+    network.jump(7 * 86_400)
+    assert w3.eth.get_block("latest")["timestamp"] >= before + 7 * 86_400
+    assert network.height > height
+    network.advance(20)
+    assert w3.eth.get_block("safe")["number"] > height
+    assert demand(network, ["H1", "H2", "H3", "H4", "B2"])
+    assert [result.id for result in judged(network, ["all"]) if result.verdict == "violated"] == []
+
+
+def test_it_refuses_to_run_inside_another_loop(network: SimNetwork) -> None:
+    """In an async test; said, and nothing is left hanging."""
+
+    async def inside() -> None:
+        with pytest.raises(NetworkMisuse, match="runs its own loop; use it from a test that is not async"):
+            network.advance(1)
+
+    asyncio.run(inside())
+    network.advance(1)
 
 
 def test_a_killed_role_comes_back_with_what_it_had(network: SimNetwork) -> None:
