@@ -129,7 +129,12 @@ class SharedExecution:
     def query(self, method: str, params: Sequence[Json], *, at: Hash) -> Json:
         """As `Engine.query`; never kept, for the answers are large and seldom wanted twice."""
         self._evaluated += 1
-        return self._lane_that_holds(at).engine.query(method, params, at=at)
+        lane = self._lane_that_holds(at)
+        if at not in (lane.head, self.genesis_hash) and not self._is_ancestor(at, lane.head):
+            # Blocks whose results were kept, as after a network was brought back: no engine went along with them.
+            lane.engine.move_to(at)
+            lane.head = at
+        return lane.engine.query(method, params, at=at)
 
     @property
     def head(self) -> Hash:
