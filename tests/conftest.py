@@ -38,3 +38,11 @@ def image(engine: docker.DockerClient) -> str:
     from harness.runtimes.compose.images import ensure_image
 
     return ensure_image(engine)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One network of containers at a time: under xdist all tests that need an engine go to one worker, side by side
+    with the others'. Where a module has a network for all its tests, it is also made only once."""
+    for item in items:
+        if item.get_closest_marker("docker") is not None:
+            item.add_marker(pytest.mark.xdist_group("docker"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +43,14 @@ class Stack:
             EngineRefused, EngineGone: `remove` what was made.
         """
         try:
-            await asyncio.gather(*[self._create_network(name) for name in self._file["networks"]])
+            await _all(self._create_network(name) for name in self._file["networks"])
         except EngineRefused as refusal:
             if "overlap" not in str(refusal):
                 raise
             await self.remove()
             raise AddressesTaken(str(refusal)) from refusal
-        await asyncio.gather(*[self._create_volume(name) for name in self._file["volumes"]])
-        await asyncio.gather(*[self._create_container(name) for name in self._file["services"]])
+        await _all(self._create_volume(name) for name in self._file["volumes"])
+        await _all(self._create_container(name) for name in self._file["services"])
 
     async def _create_network(self, name: str) -> None:
         words = self._file["networks"][name]
@@ -177,6 +177,14 @@ class Stack:
             "com.docker.compose.project.config_files": str(self._folder / FILE),
             "com.docker.compose.project.working_dir": str(self._folder),
         }
+
+
+async def _all(creations: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Until each has come to its end, and only then the first failure: what is to be removed must have been made."""
+    outcomes = await asyncio.gather(*creations, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
 def bytes_of(text: str) -> int:
