@@ -230,6 +230,10 @@ class RpcService(Protocol):
         """The reply to one JSON-RPC request or batch, or None where none is due. Raises nothing but cancellation."""
         ...
 
+    def answer_now(self, body: bytes) -> bytes | None:
+        """The reply where it is at hand and costs nothing to give; None: ask `answer`."""
+        ...
+
     def closed(self, session: RpcSession) -> None:
         """The client is gone: forget its subscriptions."""
         ...

@@ -45,6 +45,9 @@ class LyingRpc:
     def closed(self, session: RpcSession) -> None:
         self._service.closed(session)
 
+    def answer_now(self, body: bytes) -> bytes | None:
+        return self._service.answer_now(body) if self._policy.is_honest else None
+
     async def answer(self, body: bytes, session: RpcSession) -> bytes | None:
         if self._policy.is_honest:
             return await self._service.answer(body, session)

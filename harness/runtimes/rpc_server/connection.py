@@ -53,6 +53,7 @@ class Connection(asyncio.Protocol):
         self._writable.set()
         self._holders: dict[object, None] = {}
         self.is_closing = False
+        self._may_be_prompt = True
         self._start_request()
 
     # -- asyncio.Protocol
@@ -83,6 +84,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.is_closing:
             return
+        self._may_be_prompt = True
         if self._websocket is not None:
             self._websocket.receive(data)
             return
@@ -133,11 +135,22 @@ class Connection(asyncio.Protocol):
         if self.is_closing or self._parser.should_upgrade():
             return
         self._expect(limits.IDLE_TIMEOUT_S)
-        self._put(
-            _Request(
-                b"".join(self._body), self._parser.get_method(), self._origin, self._parser.should_keep_alive()
-            )
+        request = _Request(
+            b"".join(self._body), self._parser.get_method(), self._origin, self._parser.should_keep_alive()
         )
+        if request.method == b"POST" and is_welcome(request.origin):
+            answer = self._prompt_answer(request.body)
+            if answer is not None:
+                self._respond(200, answer, request)
+                return
+        self._put(request)
+
+    def _prompt_answer(self, body: bytes) -> bytes | None:
+        """A reply that is at hand, without a task; for the first request of what came: many still take turns."""
+        if not self._may_be_prompt or self._working is not None or self._queue or not self._writable.is_set():
+            return None
+        self._may_be_prompt = False
+        return self.server.answer_now(body)
 
     def _count_head(self, size: int) -> None:
         self._head_bytes += size
@@ -163,6 +176,10 @@ class Connection(asyncio.Protocol):
 
     def queue(self, message: bytes) -> None:
         """A whole message came over the WebSocket."""
+        answer = self._prompt_answer(message)
+        if answer is not None and self._websocket is not None:
+            self._websocket.reply(answer)
+            return
         self._put(_Request(message))
 
     # -- answering

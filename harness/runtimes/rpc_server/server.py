@@ -119,6 +119,10 @@ class RpcServer:
     def note_dropped(self, why: str) -> None:
         self.dropped[why] += 1
 
+    def answer_now(self, body: bytes) -> bytes | None:
+        """The reply where it is at hand."""
+        return None if self._service is None else self._service.answer_now(body)
+
     async def answer(self, body: bytes, session: RpcSession) -> bytes | None:
         if self._service is None and not await self._has_begun():
             return _STARTING
