@@ -78,19 +78,6 @@ def test_time_is_the_tests_and_the_chain_follows_it(network: SimNetwork) -> None
     assert w3.eth.get_block("latest")["timestamp"] - before == pytest.approx(60, abs=2)
 
 
-def test_a_chain_whose_blocks_are_all_known_already_can_be_read(network: SimNetwork) -> None:
-    """No engine went along with it, for every block was answered from results: it is moved when it is asked."""
-    network.advance(6)
-    network.load_snapshot("ready")
-    do_something(network)
-    network.load_snapshot("ready")
-    network.advance(6)
-    w3 = network.web3()
-    for number in (network.height, network.height - 3, 1):
-        assert w3.eth.get_block(number)["number"] == number
-        assert w3.eth.get_balance(w3.eth.accounts[0], number) > 0
-
-
 def test_a_week_is_skipped_at_once_and_the_chain_goes_on_in_good_order(network: SimNetwork) -> None:
     """For contracts with long timers: the chain's clock is there when the call returns, and nothing is violated."""
     w3 = network.web3()

@@ -33,6 +33,15 @@ class FakeEngine:
         self.executed = 0
         self.calls = 0
         self.closed = False
+        self.moved_to: list[Hash] = []
+
+    def move_to(self, block: Hash) -> None:
+        assert block in self.blocks
+        self.moved_to.append(block)
+
+    def query(self, method: str, params: Any, *, at: Hash) -> Any:
+        assert at == GENESIS_HASH or at in self.blocks
+        return [method, at, self.moved_to[-1:]]
 
     def execute(self, inputs: BlockInputs) -> ExecutedBlock:
         assert not self.closed
@@ -95,6 +104,25 @@ async def chain(engine: Engine, length: int, *, fork: bytes = b"", parent: Hash 
     for number in range(start, start + length):
         parent = (await engine.execute(block(parent, number, b"tx%d" % number, *([fork] if fork else [])))).hash
     return parent
+
+
+def test_an_engine_is_moved_to_a_known_block_that_it_is_asked_about() -> None:
+    """A network brought back repeats known blocks: no engine goes along, and a query needs one that is near."""
+
+    async def main() -> None:
+        lab = Lab()
+        one = lab.open("s0")
+        tip = await chain(one, 20)
+        for fork in (b"b", b"c", b"d"):   # more branches than there are engines: none stays on the first
+            for _ in range(6):
+                await chain(one, 10, fork=fork)
+        again = lab.open("s1")
+        assert await chain(again, 20) == tip
+        assert await again.query("eth_getBlockByNumber", [], at=tip) == ["eth_getBlockByNumber", tip, [tip]]
+        lab.engines.return_to({"l2": tip})
+        assert lab.engines.heads() == {"l2": tip}
+
+    in_sim(main)
 
 
 def test_equal_inputs_are_executed_once_for_all_nodes() -> None:
