@@ -25,7 +25,7 @@ from harness.network.values import YOU, NetworkFailure, NetworkMisuse
 from harness.plan import L2_CHAIN_ID
 from harness.venue.deployment import CONTRACTS
 
-pytestmark = [pytest.mark.node, pytest.mark.local]
+pytestmark = [pytest.mark.node, pytest.mark.local, pytest.mark.xdist_group("lived-in")]  # one network for all of them
 
 NAME = "lived-in"
 DEADLINE_S = 60.0
