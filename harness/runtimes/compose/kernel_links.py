@@ -273,7 +273,7 @@ def count(listing: str, link: _Link) -> _Count:
     for packets, chain, target in _COUNTED.findall(rules):
         if chain == CHAIN and target == link.chain:
             seen = int(packets)
-        elif chain == link.chain:
+        elif chain == link.chain and target == "DROP":
             dropped += int(packets)
     parents = {f"1:{link.number}", f"{0x1000 + 2 * link.number:x}:1"}
     for qdisc in json.loads(qdiscs.strip() or "[]"):
