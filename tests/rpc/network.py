@@ -115,7 +115,12 @@ def make_plan(folder: Path, *, sequencers: int = 1, change: Callable[[Profile], 
     file.write_text(SCENARIO % sequencers, encoding="utf-8")
     plan = plan_from_file(file)
     roles = tuple(spec for spec in plan.roles if spec.kind in (*NODES, "batcher"))
-    quick = change(replace(plan.profile, l1_block_ms=1_000, l2_block_ms=250, network_bound_ms=200).check())
+    quick = replace(
+        plan.profile, l1_block_ms=1_000, l2_block_ms=250, network_bound_ms=200,
+        # A batcher that a busy machine holds up for 20 s would else stop the safe head for good.
+        sequencing_window_l1_blocks=240, brake_l1_blocks=200,
+    )  # fmt: skip
+    quick = change(quick.check())
     return replace(plan, profile=quick, faults=(), operations=(), latencies=(), roles=(*roles, *plan.of_kind("admin")))
 
 
