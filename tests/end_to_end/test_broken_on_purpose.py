@@ -63,6 +63,10 @@ def test_truncating_a_shorts_settlement_is_caught(run: Run, tmp_path: Path) -> N
     result = run("calm", variant=variant)
     assert result.exit_code == 1
     assert verdict_of(result, "S2") == "violated"
+    # And it was told while the run went on, at the block it happened in.
+    (at_the_end,) = (check["evidence"][0] for check in result.result["checks"] if check["id"] == "S2")
+    alarms = {alarm["id"]: alarm["block"] for alarm in result.result["stats"]["online"]["alarms"]}
+    assert alarms["S2"] == at_the_end["block"]
 
 
 def test_a_missing_staleness_guard_is_caught(run: Run, tmp_path: Path) -> None:
