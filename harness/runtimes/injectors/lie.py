@@ -23,6 +23,8 @@ class LieInjector:
         self._nodes = tuple(dict.fromkeys(nodes))
         self._touched: dict[str, None] = {}
         self._told: dict[str, RpcCounters] = {}
+        self._at_heal: dict[str, int] = {}
+        """Node → lies told when it was made honest, or when it could first be asked after that."""
         self._rtt_after: dict[str, float | None] = {}
         self._lied_after_heal = 0
 
@@ -42,7 +44,8 @@ class LieInjector:
         return
 
     async def measure_end(self) -> None:
-        self._told = {node: await self._stage.lies_told(self._fault, node) for node in self._nodes}
+        for node in self._nodes:
+            await self._count(node)
 
     async def heal(self) -> Sequence[str]:
         failures: list[str] = []
@@ -50,7 +53,8 @@ class LieInjector:
             try:
                 await self._stage.remove_lie(self._fault, node)
                 # What was told between the last count and the heal belongs to the fault too.
-                self._told[node] = await self._stage.lies_told(self._fault, node)
+                if await self._count(node):
+                    self._at_heal[node] = self._told[node].lied
             except Exception as error:
                 failures.append(f"{node}: {type(error).__name__}: {error}")
         return failures
@@ -59,12 +63,21 @@ class LieInjector:
         """No lie was told since the heal, and every node that should answers."""
         self._lied_after_heal = 0
         for node in self._touched:
-            if self._stage.is_held(node) or not await self._stage.is_alive(node):
+            if not await self._count(node):
                 continue
-            now = await self._stage.lies_told(self._fault, node)
-            self._lied_after_heal += max(0, now.lied - self._told.get(node, RpcCounters()).lied)
+            lied = self._told[node].lied
+            self._lied_after_heal += max(0, lied - self._at_heal.setdefault(node, lied))
             self._rtt_after[node] = await self._stage.probe_role(node, seconds_max=min(seconds_max, PROBE_SECONDS))
         return not self._lied_after_heal and all(rtt is not None for rtt in self._rtt_after.values())
+
+    async def _count(self, node: str) -> bool:
+        """Note what a node has told, unless it is down and cannot say."""
+        if self._stage.is_held(node) or not await self._stage.is_alive(node):
+            return False
+        told = await self._stage.lies_told(self._fault, node)
+        if told.lied >= self._told.get(node, RpcCounters()).lied:  # a node that was started again counts from 0
+            self._told[node] = told
+        return True
 
     def has_bitten(self) -> bool:
         return any(told.lied > 0 for told in self._told.values())
