@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from harness.scenario.errors import did_you_mean
 ASK_TIMEOUT_S = 30.0
 LONG_TIMEOUT_S = 180.0   # a network that restarts from a snapshot replays its chains
 STOP_TIMEOUT_S = 40.0
+STOP_AGAIN_S = 2.0
 
 
 class NetworkClient:
@@ -111,11 +113,17 @@ class NetworkClient:
         if self._tie >= 0:
             os.close(self._tie)
             self._tie = -1
-        owner = owner_of(self._name)
-        with contextlib.suppress(NetworkFailure):   # it is gone, or going
-            self._ask("stop")
-        if not wait_until_gone(self._name, owner, timeout=STOP_TIMEOUT_S):
-            raise NetworkFailure(f"network {self._name} was asked to stop and is still up after {STOP_TIMEOUT_S:g} s")
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while True:
+            owner = owner_of(self._name)
+            with contextlib.suppress(NetworkFailure):   # it is gone, or going, or too young to be asked: then again
+                self._ask("stop")
+            if wait_until_gone(self._name, owner, timeout=STOP_AGAIN_S):
+                return
+            if time.monotonic() > deadline:
+                raise NetworkFailure(
+                    f"network {self._name} was asked to stop and is still up after {STOP_TIMEOUT_S:g} s"
+                )
 
     def _ask(self, do: str, *, timeout: float = ASK_TIMEOUT_S, **fields: Any) -> Any:
         request = orjson.dumps({"do": do, **fields}) + b"\n"
