@@ -49,7 +49,7 @@ def stub_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stub:
     def stub(*, verdict: str = "holds", exit_code: int = 0, error: BaseException | None = None) -> list[Plan]:
         plans: list[Plan] = []
 
-        def run_plan(plan: Plan, *, runtime: str, out_dir: Path, narrate: Any) -> Finished:
+        def run_plan(plan: Plan, *, runtime: str, out_dir: Path, narrate: Any, variant: object) -> Finished:
             plans.append(plan)
             narrate.milestone("boot")
             narrate.progress(5 * 10**9, 10 * 10**9, "head 12")
