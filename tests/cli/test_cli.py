@@ -155,7 +155,7 @@ USAGE = [
     (["replay", "nowhere"], "no such plan"),
     (["report", "nowhere"], "no such plan"),
     (["run", "calm", "--seed", "-1"], "--seed"),
-    (["run", "calm", "--runtime", "compose"], "compose"),
+    (["run", "calm", "--runtime", "composed"], "composed"),
     (["run"], "SCENARIO"),
     (["rum"], "rum"),
 ]
