@@ -38,6 +38,8 @@ class Chain:
         self.pool = Mempool(chain_id=L2_CHAIN_ID, gas_limit=context.plan.profile.l2_gas_limit, nonces=nonces)
         root = BlockInputs(L2_CHAIN_ID, 0, ZERO_HASH, context.genesis_timestamp, 0, ())
         self._tree = BlockTree(TreeBlock(self.genesis_hash, root))
+        self._unflushed: list[tuple[Label, Head, bool]] = []
+        """Durable labels that moved and are not durable yet, in order: (label, where to, is_reset)."""
         self.when_changed: list[Callable[[], None]] = []
         """Called after any label has moved."""
 
@@ -121,10 +123,7 @@ class Chain:
         return path
 
     def advance(self, label: Label, name: Hash) -> None:
-        """Move one label up to a held block; a head record is written for each label that changed.
-
-        The row that outlives a crash is put and not flushed: the caller does that.
-        """
+        """Move one label up to a held block; the caller flushes, once for all it moves."""
         self._set(label, self.heads.advance(label, self._tree.block(name).number, name), is_reset=False)
         if label is not Label.UNSAFE:
             self.context.store.put(HEADS, "heads", self.heads.to_json())
@@ -148,19 +147,37 @@ class Chain:
             self._set(Label.UNSAFE, self.heads.fall_to(committed.number, committed.hash), is_reset=True)
         self.advance(Label.UNSAFE, name)
 
+    def flush(self) -> None:
+        """Make every row put so far durable, and only then record the labels that moved with them.
+
+        In the other order a node whose disk is full would have shown a head that it has to come back below.
+
+        Raises:
+            StoreFailure: nothing was made durable, and no label is recorded.
+        """
+        self.context.store.flush()
+        for label, head, is_reset in self._unflushed:
+            self._record(label, head, is_reset=is_reset)
+        self._unflushed.clear()
+
     def _set(self, label: Label, heads: Heads, *, is_reset: bool) -> None:
         before, self.heads = self.heads, heads
         if heads.unsafe != before.unsafe:
             self._tree.set_head(heads.unsafe.hash)
         for each in Label:
             head = heads.at(each)
-            if head != before.at(each):
-                self.context.record.record(
-                    "head", label=each.word, number=head.number, hash=head.hash, reset=is_reset and each is label
-                )
+            if head == before.at(each):
+                continue
+            if each is Label.UNSAFE:
+                self._record(each, head, is_reset=is_reset and each is label)
+            else:
+                self._unflushed.append((each, head, is_reset and each is label))
         if heads != before:
             for tell in self.when_changed:
                 tell()
+
+    def _record(self, label: Label, head: Head, *, is_reset: bool) -> None:
+        self.context.record.record("head", label=label.word, number=head.number, hash=head.hash, reset=is_reset)
 
     # -- after a crash
 
@@ -215,3 +232,4 @@ class Chain:
             number = min(wanted.at(label).number, len(names) - 1)
             heads = heads.advance(label, number, names[number])
         self._set(Label.UNSAFE, heads, is_reset=True)
+        self.flush()

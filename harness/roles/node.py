@@ -104,7 +104,7 @@ class Node:
             await self._drain(derivation)
             self._label(Label.FINALIZED, derivation.finalized(derivation.l1_head.number))
             self.context.store.put(DERIVATION, "state", derivation.to_json())
-            self.context.store.flush()
+            self.chain.flush()
 
     def _follow_reorg(self, derivation: Derivation, fork: int) -> None:
         """L1 left the chain that was derived from, above `fork`: take back what rests on the blocks that are gone.
@@ -125,7 +125,7 @@ class Node:
         if safe.number < safe_before.number:
             self.chain.lower_safe(safe.number, safe.hash)
         self.context.store.put(DERIVATION, "state", derivation.to_json())
-        self.context.store.flush()
+        self.chain.flush()
 
     def _start_derivation(self, l1_genesis: Hash) -> Derivation:
         rules = DerivationRules.of(
@@ -153,7 +153,7 @@ class Node:
             for safe in derivation.on_executed(derived.inputs.number, held.hash):
                 self._label(Label.SAFE, safe)
             # Durable before anything is awaited: a restarted node must not show a lower label than it showed.
-            self.context.store.flush()
+            self.chain.flush()
 
     def _label(self, label: Label, block: SafeBlock) -> None:
         """Move safe or finalized; a block this node had not committed yet is committed by being safe."""
@@ -208,7 +208,7 @@ class Node:
         if tip is None or tip.number <= self.chain.heads.committed.number:
             return tip is not None
         self.committed(tip.hash, certificate)
-        self.context.store.flush()
+        self.chain.flush()
         return True
 
     async def execute_certified(self, inputs: BlockInputs, name: Hash) -> ExecutedBlock | None:

@@ -210,7 +210,7 @@ class Sequencer:
                     self.context.record.record("problem", what=f"{effect.voter} equivocated", detail=evidence)
         if finalized:
             self._prune_rows(finalized[-1].view)
-            self.context.store.flush()
+            self.node.chain.flush()
             self._push(finalized)
 
     def _prune_rows(self, below_view: int) -> None:
