@@ -1,4 +1,4 @@
-"""A Docker engine for the tests that need one; without it they are skipped, saying why and how to get it."""
+"""What all tests share: generated tests that are not timed, and a Docker engine for those that need one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     import docker
+
+# A busy machine makes an example slow and not wrong; a test that hangs has pytest's timeout.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 REQUIRED = os.environ.get("HARNESS_DOCKER_TESTS") == "required"
 """In CI: a skip there would hide that nothing was tested."""
