@@ -71,7 +71,13 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    """SIGTERM takes the way of Ctrl-C, so that whatever puts that off or waits for it knows this one too."""
+    """SIGTERM takes the way of Ctrl-C, so that whatever puts that off or waits for it knows this one too.
+
+    Where Ctrl-C is ignored, as in a script's background jobs, nothing waits for it: this one is raised where it comes.
+    """
     global _terminated
     _terminated = True
-    signal.raise_signal(signal.SIGINT)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        _interrupt(number, frame)
+    else:
+        signal.raise_signal(signal.SIGINT)

@@ -149,6 +149,18 @@ def test_a_key_held_down_cannot_cut_off_the_cleanup(
         assert_interrupted(child, number, out)
 
 
+@pytest.mark.parametrize("runtime", ["sim", "local"])
+def test_a_background_job_that_ignores_the_keyboard_is_still_terminated(runtime: str, out: Path) -> None:
+    """A script's `harness run … &` starts with SIGINT ignored, and its supervisor sends SIGTERM."""
+    deaf = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+    with harness(*calm(out, runtime), before=deaf) as child:
+        child.wait_for_line(STORM)
+        child.signal(INT)
+        child.signal(TERM)
+        assert_interrupted(child, TERM, out)
+        child.assert_nothing_left()
+
+
 def test_json_says_interrupted_too(out: Path) -> None:
     with harness(*calm(out), "--json") as child:
         child.wait_for_line(STORM)
