@@ -13,9 +13,9 @@ from harness.ports import LinkCounters, LinkRule
 from harness.proxy.process import PROXY
 from harness.runtimes.compose.driving import DrivenRuntime
 from harness.runtimes.compose.engine import DockerEngine, EngineRefused
-from harness.runtimes.compose.helper import Helper, helper_image, run_in
 from harness.runtimes.compose.kernel_links import KernelLinks, added, split
 from harness.runtimes.compose.layout import HELD_DISKS, NETWORK_LABEL, OWNER_LABEL, PROJECT_LABEL
+from harness.runtimes.compose.netadmin import Helper, helper_image, run_in
 from harness.runtimes.process_control import ASK_TIMEOUT_S
 
 _ROOM = "import os, sys; s = os.statvfs(sys.argv[1]); print(s.f_bavail * s.f_frsize)"

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from harness.ports import LinkCounters, LinkRule
-from harness.runtimes.compose.helper import Helper, HelperFailure
+from harness.runtimes.compose.netadmin import Helper, HelperFailure
 
 CHAIN = "HARNESS"
 UNSHAPED = "10gbit"
