@@ -37,6 +37,9 @@ _SHORT = {
     "corrupt": "Damage messages, which are then dropped.",
     "rpc": "Let nodes lie: drop replies, fail, lag, do things twice.",
     "reorg": "Replace the last blocks of L1.",
+    "oracle": "Let price reporters sign wrong prices.",
+    "fee-spike": "Multiply the base fee of L1.",
+    "censor": "Let leaders leave out some senders' transactions.",
 }
 _EXAMPLE = {
     "latency": "--from reporter-* --to sequencer-* --delay 400ms --jitter 150ms --for 10s",
@@ -56,6 +59,9 @@ _EXAMPLE = {
     "corrupt": "--from reporter-0 --to sequencer-* --probability 10%",
     "rpc": "--from user --to sequencer-0 --method eth_sendRawTransaction --do drop-reply",
     "reorg": "--depth 2 --dropped lost",
+    "oracle": "reporter-0 --do drift --by 2 --for 10s",
+    "fee-spike": "--factor 20 --for 30s",
+    "censor": "leader --from keeper-* --for 10s",
 }
 
 
