@@ -167,12 +167,13 @@ def test_c1_gap_is_the_difference_of_both_sides() -> None:
     """The one number that must be 0; a wei too much on either side shows with its sign."""
     state = ex.VenueState(
         totals=ex.Totals(custody=10, insurance=10**12, fees=5, dust=2),
-        accounts=(ex.AccountState(ALICE, 9 * 10**12 - 10, 0, 0, 0,
+        accounts=(ex.AccountState(ALICE, 9 * 10**12 - 10, 0, 0, 0, 0,
                                   (ex.PositionState(1, 1, -4), ex.PositionState(2, 1, 0))),),
         series=(ex.SeriesState(1, -1, 0, 0, False, 0),),
+        perpetuals=(),
         assets=(),
     )
     # 9e12 − 10 + 4, and 1e12 + 5 + 2 − 1: together exactly 10 units.
     assert state.conservation_gap() == 0
-    more = ex.VenueState(ex.Totals(10, 10**12, 5, 3), state.accounts, state.series, ())
+    more = ex.VenueState(ex.Totals(10, 10**12, 5, 3), state.accounts, state.series, (), ())
     assert more.conservation_gap() == -1

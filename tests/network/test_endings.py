@@ -74,10 +74,10 @@ def temporary_folders() -> set[str]:
 
 
 @pytest.fixture
-def nothing_left(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def nothing_left(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A state folder and a temporary folder of this test's own, both empty again at its end."""
-    temporary = tmp_path / "t"
-    temporary.mkdir()
+    # Not below tmp_path: under xdist that is too deep for the path of a Unix socket.
+    temporary = Path(tempfile.mkdtemp(prefix="ends-"))
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     try:
@@ -86,6 +86,7 @@ def nothing_left(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         harness("down", "--all")
     assert [entry.name for entry in (state / "networks").iterdir()] == []
     assert list(temporary.iterdir()) == []
+    temporary.rmdir()
 
 
 def test_up_and_down_leave_nothing_however_often(nothing_left: Path) -> None:

@@ -58,7 +58,9 @@ def test_pipelined_requests_are_answered_in_their_order(sequencer: Rpc) -> None:
         connection.sendall(b"".join(post(b'{"id":%d,"method":"eth_chainId"}' % n) for n in range(200)))
         got = b""
         while got.count(b'"result"') < 200:
-            got += connection.recv(1 << 16)
+            part = connection.recv(1 << 16)
+            assert part, f"closed after {got.count(b'result')} answers; the last bytes are {got[-300:]!r}"
+            got += part
     ids = [int(part.split(b",", 1)[0]) for part in got.split(b'"id":')[1:]]
     assert ids == list(range(200))
 
