@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from harness.proxy.connection import Connection
 
-EARLY_WRITES_MAX = 64             # reads taken from a source before its target has answered the connection
+EARLY_BYTES_MAX = 4 << 20   # a client may pipeline a great many requests before its target is connected
 WRITE_BUFFER_BYTES = 1 << 20      # per socket; above it the other side is no longer read
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
@@ -25,6 +25,7 @@ class Endpoint(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.closed = False
         self._early: list[bytes] = []
+        self._early_bytes = 0
         self.feed: Callable[[bytes], None] = (connection.backward if towards_target else connection.forward).feed
         """Who takes what comes in."""
 
@@ -55,7 +56,8 @@ class Endpoint(asyncio.Protocol):
         if self.transport is None:
             # Pausing a socket before its first read does not hold in uvloop, so the target's first bytes wait here.
             self._early.append(data)
-            if len(self._early) > EARLY_WRITES_MAX:
+            self._early_bytes += len(data)
+            if self._early_bytes > EARLY_BYTES_MAX:
                 self._connection.abort()
         elif not self.closed:
             self.transport.write(data)
