@@ -19,7 +19,7 @@ from harness.network.ports import ANY
 from harness.network.starting import up
 from harness.plan import L2_CHAIN_ID
 from harness.runtimes.compose.layout import NETWORK_LABEL
-from harness.runtimes.compose.ownership import left_over, remove_dead
+from harness.runtimes.compose.ownership import left_over
 
 pytestmark = [pytest.mark.docker, pytest.mark.node, pytest.mark.timeout(600)]
 
@@ -36,8 +36,6 @@ def network(module_state: Path, engine: docker.DockerClient, image: str) -> Iter
         yield client
     finally:
         client.stop()
-        # What a busy engine did not remove in time goes with the next start, which does this first.
-        remove_dead(engine)
         assert left_over(engine, f"{NETWORK_LABEL}={NAME}") == []
 
 
