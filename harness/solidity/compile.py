@@ -120,7 +120,7 @@ def _library_sources(sources: dict[str, str], modules: Path) -> dict[str, str]:
     while pending:
         importer, text = pending.pop()
         for target in _IMPORT.findall(text):
-            name = _normalised(importer, target)
+            name = normalised(importer, target)
             if not name.startswith(_LIBRARIES) or name in found:
                 continue
             try:
@@ -131,7 +131,8 @@ def _library_sources(sources: dict[str, str], modules: Path) -> dict[str, str]:
     return found
 
 
-def _normalised(importer: str, target: str) -> str:
+def normalised(importer: str, target: str) -> str:
+    """The name of a source that another imports, with `./` and `../` resolved."""
     if not target.startswith("."):
         return target
     parts = importer.split("/")[:-1]

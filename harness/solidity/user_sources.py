@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from harness.solidity.artifacts import write_atomically
-from harness.solidity.compile import SETTINGS, CompilationFailed, readable
+from harness.solidity.compile import SETTINGS, CompilationFailed, normalised, readable
 from harness.solidity.foreign import ForeignArtifact, Link, artifact_of
 from harness.solidity.solc import pinned_versions, solc_binary
 from harness.toolchain import cache_home, node_modules
@@ -92,7 +92,7 @@ def _with_imports(own: dict[str, str], folder: Path) -> dict[str, str]:
     while pending and len(found) < _SOURCES_MAX:
         importer, text = pending.pop()
         for target in _IMPORT.findall(text):
-            name = _normalised(importer, target)
+            name = normalised(importer, target)
             if name in found:
                 continue
             for place in places:
@@ -102,15 +102,3 @@ def _with_imports(own: dict[str, str], folder: Path) -> dict[str, str]:
                     pending.append((name, found[name]))
                     break
     return found
-
-
-def _normalised(importer: str, target: str) -> str:
-    if not target.startswith("."):
-        return target
-    parts = importer.split("/")[:-1]
-    for part in target.split("/"):
-        if part == ".." and parts:
-            parts.pop()
-        elif part != ".":
-            parts.append(part)
-    return "/".join(parts)
