@@ -30,7 +30,7 @@ from harness.scenario.errors import did_you_mean
 
 ASK_TIMEOUT_S = 30.0
 LONG_TIMEOUT_S = 180.0   # a network that restarts from a snapshot replays its chains
-STOP_TIMEOUT_S = 40.0
+STOP_TIMEOUT_S = 150.0     # longer than any runtime gives its own ending
 STOP_AGAIN_S = 2.0
 
 

@@ -9,6 +9,8 @@ import time
 from types import FrameType, TracebackType
 from typing import Any
 
+from harness.runtimes.shielded import interrupting_signal
+
 PATIENCE_S = 60.0
 """Longer than any cleanup may take; an interrupt after that is no longer put off."""
 
@@ -23,13 +25,15 @@ class Interruption:
     def __init__(self) -> None:
         self._task: asyncio.Task[Any] | None = None
         self._came_at: float | None = None
+        self._number: int = signal.SIGINT
         self._before: Any = None
 
     def __enter__(self) -> Interruption:
         if _is_main_thread():
-            self._before = signal.getsignal(signal.SIGINT)
+            self._number = interrupting_signal()
+            self._before = signal.getsignal(self._number)
             if self._before is not signal.SIG_IGN:
-                signal.signal(signal.SIGINT, self._interrupt)
+                signal.signal(self._number, self._interrupt)
         return self
 
     def cancels_this_task(self) -> None:
@@ -39,9 +43,9 @@ class Interruption:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if _is_main_thread() and self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+            signal.signal(self._number, self._before)
         if self._came_at is not None:
-            signal.raise_signal(signal.SIGINT)  # whoever had it before shall know of it too, the command line above all
+            signal.raise_signal(self._number)  # whoever had it before shall know of it too, the command line above all
             raise KeyboardInterrupt
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:

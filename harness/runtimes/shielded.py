@@ -39,9 +39,14 @@ async def finish_despite_cancellation(work: Coroutine[Any, Any, T], *, timeout: 
     return task.result()
 
 
+def interrupting_signal() -> int:
+    """What asks this process to end: SIGINT, or where that is ignored, as in a script's background jobs, SIGTERM."""
+    return signal.SIGTERM if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else signal.SIGINT
+
+
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Put SIGINT off until the block has ended: a second Ctrl-C must not cut off what the first one made necessary.
+    """Put off what interrupts until the block has ended: a second Ctrl-C must not cut off what the first made necessary.
 
     For short, bounded blocks; they nest. Outside the main thread, where signals never arrive, it does nothing.
     """
@@ -49,10 +54,11 @@ def uninterrupted() -> Iterator[None]:
         yield
         return
     held: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    number = interrupting_signal()
+    before = signal.signal(number, lambda number, _: held.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)  # None: not set from Python
+        signal.signal(number, signal.SIG_DFL if before is None else before)  # None: not set from Python
         if held:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)

@@ -55,6 +55,37 @@ def test_the_handler_from_before_is_back_afterwards(fails: bool) -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_where_interrupts_are_ignored_a_termination_cancels_and_waits_for_the_cleanup() -> None:
+    """A script's background job hears of its end by SIGTERM alone, and has as much to clean up."""
+    cleaned: list[str] = []
+
+    async def run(interruption: Interruption) -> None:
+        interruption.cancels_this_task()
+        try:
+            with uninterrupted():
+                signal.raise_signal(signal.SIGTERM)
+                cleaned.append("block")
+            await asyncio.sleep(60)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            await asyncio.sleep(0)
+            cleaned.append("whole")
+
+    def terminated(number: int, frame: object) -> None:
+        cleaned.append("told")
+
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN)}
+    before[signal.SIGTERM] = signal.signal(signal.SIGTERM, terminated)
+    try:
+        with pytest.raises(KeyboardInterrupt), Interruption() as interruption, asyncio.Runner() as runner:
+            runner.run(run(interruption))
+        assert signal.getsignal(signal.SIGTERM) is terminated
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert cleaned == ["block", "whole", "told"]
+
+
 def test_an_interrupt_that_is_ignored_stays_ignored() -> None:
     """A background job of a script is started so, and is not to be ended by the Ctrl-C that is meant for another."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 OWNER_LABEL = "harness.owner"
 PROJECT_LABEL = "harness.project"
-REMOVE_SECONDS_MAX = 20.0
+REMOVE_SECONDS_MAX = 60.0
 """For one container, network or volume; the engine answers 409 while it still lets go of one."""
 QUIET_SECONDS = 1.5
 LATE_SECONDS_MAX = 30.0

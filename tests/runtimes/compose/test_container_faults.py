@@ -20,7 +20,7 @@ from harness.runtimes.conformance.echo import echo_factory, echo_plan
 from harness.runtimes.local.subject import GENESIS
 from harness.runtimes.supervisor import Supervisor
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker-faults"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
 S = 1_000_000_000
 
 

@@ -88,7 +88,6 @@ def test_the_tag_changes_with_every_ingredient(tmp_path: Path) -> None:
 
 
 @pytest.mark.docker
-@pytest.mark.xdist_group("docker-image")
 class TestWithAnEngine:
     def test_the_image_runs_the_harness_and_the_pinned_anvil_as_nobody_in_particular(
         self, engine: docker.DockerClient, image: str

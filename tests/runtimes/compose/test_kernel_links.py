@@ -84,7 +84,6 @@ def test_other_links_counters_are_not_ours() -> None:
 
 
 @pytest.mark.docker
-@pytest.mark.xdist_group("docker-kernel")
 class TestInContainers:
     @pytest.fixture
     def pair(self, engine: docker.DockerClient, image: str) -> Iterator[tuple[Any, str]]:

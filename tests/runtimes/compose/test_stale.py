@@ -15,7 +15,7 @@ import yaml
 from harness.runtimes.compose.ownership import left_over, remove_dead, remove_labelled
 from harness.runtimes.compose.stale import heal_stale
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker-faults"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 ROOT = Path(__file__).parents[3]
 
 

@@ -18,7 +18,7 @@ import yaml
 from harness.runtimes.compose.ownership import left_over
 from tests.runtimes.compose.own_engine import OwnEngine
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker-ugly"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 SCENARIO = """
 version: 1
 name: swarm

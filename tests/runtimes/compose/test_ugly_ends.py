@@ -27,7 +27,7 @@ from harness.runtimes.compose.ownership import OWNER_LABEL, left_over, remove_de
 from harness.toolchain.places import cache_home
 from tests.runtimes.compose.own_engine import OwnEngine
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker-ugly"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 ALL = os.environ.get("HARNESS_UGLY_ENDS") == "all"
 WAIT_S = 240.0
 SCENARIO = """
