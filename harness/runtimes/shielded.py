@@ -46,7 +46,7 @@ def interrupting_signal() -> int:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Put off what interrupts until the block has ended: a second Ctrl-C must not cut off what the first made necessary.
+    """Put off what interrupts until the block has ended: a second Ctrl-C must not cut off what the first one needs.
 
     For short, bounded blocks; they nest. Outside the main thread, where signals never arrive, it does nothing.
     """
