@@ -34,6 +34,7 @@ ONE_WAY = b"POST /send "
 PROBE = b"\r\nX-Kind: ping\r\n"     # measured like any message, but counted apart by the link's policy
 TIMER_SLACK_NS = 100_000          # what is due this soon is due: uvloop's timers have steps of a millisecond
 PENDING_BYTES_MAX = 8 << 20       # per pipe, held back by delay or rate; above it the source is no longer read
+SILENCE_S = 1.0                   # a caller who speaks first is given so long; then the target's own deadlines hold
 MESSAGE_BYTES_MAX = 32 << 20      # a faulted message is held whole; a longer one tears its connection
 
 
@@ -71,6 +72,7 @@ class Connection:
         self.downstream: Chain | None = None
         self._number = link.accepted = link.accepted + 1
         self._connecting: asyncio.Task[None] | None = None
+        self._introduction: asyncio.TimerHandle | None = None
         self._torn = False
 
     def pipe_into(self, endpoint: Endpoint) -> Pipe:
@@ -88,7 +90,18 @@ class Connection:
         self.backward.link.connections[self] = None
         if link.toxics:
             self.toxics_changed()
-        self._connecting = self.loop.create_task(self._connect())
+        if link.caller_speaks_first:
+            self._introduction = self.loop.call_later(SILENCE_S, self.reach_target)
+        else:
+            self.reach_target()
+
+    def reach_target(self) -> None:
+        """Connect to the target, if nobody has tried yet."""
+        if self._introduction is not None:
+            self._introduction.cancel()
+            self._introduction = None
+        if self._connecting is None and not self.source.closed:
+            self._connecting = self.loop.create_task(self._connect())
 
     async def _connect(self) -> None:
         address = self.forward.link.target
@@ -109,6 +122,8 @@ class Connection:
         """Pass a closed end on to the other, once what was in flight has arrived and unless a cut hides it."""
         up, down = self.upstream, self.downstream
         if self.source.closed:
+            if self._connecting is None:
+                self.target.closed = True  # nothing was ever said: there is nobody to tell
             self.forward.end_relay()
             self.backward.clear()
             if up is not None:
@@ -182,6 +197,8 @@ class Connection:
         self._forget()
 
     def _forget(self) -> None:
+        if self._introduction is not None:
+            self._introduction.cancel()
         self.forward.clear()
         self.backward.clear()
         for chain in (self.upstream, self.downstream):

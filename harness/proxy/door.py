@@ -7,7 +7,8 @@ import socket
 from collections.abc import Callable
 
 HOST = "127.0.0.1"
-BACKLOG = 128
+BACKLOG = 1024
+"""Connections the kernel keeps for a loop that is busy; a caller who finds no room tries again after 1, 3, 7 … s."""
 
 
 class Door:

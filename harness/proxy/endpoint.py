@@ -59,6 +59,8 @@ class Endpoint(asyncio.Protocol):
             self._early_bytes += len(data)
             if self._early_bytes > EARLY_BYTES_MAX:
                 self._connection.abort()
+            else:
+                self._connection.reach_target()
         elif not self.closed:
             self.transport.write(data)
 

@@ -17,10 +17,18 @@ if TYPE_CHECKING:
 class Link:
     """The policy decides, the connections obey; both directions of a connection hold one each."""
 
-    __slots__ = ("accepted", "connections", "dst", "policy", "port", "random", "src", "target", "toxics")
+    __slots__ = (
+        "accepted", "caller_speaks_first", "connections", "dst", "policy", "port", "random", "src", "target", "toxics",
+    )
 
-    def __init__(self, src: str, dst: str, random: Random, *, delay_ms: float = 0.0, jitter_ms: float = 0.0) -> None:
+    def __init__(
+        self, src: str, dst: str, random: Random, *, delay_ms: float = 0.0, jitter_ms: float = 0.0,
+        caller_speaks_first: bool = False,
+    ) -> None:
         """`delay_ms` and `jitter_ms` are the link's own latency, part of the world and no fault."""
+        self.caller_speaks_first = caller_speaks_first
+        """Whether the target is only reached once the caller has said something, or nothing for a while: whoever comes
+        and goes without a word costs the target nothing then."""
         self.src = src
         self.dst = dst
         self.port: int | None = None

@@ -58,8 +58,8 @@ class ProxyServer:
 
         Raises OSError when the port is taken.
         """
-        for ends in ((USER, role), (role, USER)):
-            self._links.setdefault(ends, Link(*ends, self._random))
+        for ends in ((USER, role), (role, USER)):  # JSON-RPC, over HTTP or a WebSocket, begins with a request
+            self._links.setdefault(ends, Link(*ends, self._random, caller_speaks_first=True))
         return await self._listen(self._links[USER, role], host, port)
 
     @property

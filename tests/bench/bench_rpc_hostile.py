@@ -21,6 +21,9 @@ from typing import Any
 
 from tests.rpc.network import Rpc, Running, running
 
+POLITE_PAUSE_S = 0.05
+POLITE_TIMEOUT_S = 60.0
+
 IDLE, HOSTILE = 1_000, 50
 GROWTH_MAX = 1.10
 BLOCK_TIMEOUT_S = 20.0
@@ -66,6 +69,43 @@ class BlockWatch:
         return Intervals(tuple((after - before) * 1000 for before, after in itertools.pairwise(times)))
 
 
+class PoliteClient:
+    """Asks one small question after the other beside the crowd, each over a connection of its own, and keeps the time.
+
+    It is what a wallet is: it has to get in, past whatever is in front of the port, and to be answered.
+    """
+
+    def __init__(self, rpc: Rpc) -> None:
+        self._rpc = rpc
+        self._took: list[float] = []
+        self._failed: list[str] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="polite client")
+
+    def __enter__(self) -> PoliteClient:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._stop.wait(POLITE_PAUSE_S):
+            began = time.monotonic()
+            try:
+                assert self._rpc.call("eth_chainId") == "0x385"
+            except Exception as error:
+                self._failed.append(f"{type(error).__name__}: {error} after {time.monotonic() - began:.1f} s")
+            else:
+                self._took.append((time.monotonic() - began) * 1000)
+
+    def times(self) -> Intervals:
+        """How long each answer took. AssertionError where one did not come."""
+        assert not self._failed, f"{len(self._failed)} of a polite client's questions failed: {self._failed[:3]}"
+        return Intervals(tuple(self._took))
+
+
 @contextmanager
 def crowd(rpc: Rpc, *, idle: int = IDLE, hostile: int = HOSTILE) -> Iterator[subprocess.Popen[str]]:
     """The crowd in a process of its own, once all of it is there."""
@@ -84,22 +124,23 @@ def crowd(rpc: Rpc, *, idle: int = IDLE, hostile: int = HOSTILE) -> Iterator[sub
     assert last == f"idle {idle}", f"idle clients were cut off: {last!r} of {idle}"
 
 
-def measure(network: Running, blocks: int) -> tuple[Intervals, Intervals]:
-    """(without the crowd, with it)."""
-    watch = BlockWatch(network)
+def measure(network: Running, blocks: int) -> tuple[Intervals, Intervals, Intervals]:
+    """(blocks without the crowd, blocks with it, a polite client's answers in it)."""
+    watch, rpc = BlockWatch(network), network.rpc("sequencer-0")
     watch.intervals(4)
     alone = watch.intervals(blocks)
-    with crowd(network.rpc("sequencer-0")):
+    with crowd(rpc):
         watch.intervals(4)
-        crowded = watch.intervals(blocks)
-    return alone, crowded
+        with PoliteClient(rpc) as polite:
+            crowded = watch.intervals(blocks)
+    return alone, crowded, polite.times()
 
 
 def main() -> int:
     blocks = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as network:
-        alone, crowded = measure(network, blocks)
-    for name, found in (("alone", alone), ("crowded", crowded)):
+        alone, crowded, answers = measure(network, blocks)
+    for name, found in (("alone", alone), ("crowded", crowded), ("polite", answers)):
         print(f"{name:<8} median {found.median:7.1f} ms   p99 {found.p99:7.1f} ms   worst {max(found.ms):7.1f} ms")
     is_kept = crowded.p99 <= alone.p99 * GROWTH_MAX
     print(f"p99 grew to {crowded.p99 / alone.p99:.2f} of what it was; {'kept' if is_kept else 'MISSED'}: {GROWTH_MAX}")

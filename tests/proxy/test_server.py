@@ -22,11 +22,13 @@ class Target:
     """An HTTP server that answers every request with its body and remembers what came."""
 
     bodies: list[bytes] = field(default_factory=list)
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
     heads: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
+        self.reached.set()
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -240,5 +242,36 @@ def test_rules_for_a_link_that_is_not_there_are_refused_by_name() -> None:
     async def check(setup: Setup) -> None:
         with pytest.raises(UnknownLink, match="a → nobody"):
             setup.proxy.set_rules("a", "nobody", {})
+
+    _run(check)
+
+
+def test_a_target_never_hears_of_callers_at_the_front_door_who_leave_without_a_word() -> None:
+    """A flood of them would fill the queue in which everybody else waits for the node."""
+
+    async def check(setup: Setup) -> None:
+        port = await setup.proxy.open_front("b", 0)
+        setup.proxy.set_front("b", setup.proxy.link("a", "b").target)
+        for _ in range(50):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.transport.abort()
+        async with _client(port) as client:
+            assert await client.ask(b"hello") == b"hello"
+        assert len(setup.target.writers) == 1
+
+    _run(check)
+
+
+def test_who_is_silent_at_the_front_door_is_shown_to_the_target_all_the_same() -> None:
+    """It is the target that knows how long it wants to wait for a request."""
+
+    async def check(setup: Setup) -> None:
+        port = await setup.proxy.open_front("b", 0)
+        setup.proxy.set_front("b", setup.proxy.link("a", "b").target)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await setup.target.reached.wait()
+        setup.target.writers[0].close()
+        assert await reader.read() == b""
+        writer.close()
 
     _run(check)

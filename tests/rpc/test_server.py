@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from harness.runtimes.rpc_server import limits
-from tests.bench.bench_rpc_hostile import BlockWatch, crowd
+from tests.bench.bench_rpc_hostile import BlockWatch, PoliteClient, crowd
 from tests.rpc.network import Rpc, Running
 
 pytestmark = [pytest.mark.local, pytest.mark.node, pytest.mark.xdist_group("rpc")]
@@ -24,6 +24,8 @@ BLOCKS_WATCHED = 24
 SLACK_MS = 60.0
 """A machine that runs other tests at once is late by so much for reasons of its own."""
 CORE_SHARE_MAX = 0.5
+POLITE_MEDIAN_MS_MAX, POLITE_WORST_MS_MAX = 1_000.0, 10_000.0
+"""5 and 212 ms with four busy loops beside it; 2 600 and 5 900 ms where the crowd filled the queue at the door."""
 
 
 def test_every_node_answers_for_its_own_chain(network: Running) -> None:
@@ -159,8 +161,11 @@ def test_a_crowd_at_the_port_costs_no_block_its_time(network: Running) -> None:
     alone = watch.intervals(BLOCKS_WATCHED)
     with crowd(network.rpc("sequencer-0")):
         began, spent = time.monotonic(), cpu_s(pid)
-        crowded = watch.intervals(BLOCKS_WATCHED)
+        with PoliteClient(network.rpc("sequencer-0")) as polite:
+            crowded = watch.intervals(BLOCKS_WATCHED)
         share = (cpu_s(pid) - spent) / (time.monotonic() - began)
-        assert network.rpc("sequencer-0").call("eth_chainId") == "0x385"
     assert crowded.median <= alone.p99 * 1.1 + SLACK_MS
     assert share < CORE_SHARE_MAX, f"the crowd takes {share:.2f} of a core from the node"
+    answers = polite.times()
+    assert answers.median <= POLITE_MEDIAN_MS_MAX
+    assert max(answers.ms) <= POLITE_WORST_MS_MAX

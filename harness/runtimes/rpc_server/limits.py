@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 CONNECTIONS_MAX: Final = 4_096
-ACCEPTED_PER_S: Final = 250        # a reconnecting flood costs at most this many handshakes
+ACCEPTED_PER_S: Final = 1_000      # a reconnecting flood costs at most this many handshakes, some 0.1 ms each
+ACCEPTED_AT_ONCE: Final = 64       # of them, where a busy machine lets the loop come round seldom
 HEAD_BYTES_MAX: Final = 16 << 10   # request line and headers
 BODY_BYTES_MAX: Final = 2 << 20    # a batch of deployments; Anvil's own limit
 QUEUED_MAX: Final = 64             # requests of one connection read ahead of the one being answered
