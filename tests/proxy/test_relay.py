@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from harness.ports import LinkRule
-from harness.proxy import connection
+from harness.proxy import pipe
 from harness.proxy.relay import IS_POSSIBLE, RELAY_BYTES_MIN, Relay
 from harness.proxy.server import ProxyServer
 
@@ -43,7 +43,7 @@ async def _connected(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ends]:
             super().__init__(*arguments, **named)  # type: ignore[arg-type]  # passed through as they come
             relays.append(self)
 
-    monkeypatch.setattr(connection, "Relay", Seen)
+    monkeypatch.setattr(pipe, "Relay", Seen)
     accepted: asyncio.Future[Stream] = asyncio.get_running_loop().create_future()
     listener = await asyncio.start_server(lambda *stream: accepted.set_result(stream), "127.0.0.1", 0)
     proxy = ProxyServer(seed=1)

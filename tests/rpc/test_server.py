@@ -25,7 +25,7 @@ SLACK_MS = 60.0
 """A machine that runs other tests at once is late by so much for reasons of its own."""
 CORE_SHARE_MAX = 0.5
 POLITE_MEDIAN_MS_MAX, POLITE_WORST_MS_MAX = 1_000.0, 10_000.0
-"""5 and 212 ms with four busy loops beside it; 2 600 and 5 900 ms where the crowd filled the queue at the door."""
+"""5 and 212 ms with four busy loops beside it. `test_accepting` holds what keeps it so."""
 
 
 def test_every_node_answers_for_its_own_chain(network: Running) -> None:

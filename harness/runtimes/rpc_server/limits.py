@@ -7,6 +7,7 @@ from typing import Final
 CONNECTIONS_MAX: Final = 4_096
 ACCEPTED_PER_S: Final = 1_000      # a reconnecting flood costs at most this many handshakes, some 0.1 ms each
 ACCEPTED_AT_ONCE: Final = 64       # of them, where a busy machine lets the loop come round seldom
+GONE_COST: Final = 0.1             # of a handshake: who has hung up before being let in is only closed
 HEAD_BYTES_MAX: Final = 16 << 10   # request line and headers
 BODY_BYTES_MAX: Final = 2 << 20    # a batch of deployments; Anvil's own limit
 QUEUED_MAX: Final = 64             # requests of one connection read ahead of the one being answered

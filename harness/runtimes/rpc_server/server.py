@@ -101,17 +101,17 @@ class RpcServer:
             allowed = min(allowed + (now - since) * limits.ACCEPTED_PER_S, limits.ACCEPTED_AT_ONCE)
             since = now
 
-    async def _welcome(self, client: socket.socket) -> bool:
-        """Begin with a client, unless it has hung up while it waited."""
+    async def _welcome(self, client: socket.socket) -> float:
+        """Begin with a client, unless it has hung up while it waited; what that cost, in handshakes."""
         client.setblocking(False)
         if _is_gone(client):
             client.close()
-            return False
+            return limits.GONE_COST
         with contextlib.suppress(OSError):
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(self), client)
-        return True
+        return 1.0
 
     async def _sweep(self) -> None:
         """Cut off whoever has let a deadline pass."""
