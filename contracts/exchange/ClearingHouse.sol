@@ -38,6 +38,11 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
     error PriceOutOfBand(int256 price, int256 index, uint256 bandBps);
     /// @notice An option's price must lie in [0, max].
     error OptionPriceOutOfRange(int256 price, int256 max);
+    /// @notice A resting order's maker could not trade; the order book then removes the order.
+    error MakerBelowMargin(address maker, int256 equity, uint256 required);
+    /// @notice Nonces from 2^255 on are those of the order book's fills.
+    error NonceReserved(uint256 nonce);
+    error NotOrderBook(address caller);
     error NotLiquidator(address caller);
     error NotSettlement(address caller);
 
@@ -52,8 +57,22 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
         uint256 fee
     );
 
+    /// @dev One agreed trade.
+    struct Fill {
+        address taker;
+        address maker;
+        uint256 id;
+        int256 size;
+        int256 price;
+        uint256 nonce;
+    }
+
+    /// @dev First nonce of the order book's fills.
+    uint256 private constant FILL_NONCE = 1 << 255;
+
     address public immutable liquidator;
     address public immutable settlement;
+    address public immutable orderBook;
     uint256 public immutable bandBps;
     uint256 public immutable takerFeeBps;
     uint64 public immutable settlementWindow;
@@ -65,10 +84,12 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
         PriceFeed feed_,
         Perpetuals perpetuals_,
         address liquidator_,
-        address settlement_
+        address settlement_,
+        address orderBook_
     ) Ownable(owner_) Portfolios(params, vault_, feed_, perpetuals_) {
         liquidator = liquidator_;
         settlement = settlement_;
+        orderBook = orderBook_;
         bandBps = params.bandBps;
         takerFeeBps = params.takerFeeBps;
         settlementWindow = params.settlementWindow;
@@ -118,22 +139,19 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
         if (
             size == 0 || (size < 0) != (quote.size < 0) || SignedMath.abs(size) > SignedMath.abs(quote.size)
         ) revert SizeOutOfRange(size, quote.size);
-        (int256 index,) = feed.freshPrice(series_.asset);
-        _checkPrice(series_, quote.price, index);
-
-        Risk memory takerBefore = risk(msg.sender);
-        Risk memory makerBefore = risk(quote.maker);
+        if (quote.nonce >= FILL_NONCE) revert NonceReserved(quote.nonce);
         _useQuote(quote, makerSignature);
+        _fill(series_, Fill(msg.sender, quote.maker, quote.seriesId, size, quote.price, quote.nonce));
+    }
 
-        _exchange(msg.sender, quote.maker, quote.seriesId, size, quote.price);
-        if (series_.kind == Kind.Perpetual) perpetuals.recordTrade(quote.seriesId, size, quote.price, index);
-        uint256 fee = FixedPoint.mulDivUp(SignedMath.abs(size), SignedMath.abs(index) * takerFeeBps, BPS * WAD);
-        vault.takeFee(msg.sender, fee);
-        emit Traded(quote.seriesId, msg.sender, quote.maker, size, quote.price, quote.nonce, fee);
-
-        // After the effects: the rule compares before and after. The contracts called are the venue's own.
-        _requireMargin(takerBefore, risk(msg.sender));
-        _requireMargin(makerBefore, risk(quote.maker));
+    /// @notice Trades an order with one that rests, as `trade` does; order book only.
+    /// @param size 1e18 underlying, from the taker's side
+    /// @param nonce from 2^255 on, the fill's number
+    function tradeFromBook(address taker, address maker, uint256 id, int256 size, int256 price, uint256 nonce) external {
+        if (msg.sender != orderBook) revert NotOrderBook(msg.sender);
+        Series memory series_ = _knownSeries(id);
+        if (block.timestamp >= series_.expiry) revert SeriesExpired(id, series_.expiry);
+        _fill(series_, Fill(taker, maker, id, size, price, nonce));
     }
 
     /// @notice Moves a position, or a part of it, to another account at a price, by the leg rules; liquidator only.
@@ -186,15 +204,36 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
         }
     }
 
+    /// @dev One trade at a price, whoever agreed on it how.
+    function _fill(Series memory series_, Fill memory fill) private {
+        (int256 index,) = feed.freshPrice(series_.asset);
+        _checkPrice(series_, fill.price, index);
+        Risk memory takerBefore = risk(fill.taker);
+        Risk memory makerBefore = risk(fill.maker);
+
+        _exchange(fill.taker, fill.maker, fill.id, fill.size, fill.price);
+        if (series_.kind == Kind.Perpetual) perpetuals.recordTrade(fill.id, fill.size, fill.price, index);
+        uint256 fee = FixedPoint.mulDivUp(SignedMath.abs(fill.size), SignedMath.abs(index) * takerFeeBps, BPS * WAD);
+        vault.takeFee(fill.taker, fee);
+        emit Traded(fill.id, fill.taker, fill.maker, fill.size, fill.price, fill.nonce, fee);
+
+        // After the effects: the rule compares before and after. The contracts called are the venue's own.
+        Risk memory after_ = risk(fill.taker);
+        if (!_isAllowed(takerBefore, after_)) revert InsufficientMargin(after_.equity, after_.initialMargin);
+        after_ = risk(fill.maker);
+        if (_isAllowed(makerBefore, after_)) return;
+        if (fill.nonce >= FILL_NONCE) revert MakerBelowMargin(fill.maker, after_.equity, after_.initialMargin);
+        revert InsufficientMargin(after_.equity, after_.initialMargin);
+    }
+
     /// @dev Formula 3.9: E ≥ IM after; or, for an account under-margined before, no more maintenance margin and no
     /// worse a ratio of equity to it, cross-multiplied so that nothing is rounded. Products stay below 2**255 for
     /// equities and margins below 2**127, which int128 positions bound.
-    function _requireMargin(Risk memory before, Risk memory after_) internal pure {
-        if (after_.equity >= int256(after_.initialMargin)) return;
-        bool isCure = before.equity < int256(before.initialMargin) && before.maintenanceMargin > 0
+    function _isAllowed(Risk memory before, Risk memory after_) private pure returns (bool) {
+        if (after_.equity >= int256(after_.initialMargin)) return true;
+        return before.equity < int256(before.initialMargin) && before.maintenanceMargin > 0
             && after_.maintenanceMargin <= before.maintenanceMargin
             && after_.equity * int256(before.maintenanceMargin) >= before.equity * int256(after_.maintenanceMargin);
-        if (!isCure) revert InsufficientMargin(after_.equity, after_.initialMargin);
     }
 
     function _checkPrice(Series memory series_, int256 price, int256 index) internal view {

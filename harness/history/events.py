@@ -27,6 +27,13 @@ EVENTS: Final[Mapping[str, Mapping[str, _Reader]]] = {
     "Traded": {
         "seriesId": _INT, "taker": _ADDRESS, "maker": _ADDRESS, "size": _INT, "price": _INT, "nonce": _INT, "fee": _INT,
     },
+    "MarketOpened": {"seriesId": _INT, "tick": _INT, "lot": _INT},
+    "OrderPlaced": {
+        "orderId": _INT, "account": _ADDRESS, "seriesId": _INT, "size": _INT, "price": _INT, "mode": _INT,
+        "deadline": _INT,
+    },
+    "OrderFilled": {"orderId": _INT, "takerOrderId": _INT, "size": _INT, "price": _INT},
+    "OrderRemoved": {"orderId": _INT, "reason": _INT, "rest": _INT},
     "PositionTransferred": {
         "account": _ADDRESS, "keeper": _ADDRESS, "seriesId": _INT, "size": _INT, "price": _INT,
     },

@@ -74,12 +74,13 @@ def creations(
                        [name.ljust(32, b"\x00") for name in assets]),
         "vault": (astuple(params), at.collateral_token, at.clearing_house, at.liquidator, at.settlement),
         "clearing_house": (astuple(params), owner, at.vault, at.price_feed, at.perpetuals, at.liquidator,
-                           at.settlement),
+                           at.settlement, at.order_book),
         "perpetuals": (astuple(params), at.clearing_house, at.price_feed),
         "liquidator": (astuple(params), at.clearing_house, at.vault, at.price_feed, at.l1_info),
         "settlement": (astuple(params), at.clearing_house, at.vault, at.price_feed),
         "lens": (at.clearing_house, at.vault, at.price_feed, at.settlement, at.liquidator, at.perpetuals),
         "batch_inbox": (),
+        "order_book": (astuple(params), owner, at.clearing_house, at.price_feed),
     }
     return [
         Transaction(f"creation of {CONTRACTS[name]}", DEPLOYER, None, creation_code(artifacts[CONTRACTS[name]],

@@ -29,6 +29,7 @@ CONTRACTS: Final[Mapping[str, str]] = {
     "settlement": "Settlement",
     "lens": "Lens",
     "batch_inbox": "BatchInbox",
+    "order_book": "OrderBook",
 }
 """Field of `Deployment` → contract."""
 
@@ -51,6 +52,7 @@ class Deployment:
     settlement: str
     lens: str
     batch_inbox: str
+    order_book: str
     l1_chain_id: int
     l2_chain_id: int
 
