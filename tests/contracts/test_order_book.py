@@ -150,6 +150,7 @@ def test_a_stale_price_far_from_the_index_is_removed_not_traded(desk: Venue) -> 
     place(desk, ALICE, -W, 2001 * W)    # 1
     place(desk, BOB, -W, 2190 * W)      # 2
     place(desk, CAROL, W, 1500 * W)     # 3
+    desk.now += 1
     desk.observe(2300 * W)
     outcome = place(desk, DAVE, 2 * W, 2300 * W)
     assert removals(outcome) == [(1, "band", -W)]
@@ -240,10 +241,12 @@ def test_open_orders_never_stand_in_the_way_of_liquidation_or_withdrawal(desk: V
     for i in range(40):
         desk.ok(ALICE, "order_book", book.encode_place(order(W, 1700 * W + i * TICK)))
     desk.deposit(KEEPERS[0], 100_000)
+    desk.now += 1
     desk.observe(1850 * W)
     outcome = desk.liquidate(KEEPERS[0], ALICE)
     assert outcome.error == ""
     assert len(resting(desk)) == 40
+    desk.now += 1
     desk.observe(1720 * W)
     taken = place(desk, BOB, -2 * W, 1700 * W)
     assert {reason for _, reason, _ in removals(taken)} == {"margin", "steps"}   # nobody is forced back into a position
