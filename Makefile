@@ -13,6 +13,7 @@ demo: setup          ## run Black Thursday on a simulated network and judge it
 	$(BIN)/harness demo
 
 setup: $(STAMP)      ## virtual environment, package, pinned Anvil and Solidity compiler
+	@$(BIN)/python -m compileall -q harness   # where PYTHONDONTWRITEBYTECODE is set, every command would compile it anew
 	@$(BIN)/python -m harness.toolchain install
 
 test: setup          ## every test; TESTS="tests/model -k margin" for some

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eth_utils.crypto import keccak
+from eth_hash.auto import keccak
 
 from harness.rollup.blocks import L1Origin
 
@@ -15,7 +15,7 @@ DEPOSITOR_ADDRESS = "0xdeaddeaddeaddeaddeaddeaddeaddeaddead0001"
 SYSTEM_GAS = 1_000_000
 """Gas limit of the system transaction; users share the rest of the block's."""
 
-_SELECTOR = keccak(text="setL1Block(uint64,bytes32,uint64,bool)")[:4].hex()
+_SELECTOR = keccak(b"setL1Block(uint64,bytes32,uint64,bool)")[:4].hex()
 
 
 def attributes_call(origin: L1Origin, *, nonce: int, auto: bool = False) -> dict[str, Any]:

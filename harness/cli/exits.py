@@ -9,19 +9,10 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TextIO
 
-import orjson
 import typer
 
 from harness.cli import interruption
-from harness.history.errors import HistoryError
-from harness.network.values import NetworkFailure, NetworkMisuse
-from harness.ports import PortError
-from harness.report.console import silence
 from harness.report.exit_code import ExitCode
-from harness.rollup.profile import ProfileError
-from harness.runtimes.failure import RuntimeFailure
-from harness.scenario.errors import ScenarioError
-from harness.toolchain.errors import ToolError
 
 P = ParamSpec("P")
 DEBUG = "HARNESS_DEBUG"
@@ -29,11 +20,13 @@ DEBUG = "HARNESS_DEBUG"
 
 def print_json(document: Mapping[str, Any]) -> None:
     """The one document a `--json` verb writes to stdout; a reader that has gone away has seen enough."""
+    import orjson
+
     try:
         sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2, default=str) + b"\n")
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        silence(sys.stdout)
+        _silence(sys.stdout)
 
 
 def verb(function: Callable[P, int | None]) -> Callable[P, None]:
@@ -65,6 +58,8 @@ def report_error(error: BaseException, *, as_json: bool = False) -> int:
     if os.environ.get(DEBUG) == "1":
         traceback.print_exception(error)
     if as_json:
+        from harness.scenario.errors import ScenarioError
+
         document: dict[str, Any] = {"error": message, "exit_code": int(code)}
         if isinstance(error, ScenarioError):
             document["problems"] = [
@@ -78,6 +73,15 @@ def report_error(error: BaseException, *, as_json: bool = False) -> int:
 
 def explain(error: BaseException) -> tuple[ExitCode, str]:
     """The exit code and the message of an error."""
+    # Imported when something went wrong: a verb that succeeds has no use for them.
+    from harness.history.errors import HistoryError
+    from harness.network.values import NetworkFailure, NetworkMisuse
+    from harness.ports import PortError
+    from harness.rollup.profile import ProfileError
+    from harness.runtimes.failure import RuntimeFailure
+    from harness.scenario.errors import ScenarioError
+    from harness.toolchain.errors import ToolError
+
     if interruption.is_terminated():   # whatever became of the exception on its way here
         return ExitCode.TERMINATED, "terminated"
     if isinstance(error, BaseExceptionGroup):   # several tasks failed together; the first tells most
@@ -117,4 +121,10 @@ def _quietly(stream: TextIO, write: Callable[[], None]) -> None:
     try:
         write()
     except OSError:
-        silence(stream)
+        _silence(stream)
+
+
+def _silence(stream: TextIO) -> None:
+    from harness.report.console import silence
+
+    silence(stream)

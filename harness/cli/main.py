@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from harness.cli import interruption
 
 if TYPE_CHECKING:  # imported where it is used: an interrupt during the imports is to be a quiet end too
     import typer
+
+ROOMS = {
+    "running": ("run", "replay", "demo"),
+    "files": ("validate", "report", "schema"),
+    "networks": ("up", "status", "endpoints", "logs", "restart", "down"),
+    "hand_faults": ("fault", "heal"),
+    "snapshots": ("snapshot",),
+    "mutants": ("mutants",),
+    "tools": ("doctor",),
+    "projects": ("init",),
+}
+"""Module → its verbs, in the order of the help: a verb that is known costs the import of its own module only."""
 
 _HELP = """Example: harness run black-thursday
 
@@ -23,20 +39,20 @@ def make_app(arguments: Sequence[str] = ()) -> typer.Typer:
     """The command line, ready to be called with these arguments: what they do not name need not be read."""
     import typer
 
-    from harness.cli import files, hand_faults, mutants, networks, projects, running, snapshots, tools
-
     app = typer.Typer(
         name="harness", help=_HELP, add_completion=False, no_args_is_help=True, rich_markup_mode=None,
         pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
     )  # fmt: skip
-    running.add_to(app)
-    files.add_to(app)
-    networks.add_to(app)
-    hand_faults.add_to(app, with_words="fault" in arguments)
-    snapshots.add_to(app)
-    mutants.add_to(app)
-    tools.add_to(app)
-    projects.add_to(app)
+    verb = arguments[0] if arguments else ""
+    rooms = [room for room, verbs in ROOMS.items() if verb in verbs] or list(ROOMS)
+    for room in rooms:
+        add_to: Callable[..., None] = import_module(f"harness.cli.{room}").add_to
+        if room == "hand_faults":
+            add_to(app, with_words="fault" in arguments)
+        else:
+            add_to(app)
+    if len(rooms) == 1:
+        app.callback()(lambda: None)   # or an application of one verb would have no verbs at all
     return app
 
 
@@ -46,9 +62,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 holds, 1 violated, 2 bad usage, 3 unknown, 4 failed, 130 interrupted (SIGINT), 143 terminated (SIGTERM).
     """
     _open_closed_streams()
+    code = _run(arguments)
+    if arguments is None:
+        _end(code)
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     with interruption.handled(is_whole_process=arguments is None):
+        given = sys.argv[1:] if arguments is None else list(arguments)
         try:
-            given = sys.argv[1:] if arguments is None else list(arguments)
+            if arguments is None:
+                _start_ahead(given)
             make_app(given)(args=given, prog_name="harness")
         except SystemExit as ended:   # how typer ends, in success too
             return ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 2
@@ -56,7 +81,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from harness.cli.exits import report_error
 
             return report_error(error)
+        finally:
+            _drop_what_was_started()
         return 0
+
+
+def _start_ahead(arguments: Sequence[str]) -> None:
+    """What `harness up` will need imports beside the command line, and not after it."""
+    elsewhere = {"-h", "--help", "compose", "swarm", "--runtime=compose", "--runtime=swarm"}
+    if arguments[:1] == ["up"] and not elsewhere & set(arguments):
+        from harness.runtimes.local import head_start
+
+        # The default network has roles of ours alone; a file, or a changed key, may name a project.
+        is_plain = not any("project" in argument or os.path.isfile(argument) for argument in arguments)
+        head_start.begin(("harness.roles.registry",), with_user_code=not is_plain)
+
+
+def _drop_what_was_started() -> None:
+    if (head_start := sys.modules.get("harness.runtimes.local.head_start")) is not None:
+        head_start.drop()
+
+
+def _end(code: int) -> None:
+    """End now: to take everything apart that was imported takes an interpreter a tenth of a second."""
+    if threading.active_count() == 1:
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
 
 
 def _open_closed_streams() -> None:

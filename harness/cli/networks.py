@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from harness.cli import network_tables, options
+from harness.cli import options
 from harness.cli.exits import print_json, verb
-from harness.report.console import make_console
 
 FOLLOW_PAUSE_S = 0.2
 LINES = 100
@@ -79,11 +79,15 @@ def up(
     if detach:
         from harness.network.starting import up as start
 
-        network = start(wanted)
+        # What shows the network is imported while it boots.
+        network = start(wanted, meanwhile=lambda: import_module("harness.cli.network_tables"))
+        from harness.cli import network_tables
+
         network_tables.ready(network.description(), took_s=time.monotonic() - began, json=json, detached=True)
         return 0
 
     def on_ready(live: object) -> None:
+        from harness.cli import network_tables
         from harness.network.control import description
         from harness.network.live import LiveNetwork
 
@@ -91,6 +95,8 @@ def up(
         network_tables.ready(description(live), took_s=time.monotonic() - began, json=json, detached=False)
 
     own(wanted, on_ready)
+    from harness.report.console import make_console
+
     make_console(sys.stderr).print(f"{name} is down")
     return 0
 
@@ -101,6 +107,7 @@ def status(name: options.Name = None, json: options.Json = False) -> None:
 
     Say which networks are up, and of one of them: its heads, its roles, the faults that are on, and what went wrong.
     """
+    from harness.cli import network_tables
     from harness.network.claim import find_all
     from harness.network.client import connect
 
@@ -124,7 +131,9 @@ def endpoints(
 
     Say where a network's nodes answer JSON-RPC, which accounts there are, and where its contracts are.
     """
+    from harness.cli import network_tables
     from harness.network.client import connect
+    from harness.report.console import make_console
 
     described = connect(name).description()
     if json:
@@ -177,6 +186,7 @@ def restart(
     Kill a role (SIGKILL: what it had not made durable is lost) and start it again from its store.
     """
     from harness.network.client import connect
+    from harness.report.console import make_console
 
     began = time.monotonic()
     connect(name).restart(role)

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from harness.network.claim import Claim, process_mark
 from harness.network.live import Origin
 from harness.plan import Plan
-from harness.roles.registry import make_role
 from harness.runtimes.local.runtime import LocalRuntime
-from harness.runtimes.local.world import AnvilEngines
+from harness.runtimes.local.world import OUR_ROLES, AnvilEngines
 from harness.runtimes.local.zygote_client import ZygoteProcess
 from harness.scenario.stage import Stage, set_stage
 
@@ -36,7 +35,7 @@ class LocalPlatform:
         self._zygote = None   # it is the runtime's from now on
         runtime = LocalRuntime(
             origin.plan,
-            make_role,
+            OUR_ROLES,
             logs=self._claim.folder / "nodes",
             genesis_timestamp=origin.stage.genesis_timestamp,
             engines=AnvilEngines(origin.stage.l1, origin.stage.l2),

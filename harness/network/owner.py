@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
@@ -119,9 +117,7 @@ def _parent_moved(network: LiveNetwork, parent: int) -> None:
 
 def _platform(wanted: Wanted, claim: Claim, ports: dict[str, int]) -> Platform:
     if wanted.runtime == "local":
-        # Imported when asked for: half of it is HTTP servers.
-        with _without_certificates():
-            from harness.network.on_local import LocalPlatform
+        from harness.network.on_local import LocalPlatform
 
         return LocalPlatform(claim, ports, wanted)
     if wanted.runtime in ("compose", "swarm"):
@@ -129,20 +125,6 @@ def _platform(wanted: Wanted, claim: Claim, ports: dict[str, int]) -> Platform:
 
         return ComposePlatform(claim, ports, wanted)
     raise NetworkMisuse(f"no runtime for networks is called {wanted.runtime!r}; there are {', '.join(RUNTIMES)}")
-
-
-@contextlib.contextmanager
-def _without_certificates() -> Iterator[None]:
-    """aiohttp reads the machine's certificates when it is imported, which takes a fifth of a boot.
-
-    A network speaks TLS with nobody, and this process is nothing but its owner.
-    """
-    make = ssl.create_default_context
-    ssl.create_default_context = lambda *_, **__: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        yield
-    finally:
-        ssl.create_default_context = make
 
 
 class _Signals:

@@ -22,6 +22,7 @@ from harness.network.live import LiveNetwork
 from harness.network.owner import Wanted, own
 from harness.network.places import folder_of
 from harness.network.values import NetworkFailure, NetworkMisuse
+from harness.runtimes.local import head_start
 from harness.runtimes.local.forking import can_fork
 from harness.scenario.errors import ScenarioError
 
@@ -31,11 +32,14 @@ LOG = "owner.log"
 _ENDINGS: dict[str, type[Exception]] = {"misuse": NetworkMisuse, "failure": NetworkFailure}
 
 
-def up(wanted: Wanted, *, tied: bool = False, timeout: float = UP_TIMEOUT_S) -> NetworkClient:
+def up(
+    wanted: Wanted, *, tied: bool = False, timeout: float = UP_TIMEOUT_S, meanwhile: Callable[[], object] = lambda: None
+) -> NetworkClient:
     """Start a network and return when its first block is committed. It goes on when this process ends.
 
     Args:
         tied: end the network when this process ends, however it does, or when the returned client's `stop` is called.
+        meanwhile: done while it boots; must not fail.
 
     Raises:
         NetworkMisuse: the name or a port is taken, or something wanted makes no sense.
@@ -47,6 +51,7 @@ def up(wanted: Wanted, *, tied: bool = False, timeout: float = UP_TIMEOUT_S) -> 
         _start(wanted, told, parent)
         os.close(told)
         told = -1
+        meanwhile()
         _wait_until_ready(wanted.name, reports, timeout)
     except BaseException:
         if tie >= 0:
@@ -81,6 +86,8 @@ def _start(wanted: Wanted, told: int, parent: int) -> None:
     """Start the owner: a fork, which has everything imported already, or a new interpreter where that is not safe."""
     keep = [descriptor for descriptor in (told, parent) if descriptor >= 0]
     if can_fork():
+        begun = head_start.begun()
+        keep += () if begun is None else begun.descriptors()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
@@ -88,7 +95,11 @@ def _start(wanted: Wanted, told: int, parent: int) -> None:
         if between == 0:
             _be_between(wanted, told, parent, keep)
         os.waitpid(between, 0)
+        if begun is not None:
+            head_start.take()
+            begun.let_go()   # the owner has it now, and must be the only one
         return
+    head_start.drop()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     process = subprocess.Popen(
         [sys.executable, "-m", "harness.network.starting", str(told), str(parent)],

@@ -8,39 +8,19 @@ import resource
 import signal
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import uvloop
 from aiohttp import web
 
-from harness.plan import BaseLatency
+from harness.proxy.config import USER, ProxyConfig
 from harness.proxy.control import control_application
 from harness.proxy.door import HOST
 from harness.proxy.proxies import Proxies
-from harness.proxy.server import USER, ProxyServer
+from harness.proxy.server import ProxyServer
 from harness.proxy.toxiproxy import toxiproxy_application
-
-PROXY = "proxy"
-"""What the process is called among those of the roles."""
 
 CLOSE_TIMEOUT_S = 1.0
 DESCRIPTORS_MAX = 16_384
-
-
-@dataclass(frozen=True, slots=True)
-class ProxyConfig:
-    """What a proxy process is born with."""
-
-    seed: int
-    links: tuple[tuple[str, str], ...]
-    latencies: tuple[BaseLatency, ...] = ()
-    """Part of the world, and never counted as a fault."""
-    hosts: tuple[tuple[str, str], ...] = ()
-    """(source, address to listen at for its links), where that is not 127.0.0.1; of `user`, for fronts and API."""
-    fronts: tuple[tuple[str, int], ...] = ()
-    """(role, port): public front doors, on 127.0.0.1; port 0 lets the system choose."""
-    api_port: int | None = None
-    """Where Toxiproxy's API is served, on 127.0.0.1; 0 lets the system choose, None serves none."""
 
 
 def run_proxy(config: ProxyConfig, control: socket.socket) -> None:

@@ -7,13 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from harness.plan import BaseLatency
 from harness.ports import LinkCounters, LinkRule
+from harness.proxy.config import USER
 from harness.proxy.connection import Connection
 from harness.proxy.door import HOST, Door
 from harness.proxy.link import Link
 from harness.runtimes.random import KeyedRandom
-
-USER = "user"
-"""Who opens connections to the front doors: whoever is outside the network."""
 
 
 class UnknownLink(LookupError):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from harness.evm.accounts import account
 from harness.ports import PortError
 from harness.roles.admin import series_id
+from harness.roles.bankrolls import KEEPER_NATIVE
 from harness.roles.client import ChainClient
 from harness.roles.context import RoleContext
 from harness.roles.deposit import deposit_once
@@ -34,7 +35,6 @@ from harness.venue.exchange import (
     encode_state,
 )
 
-DEPOSIT_NATIVE = 20_000_000 * 10**6
 PATIENCE_BLOCKS = 4
 """Blocks a keeper leaves another's share to the other."""
 CALLS_PER_TURN_MAX = 16
@@ -79,7 +79,7 @@ class Keeper:
         self._operations = 0
 
     async def run(self) -> None:
-        await deposit_once(self.context, self.client, DEPOSIT_NATIVE)
+        await deposit_once(self.context, self.client, KEEPER_NATIVE)
         interval = self.context.plan.profile.l2_block_ms / 1000
         while True:
             with suppress(PortError):  # no gateway in reach: the next block is another chance

@@ -14,6 +14,7 @@ from harness.evm.wallet import Quote, sign_quote
 from harness.plan import L2_CHAIN_ID, Product
 from harness.ports import Json, PortError, Refused
 from harness.roles.admin import series_id
+from harness.roles.bankrolls import MAKER_NATIVE
 from harness.roles.client import ChainClient
 from harness.roles.context import RoleContext
 from harness.roles.deposit import deposit_once
@@ -34,7 +35,6 @@ SKEW_NOTIONAL = 300_000 * WAD
 """Holding so much of a perpetual (1e18 quote) moves its price by `SKEW_BPS` of the index against more of it."""
 SKEW_BPS = 30
 SKEW_BPS_MAX = 120
-DEPOSIT_NATIVE = 50_000_000 * 10**6
 
 
 def premium(product: Product, *, index: int, remaining_s: int, half_spread_bps: int) -> int:
@@ -70,7 +70,7 @@ class Maker:
     async def run(self) -> None:
         self._nonce = self._reserved = int(self.context.store.get(NONCES, "reserved") or 0)
         self.context.network.serve(self._handle)
-        await deposit_once(self.context, self.client, DEPOSIT_NATIVE)
+        await deposit_once(self.context, self.client, MAKER_NATIVE)
         interval = self.context.plan.profile.l2_block_ms / 1000
         while True:
             with suppress(PortError):  # what it knows ages; quotes stop once that is too old

@@ -18,7 +18,7 @@ from itertools import islice
 from typing import cast
 
 import rlp
-from eth_utils.crypto import keccak
+from eth_hash.auto import keccak
 from rlp.codec import consume_length_prefix
 from rlp.exceptions import DecodingError
 

@@ -13,7 +13,7 @@ from harness.faults.rpc import rpc_rules_to_json
 from harness.faults.rules import RpcCounters, RpcRule
 from harness.ports import Json, LinkCounters, LinkRule, Refused, Unreachable
 from harness.proxy.client import ProxyClient
-from harness.proxy.server import USER
+from harness.proxy.config import USER
 from harness.runtimes.failure import RuntimeFailure
 from harness.runtimes.local.clock import Epoch
 from harness.runtimes.local.control_channel import ChannelClosed, ControlChannel

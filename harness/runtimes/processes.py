@@ -14,8 +14,7 @@ from typing import Any, Self
 
 from harness.faults.rpc import rpc_rules_to_json
 from harness.plan import Plan
-from harness.proxy.process import PROXY
-from harness.proxy.server import USER
+from harness.proxy.config import PROXY, USER
 from harness.runtimes.failure import Problem, RuntimeFailure
 from harness.runtimes.local.clock import Epoch, LocalClock
 from harness.runtimes.local.control_channel import ChannelClosed, ControlChannel

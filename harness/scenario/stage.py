@@ -12,11 +12,9 @@ from typing import Any
 from harness.anvil import ChainKind, ChainSpec
 from harness.evm.accounts import OWNER, account
 from harness.plan import L1_CHAIN_ID, L1_GAS_LIMIT, L2_CHAIN_ID, Plan
-from harness.roles.keeper import DEPOSIT_NATIVE as KEEPER_NATIVE
-from harness.roles.maker import DEPOSIT_NATIVE as MAKER_NATIVE
+from harness.roles.bankrolls import KEEPER_NATIVE, MAKER_NATIVE
 from harness.solidity.compile import compile_contracts
 from harness.solidity.genesis import Genesis, GenesisSpec, build_genesis
-from harness.solidity.project_genesis import base_genesis, build_project_genesis
 from harness.toolchain import ACCEPTED_ANVIL, anvil_binary
 
 SIM_GENESIS_TIMESTAMP = 1_583_971_200
@@ -55,6 +53,8 @@ def set_stage(plan: Plan, *, genesis_timestamp: int, contracts: Path | None = No
     genesis = _venue_genesis(plan, accounts, contracts)
     l2_file = genesis.l2_file
     if plan.project is not None:
+        from harness.solidity.project_genesis import base_genesis, build_project_genesis
+
         base = base_genesis(genesis.l2_file, has_venue=plan.has_venue)
         l2_file = build_project_genesis(base, plan.project, timestamp=genesis_timestamp)
     deployment = _deployment(plan, genesis)
@@ -71,6 +71,8 @@ def set_stage(plan: Plan, *, genesis_timestamp: int, contracts: Path | None = No
 
 def base_of(plan: Plan) -> tuple[Path, Mapping[str, str]]:
     """The genesis that a project of this plan is deployed on, and where our contracts are in it."""
+    from harness.solidity.project_genesis import base_genesis
+
     genesis = _venue_genesis(plan, _accounts(plan), None)
     return base_genesis(genesis.l2_file, has_venue=plan.has_venue), _deployment(plan, genesis)
 

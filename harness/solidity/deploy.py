@@ -7,15 +7,12 @@ from dataclasses import astuple
 from typing import Any, Final, NamedTuple, cast
 
 import rlp
-from eth_abi import encode  # type: ignore[attr-defined]  # re-exported without __all__
 from eth_hash.auto import keccak
 
 from harness.anvil.rpc import BATCH_MAX, IpcClient, RpcError
-from harness.evm.abi import canonical_type
 from harness.plan import VenueParameters
 from harness.solidity.artifacts import Artifact, Artifacts
 from harness.venue.deployment import CONTRACTS, L1_INFO, Deployment
-from harness.venue.exchange import explain_revert
 
 DEPLOYER: Final = "0x00000000000000000000000000000000de9107e5"
 """Creates every contract and does nothing else, so that addresses depend on no user account. Nobody has its key."""
@@ -91,6 +88,11 @@ def creations(
 
 def creation_code(artifact: Artifact, *arguments: Any) -> bytes:
     """Bytecode and encoded constructor arguments: the data of a creating transaction."""
+    # Imported by who deploys: a network whose genesis is cached only asks here where its contracts are.
+    from eth_abi import encode  # type: ignore[attr-defined]  # re-exported without __all__
+
+    from harness.evm.abi import canonical_type
+
     constructor = next((entry for entry in artifact.abi if entry["type"] == "constructor"), None)
     types = [canonical_type(item) for item in constructor["inputs"]] if constructor is not None else []
     return artifact.creation + encode(types, arguments)
@@ -135,5 +137,7 @@ def _reason(client: IpcClient, item: Transaction) -> str:
     try:
         client.call("eth_call", request if item.to is None else {**request, "to": item.to}, "latest")
     except RpcError as error:
+        from harness.venue.exchange import explain_revert
+
         return explain_revert(bytes.fromhex(str(error.data or "0x")[2:]))
     return "asked again it succeeds; it ran out of gas, or depends on what came before"

@@ -20,7 +20,6 @@ from harness.solidity.artifacts import Artifacts, write_atomically
 from harness.solidity.compile import compile_contracts
 from harness.toolchain import ACCEPTED_ANVIL, anvil_binary, cache_home
 from harness.venue.deployment import CONTRACTS, L1_INFO, Deployment
-from harness.venue.exchange import encode_approve, encode_fund_insurance, encode_mint
 
 FORMAT: Final = 1
 """Part of the cache key; raise it when the same inputs should give another file."""
@@ -113,6 +112,8 @@ def _deployed_state(spec: GenesisSpec, artifacts: Artifacts, deployment: Deploym
 
 def _set_up(spec: GenesisSpec, at: Deployment) -> list[deploy.Transaction]:
     """Tokens, allowances and the insurance fund, by real calls."""
+    from harness.venue.exchange import encode_approve, encode_fund_insurance, encode_mint  # by who builds it alone
+
     calls: list[deploy.Transaction] = []
 
     def call(label: str, sender: str, to: str, data: bytes) -> None:

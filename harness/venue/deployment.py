@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from harness.evm.abi import AbiEntry, ErrorType, Interface
+if TYPE_CHECKING:  # who only asks where the contracts are has no use for a codec
+    from harness.evm.abi import AbiEntry, ErrorType, Interface
 
 L1_INFO: Final = "0x4200000000000000000000000000000000000015"
 """The predeploy that system transactions write, where the OP Stack has its own."""
@@ -76,6 +77,8 @@ class Deployment:
 @lru_cache(maxsize=1)
 def interfaces() -> dict[str, Interface]:
     """Codec by field of `Deployment`."""
+    from harness.evm.abi import Interface
+
     abi: dict[str, list[AbiEntry]] = orjson.loads(ABI_FILE.read_bytes())
     return {field: Interface(abi[name]) for field, name in CONTRACTS.items()}
 

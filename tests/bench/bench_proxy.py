@@ -18,7 +18,8 @@ import time
 from pathlib import Path
 
 from harness.proxy.client import ProxyClient
-from harness.proxy.process import ProxyConfig, run_proxy
+from harness.proxy.config import ProxyConfig
+from harness.proxy.process import run_proxy
 from harness.runtimes.local.mortality import die_with_parent
 
 ADDED_US_MAX = 150.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.anvil.spec import ChainSpec
-from harness.proxy.server import USER
+from harness.proxy.config import USER
 from harness.runtimes.compose import layout as names
 from harness.runtimes.compose.layout import Layout
 from harness.runtimes.local.world import AnvilEngines, World

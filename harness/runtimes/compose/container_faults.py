@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.ports import LinkCounters, LinkRule
-from harness.proxy.process import PROXY
+from harness.proxy.config import PROXY
 from harness.runtimes.compose.driving import DrivenRuntime
 from harness.runtimes.compose.engine import DockerEngine, EngineRefused
 from harness.runtimes.compose.kernel_links import KernelLinks, added, split

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.plan import Plan
 from harness.proxy.client import ProxyClient, ProxyFailure
-from harness.proxy.server import USER
+from harness.proxy.config import USER
 from harness.runtimes.compose.layout import Layout
 from harness.runtimes.compose.switchboard import hello
 from harness.runtimes.local.control_channel import ControlChannel

@@ -9,7 +9,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
-from harness.proxy.server import USER
+from harness.proxy.config import USER
 from harness.runtimes.compose.cargo import Cargo
 from harness.runtimes.compose.layout import EDGE_BY_NAME
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import uvloop
 
-from harness.proxy.process import PROXY
+from harness.proxy.config import PROXY
 from harness.runtimes.compose.cargo import Cargo, unpack
 from harness.runtimes.compose.layout import ALONE, BEGIN, HARNESS, SWITCHBOARD_PORT
 from harness.runtimes.compose.switchboard import JOINED, Switchboard, set_user_timeout

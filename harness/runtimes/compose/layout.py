@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.plan import CHAIN_OF_KIND, Plan
-from harness.proxy.process import PROXY
+from harness.proxy.config import PROXY
 
 EDGE = "edge"
 NETWORK_PORT = 7001       # of a role: messages of its peers, which the proxy brings

@@ -14,8 +14,7 @@ from typing import Any
 from docker.errors import ImageNotFound
 
 from harness.plan import Plan
-from harness.proxy.process import PROXY, ProxyConfig
-from harness.proxy.server import USER
+from harness.proxy.config import PROXY, USER, ProxyConfig
 from harness.roles.context import RoleFactory
 from harness.runtimes.compose import layout as names
 from harness.runtimes.compose.cargo import Cargo, in_containers

@@ -9,7 +9,7 @@ from typing import Any
 
 from docker.types import IPAMConfig, IPAMPool, LogConfig, Ulimit
 
-from harness.proxy.process import PROXY
+from harness.proxy.config import PROXY
 from harness.runtimes.compose.compose_file import FILE, parse
 from harness.runtimes.compose.engine import DockerEngine, EngineRefused
 from harness.runtimes.compose.layout import BEGIN, HARNESS, OWNER_LABEL, PROJECT_LABEL, Layout

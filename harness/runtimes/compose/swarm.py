@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.proxy.process import PROXY
+from harness.proxy.config import PROXY
 from harness.runtimes.compose import layout as names
 from harness.runtimes.compose.cargo import Cargo
 from harness.runtimes.compose.compose_file import FILE as COMPOSE_FILE

@@ -53,6 +53,16 @@ class Fork:
         os.close(self._pidfd)
         self._pidfd = None
 
+    def descriptors(self) -> tuple[int, ...]:
+        """What a fork of the parent must keep to wait for it and to kill it."""
+        return () if self._pidfd is None else (self._pidfd,)
+
+    def forget(self) -> None:
+        """A fork of this process waits for it, or it has been waited for."""
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
+
     def kill(self) -> None:
         if self._pidfd is not None:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)

@@ -11,13 +11,11 @@ from pathlib import Path
 
 from harness.plan import Plan
 from harness.proxy.client import ProxyClient, ProxyFailure
-from harness.proxy.process import PROXY, ProxyConfig
-from harness.proxy.server import USER
+from harness.proxy.config import PROXY, USER, ProxyConfig
 from harness.roles.context import RoleFactory
 from harness.runtimes.failure import Problem
-from harness.runtimes.local.http_network import HOST
 from harness.runtimes.local.saved_stores import SavedStores
-from harness.runtimes.local.world import EngineFactory, World
+from harness.runtimes.local.world import LOOPBACK, EngineFactory, World
 from harness.runtimes.local.zygote_client import ZygoteClient, ZygoteProcess
 from harness.runtimes.process_control import BootFailure, Member
 from harness.runtimes.processes import Address, ProcessRuntime
@@ -104,8 +102,8 @@ class LocalRuntime(ProcessRuntime):
             api_port = await self._proxy.api_port()
         except ProxyFailure as error:
             raise BootFailure(f"the fault proxy did not come up{self._log_tail(PROXY)}") from error
-        self.fault_api = None if api_port is None else (HOST, api_port)
-        self._peers = {src: {dst: (HOST, port) for dst, port in peers.items()} for src, peers in ports.items()}
+        self.fault_api = None if api_port is None else (LOOPBACK, api_port)
+        self._peers = {src: {dst: (LOOPBACK, port) for dst, port in peers.items()} for src, peers in ports.items()}
 
     async def _launch(self, member: Member) -> None:
         assert member.channel is not None
@@ -138,7 +136,7 @@ class LocalRuntime(ProcessRuntime):
         await self._ready_zygote().signal_all([member.name for member in members], signal.SIGCONT)
 
     def _address_of(self, member: Member, port: int) -> Address:
-        return HOST, port
+        return LOOPBACK, port
 
     def _rpc_address_of(self, member: Member, port: int) -> Address:
         return self._peers[USER][member.name]

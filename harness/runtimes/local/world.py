@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 from harness.anvil.adapters import ThreadedEngine
 from harness.anvil.engine import AnvilEngine
 from harness.anvil.spec import ChainSpec
 from harness.plan import CHAIN_OF_KIND, Plan, RoleSpec
-from harness.proxy.process import ProxyConfig
-from harness.roles.context import RoleFactory
+from harness.proxy.config import ProxyConfig
+from harness.roles.context import Role, RoleContext, RoleFactory
 
 LOOPBACK = "127.0.0.1"
 
@@ -35,6 +36,21 @@ class AnvilEngines:
             return None
         chain = self.l1 if name == "l1" else self.l2
         return ThreadedEngine(lambda: AnvilEngine(chain, name=spec.name, home=home))
+
+
+@dataclass(frozen=True, slots=True)
+class ByName:
+    """A role factory that is imported where roles are made: who only starts them need not import what they are."""
+
+    module: str
+    name: str
+
+    def __call__(self, context: RoleContext) -> Role:
+        made: Role = getattr(import_module(self.module), self.name)(context)
+        return made
+
+
+OUR_ROLES = ByName("harness.roles.registry", "make_role")
 
 
 @dataclass(frozen=True, slots=True)

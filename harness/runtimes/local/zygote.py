@@ -30,13 +30,14 @@ from typing import Any, NoReturn
 
 import orjson
 
-from harness.proxy.process import PROXY, run_proxy
+from harness.proxy.config import PROXY
 from harness.runtimes.local.mortality import die_with_parent
 from harness.runtimes.local.process_tree import descendants, signal_trees
-from harness.runtimes.local.role_process import run_role
 from harness.runtimes.local.world import World
 
 END_TIMEOUT_S = 3.0
+PROCESSES = ("harness.runtimes.local.role_process", "harness.proxy.process")
+"""What it forks; imported by it alone, and not by who only talks to it."""
 _PR_SET_CHILD_SUBREAPER = 36
 _LENGTH = struct.Struct("!I")
 
@@ -134,9 +135,13 @@ class Zygote:
             os.close(log)
             given = socket.socket(fileno=descriptor)
             if name == PROXY:
+                from harness.proxy.process import run_proxy
+
                 run_proxy(self._world.proxy, given)
                 code = 0
             else:
+                from harness.runtimes.local.role_process import run_role
+
                 code = run_role(self._world, name, given)
         except BaseException:
             traceback.print_exc()
@@ -177,10 +182,15 @@ class Zygote:
         shutil.rmtree(self._world.temporary, ignore_errors=True)
 
 
+def import_all(preload: Sequence[str]) -> None:
+    """What the processes of a run need, and these modules."""
+    for module in (*PROCESSES, *preload):
+        importlib.import_module(module)
+
+
 def serve_runtime(runtime: socket.socket, preload: Sequence[str]) -> None:
     """Be the zygote of whoever holds the other end, after importing what its children will need."""
-    for module in preload:
-        importlib.import_module(module)
+    import_all(preload)
     received = receive_command(runtime)
     if received is None:
         return  # it was warmed up for a run that never came

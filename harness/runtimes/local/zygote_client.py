@@ -12,11 +12,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import IO, Any
 
 import orjson
 
 from harness.runtimes.failure import RuntimeFailure
+from harness.runtimes.local import head_start
 from harness.runtimes.local.forking import Fork, can_fork
 from harness.runtimes.local.world import World
 from harness.runtimes.local.zygote import send_command, serve_runtime
@@ -37,11 +38,19 @@ class ZygoteProcess:
     """
 
     def __init__(self, preload: Sequence[str] = ()) -> None:
-        """Start it and return at once. `preload` are more modules for it to import, those of the roles above all."""
+        """Start it and return at once. `preload` are more modules for it to import, those of the roles above all.
+
+        One that has a head start is taken, and has imported what whoever began it thought of.
+        """
+        if (begun := head_start.take()) is not None:
+            self._process: subprocess.Popen[bytes] | Fork = begun.process
+            self._errors: IO[bytes] = os.fdopen(begun.errors, "r+b")
+            begun.socket.setblocking(False)
+            self.socket = begun.socket
+            return
         ours, theirs = socket.socketpair()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the process, until `close`
         with theirs:
-            self._process: subprocess.Popen[bytes] | Fork
             if can_fork():
                 self._process = Fork(
                     lambda: serve_runtime(socket.socket(fileno=os.dup(theirs.fileno())), preload),

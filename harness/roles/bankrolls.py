@@ -1,0 +1,6 @@
+"""What roles that trade on their own account pay in when they first start; their wallets hold it from genesis on."""
+
+from __future__ import annotations
+
+KEEPER_NATIVE = 20_000_000 * 10**6
+MAKER_NATIVE = 50_000_000 * 10**6
