@@ -242,6 +242,8 @@ def _clear(folder: Path) -> None:
 
 def _remove_containers() -> None:
     """Of all harnesses that are dead. Raises `NetworkFailure`."""
+    from docker.errors import DockerException
+
     from harness.runtimes.compose.client import engine_client
     from harness.runtimes.compose.ownership import remove_dead as remove_containers_of_the_dead
     from harness.toolchain.errors import ToolError
@@ -249,7 +251,7 @@ def _remove_containers() -> None:
     try:
         with contextlib.closing(engine_client()) as client:
             removed = remove_containers_of_the_dead(client)
-    except (ToolError, OSError) as error:
+    except (ToolError, DockerException, OSError) as error:
         raise NetworkFailure(f"containers of a network that was killed may be left: {error}") from error
     if removed.failures:
         raise NetworkFailure(str(removed))

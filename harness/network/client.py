@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from harness.network.claim import find, find_all, owner_of, wait_until_gone
+from harness.network.claim import find, find_all, owner_of, remove_dead, wait_until_gone
 from harness.network.places import DEFAULT
 from harness.network.socket_path import SOCKET, short_path
 from harness.network.values import (
@@ -30,7 +30,7 @@ from harness.scenario.errors import did_you_mean
 
 ASK_TIMEOUT_S = 30.0
 LONG_TIMEOUT_S = 180.0   # a network that restarts from a snapshot replays its chains
-STOP_TIMEOUT_S = 150.0     # longer than any runtime gives its own ending
+STOP_TIMEOUT_S = 200.0     # longer than any runtime gives its own ending
 STOP_AGAIN_S = 2.0
 
 
@@ -109,7 +109,7 @@ class NetworkClient:
         return tuple(Snapshot.from_json(item) for item in self._ask("snapshots"))
 
     def stop(self) -> None:
-        """Raises `NetworkFailure` if it does not end in time."""
+        """Raises `NetworkFailure` if it does not end in time, or leaves what can not be removed."""
         if self._tie >= 0:
             os.close(self._tie)
             self._tie = -1
@@ -119,6 +119,8 @@ class NetworkClient:
             with contextlib.suppress(NetworkFailure):   # it is gone, or going, or too young to be asked: then again
                 self._ask("stop")
             if wait_until_gone(self._name, owner, timeout=STOP_AGAIN_S):
+                if (found := find(self._name)) is not None and found.note.get("left"):
+                    remove_dead(self._name)   # its engine was busy: once more
                 return
             if time.monotonic() > deadline:
                 raise NetworkFailure(

@@ -43,6 +43,7 @@ class LiveRuntime(FaultControl, Protocol):
 
     problems: list[Problem]
     failed: asyncio.Event
+    left_behind: str
     watcher: Callable[[str, str, dict[str, Any]], None] | None
 
     @property
@@ -106,7 +107,7 @@ class LiveNetwork:
         self.folder = folder
         self.ended = asyncio.Event()
         """Set when somebody asked the network to stop; the owner then calls `close`."""
-        self.breakdown = ""
+        self.breakdown = self.left_behind = ""
         """Why the network as a whole can not go on; it has `ended` then."""
         self._platform = platform
         self._origin: Origin | None = None
@@ -160,6 +161,9 @@ class LiveNetwork:
         self._state = "ending"
         if self._runtime is not None:
             await self._runtime.shutdown()   # faults end with what they are on
+            self.left_behind = self._runtime.left_behind
+            if self.left_behind and not self.breakdown:
+                self.breakdown = f"not everything of it could be removed: {self.left_behind}"
 
     async def _wait_for_first_block(self, runtime: LiveRuntime) -> None:
         waits = [asyncio.ensure_future(event.wait()) for event in (self._first_block, runtime.failed)]

@@ -75,7 +75,7 @@ def own(wanted: Wanted, on_ready: Callable[[LiveNetwork], None], *, parent: int 
                 platform.close()
         if network.breakdown:
             keep_folder = True
-            claim.write(ended=network.breakdown)
+            claim.write(ended=network.breakdown, left=network.left_behind)
             raise NetworkFailure(
                 f"network {wanted.name} broke down: {network.breakdown}; its logs are in {claim.folder}"
             )

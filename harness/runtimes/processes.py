@@ -64,6 +64,8 @@ class ProcessRuntime(ProcessControl):
         """Where each role reaches each of its peers, through the proxy; of `user`, the public front doors."""
         self.fault_api: Address | None = None
         """Where Toxiproxy's API is served, once booted."""
+        self.left_behind = ""
+        """After `shutdown`: what of this could not be removed, and why; the empty string is the rule."""
         self.clock = LocalClock(self._epoch)
         """The run's own clock, never skewed; stands at 0 until all roles are up."""
         self._own_history = OwnHistory(self._history_of(RUNNER), now_ns=self._epoch.elapsed_ns)
@@ -159,15 +161,17 @@ class ProcessRuntime(ProcessControl):
             with contextlib.suppress(RuntimeFailure, TimeoutError):
                 await asyncio.gather(*[self._stop(member) for member in self._members.values()])
         finally:
-            for member in self._members.values():
-                if member.channel is not None:
-                    await member.channel.close()
-            if self._proxy is not None:
-                await self._proxy.close()
             try:
-                await self._release()
+                for member in self._members.values():
+                    if member.channel is not None:
+                        await member.channel.close()
+                if self._proxy is not None:
+                    await self._proxy.close()
             finally:
-                self._own_history.close()
+                try:
+                    await self._release()
+                finally:
+                    self._own_history.close()
 
     async def stop(self, role: str, *, grace_s: float) -> None:
         """Ask a role to end, and kill it if it has not by then."""

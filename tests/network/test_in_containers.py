@@ -19,7 +19,7 @@ from harness.network.ports import ANY
 from harness.network.starting import up
 from harness.plan import L2_CHAIN_ID
 from harness.runtimes.compose.layout import NETWORK_LABEL
-from harness.runtimes.compose.ownership import left_over
+from harness.runtimes.compose.removal import left_over
 
 pytestmark = [pytest.mark.docker, pytest.mark.node, pytest.mark.timeout(600)]
 

@@ -11,6 +11,7 @@ packet counters are the evidence. They end with a rule, so what they had counted
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -89,6 +90,8 @@ class KernelLinks:
         """`open_helper(role)` blocks; it starts a helper in the role's namespace, or raises `HelperFailure`."""
         self._open_helper = open_helper
         self._namespaces: dict[str, _Namespace] = {}
+        self._opening: set[asyncio.Future[Helper]] = set()
+        """Helpers on their way; who waited for one may have been cancelled, and it comes all the same."""
         self._has_netem: bool | None = None
         self.refusal = ""
         """Why the proxy had to stand in for the kernel, the last time that it had to."""
@@ -176,6 +179,10 @@ class KernelLinks:
 
     async def close(self) -> None:
         """Remove the helpers; the rules end with the namespaces. Idempotent."""
+        for opening in list(self._opening):
+            with contextlib.suppress(HelperFailure):
+                await _in_thread((await opening).close)
+            self._opening.discard(opening)
         for space in self._namespaces.values():
             if space.helper is not None:
                 await _in_thread(space.helper.close)
@@ -188,7 +195,14 @@ class KernelLinks:
 
     async def _opened(self, src: str, space: _Namespace) -> Helper:
         if space.helper is None or space.helper.is_closed:
-            helper = await _in_thread(self._open_helper, src)
+            opening = asyncio.get_running_loop().run_in_executor(None, self._open_helper, src)
+            self._opening.add(opening)
+            try:
+                helper = await asyncio.shield(opening)
+            except HelperFailure:
+                self._opening.discard(opening)
+                raise
+            self._opening.discard(opening)
             try:
                 if self._has_netem is None:
                     self._has_netem = (await _in_thread(helper.run, _PROBE)).strip().endswith("yes")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from docker.errors import ImageNotFound
+from docker.errors import DockerException, ImageNotFound
 
 from harness.plan import Plan
 from harness.proxy.config import PROXY, USER, ProxyConfig
@@ -24,6 +24,7 @@ from harness.runtimes.compose.engine import DockerEngine, EngineGone, EngineRefu
 from harness.runtimes.compose.folder import collected, furnish
 from harness.runtimes.compose.images import ensure_image
 from harness.runtimes.compose.layout import Layout, lay_out, project_name, subnets_wanted
+from harness.runtimes.compose.netadmin import HelperFailure
 from harness.runtimes.compose.ownership import Owner, remove_dead
 from harness.runtimes.compose.stack import AddressesTaken, Stack
 from harness.runtimes.compose.subnets import block_for, routed_here, subnets_of
@@ -37,7 +38,7 @@ from harness.runtimes.process_control import BootFailure, Member
 from harness.runtimes.processes import RUNNER, Address
 
 READY_TIMEOUT_S = 90.0
-SHUTDOWN_TIMEOUT_S = 120.0
+SHUTDOWN_TIMEOUT_S = 180.0  # more than figures, logs and a removal that needs all of its time
 END_TIMEOUT_S = 9.0         # below what a fault may take over one call
 BLOCKS_TRIED_MAX = 8
 LOG_LINES_MAX = 2000
@@ -294,25 +295,33 @@ class ComposeRuntime(ContainerFaults):
         await self._hang_up()
         if self._vigil is not None:
             self._vigil.close()
-        await self._kernel.close()
         try:
+            await self._save_evidence()
+        finally:
+            try:
+                if self._stack is not None:
+                    await self._stack.remove()
+            except (EngineGone, EngineRefused) as error:
+                # Nothing more can be done now; the next run finds it by its owner, who is dead then.
+                self.left_behind = str(error)
+                self._narrate(f"not everything could be removed: {error}; the next run does, or: harness heal --stale")
+            finally:
+                if self._engine is not None:
+                    self._engine.close()
+                if self._owner is not None:
+                    self._owner.release()
+
+    async def _save_evidence(self) -> None:
+        """What can be had of it: that some can not is no reason to leave containers behind."""
+        try:
+            await self._kernel.close()
             if self._stack is not None and self._engine is not None:
                 await self._engine.settle()
-                try:
-                    await self._stack.fetch_evidence(self._logs)
-                    await self._collect_logs(self._engine, self._stack)
-                except OSError as error:  # the folder is gone, or its disk is full
-                    self._narrate(f"logs could not be collected: {error}")
-                finally:
-                    await self._stack.remove()
-        except (EngineGone, EngineRefused) as error:
-            # Nothing more can be done now; the next run finds it by its owner, who is dead then.
-            self._narrate(f"not everything could be removed: {error}; the next run does, or: harness heal --stale")
-        finally:
-            if self._engine is not None:
-                self._engine.close()
-            if self._owner is not None:
-                self._owner.release()
+                await self._stack.fetch_evidence(self._logs)
+                await self._collect_logs(self._engine, self._stack)
+        except (EngineGone, EngineRefused, HelperFailure, DockerException, OSError) as error:
+            # The engine is gone, or the folder is, or its disk is full.
+            self._narrate(f"logs could not be collected: {error}")
 
     async def _collect_logs(self, engine: DockerEngine, stack: Stack) -> None:
         """One log per container: what it wrote, or if it never came to write, what the engine heard from it."""

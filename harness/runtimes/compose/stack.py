@@ -13,7 +13,7 @@ from harness.proxy.config import PROXY
 from harness.runtimes.compose.compose_file import FILE, parse
 from harness.runtimes.compose.engine import DockerEngine, EngineRefused
 from harness.runtimes.compose.layout import BEGIN, HARNESS, OWNER_LABEL, PROJECT_LABEL, Layout
-from harness.runtimes.compose.ownership import remove_labelled
+from harness.runtimes.compose.removal import remove_labelled
 
 NANOSECONDS = 1_000_000_000
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}

@@ -15,7 +15,7 @@ import pytest
 
 from harness.runtimes.compose.compose_file import FILE
 from harness.runtimes.compose.layout import PROJECT_LABEL
-from harness.runtimes.compose.ownership import left_over
+from harness.runtimes.compose.removal import left_over
 from harness.runtimes.compose.runtime import ComposeRuntime
 from harness.runtimes.conformance.echo import echo_factory, echo_plan
 

@@ -14,7 +14,7 @@ import pytest
 from harness.faults.outcome import FaultOutcome
 from harness.plan import LinkSelector, PlannedFault, Trigger
 from harness.ports import LinkRule
-from harness.runtimes.compose.ownership import left_over
+from harness.runtimes.compose.removal import left_over
 from harness.runtimes.compose.runtime import ComposeRuntime
 from harness.runtimes.conformance.echo import echo_factory, echo_plan
 from harness.runtimes.local.subject import GENESIS

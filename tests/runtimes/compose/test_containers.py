@@ -10,7 +10,7 @@ import docker
 import pytest
 
 from harness.runtimes.compose.layout import NETWORK_PORT, PROJECT_LABEL, SWITCHBOARD_PORT
-from harness.runtimes.compose.ownership import left_over
+from harness.runtimes.compose.removal import left_over
 
 from .running import Running, running
 

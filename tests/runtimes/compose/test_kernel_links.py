@@ -16,7 +16,7 @@ from tenacity import Retrying, stop_after_delay, wait_fixed
 from harness.ports import LinkCounters, LinkRule
 from harness.runtimes.compose.kernel_links import KernelLinks, _Link, added, count, script, split
 from harness.runtimes.compose.netadmin import Helper, HelperFailure, helper_image
-from harness.runtimes.compose.ownership import remove_labelled
+from harness.runtimes.compose.removal import remove_labelled
 
 LABEL = f"harness.test.kernel={os.getpid()}"
 LABELS = dict([LABEL.split("=")])

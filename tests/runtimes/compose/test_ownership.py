@@ -13,8 +13,9 @@ from typing import Any
 import docker
 import pytest
 
-from harness.runtimes.compose import ownership
-from harness.runtimes.compose.ownership import OWNER_LABEL, Owner, is_dead, left_over, remove_dead, remove_labelled
+from harness.runtimes.compose import ownership, removal
+from harness.runtimes.compose.ownership import OWNER_LABEL, Owner, is_dead, remove_dead
+from harness.runtimes.compose.removal import left_over, remove_labelled
 
 HOLDER = """
 import sys
@@ -130,7 +131,7 @@ class TestWithAnEngine:
         self, engine: docker.DockerClient, image: str, labels: dict[str, str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A volume that a stranger's container uses stays; a sentence says so."""
-        monkeypatch.setattr(ownership, "REMOVE_SECONDS_MAX", 0.5)
+        monkeypatch.setattr(removal, "REMOVE_SECONDS_MAX", 0.5)
         owner = killed_harness()
         _, network, volume = self.make(engine, image, labels, owner)
         stranger = engine.containers.create(image, volumes=[f"{volume}:/data"])

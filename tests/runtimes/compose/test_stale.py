@@ -12,7 +12,8 @@ import docker
 import pytest
 import yaml
 
-from harness.runtimes.compose.ownership import left_over, remove_dead, remove_labelled
+from harness.runtimes.compose.ownership import remove_dead
+from harness.runtimes.compose.removal import left_over, remove_labelled
 from harness.runtimes.compose.stale import heal_stale
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]

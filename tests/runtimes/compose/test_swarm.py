@@ -15,7 +15,7 @@ import docker
 import pytest
 import yaml
 
-from harness.runtimes.compose.ownership import left_over
+from harness.runtimes.compose.removal import left_over
 from tests.runtimes.compose.own_engine import OwnEngine
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]

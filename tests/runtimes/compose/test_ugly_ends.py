@@ -23,7 +23,8 @@ import docker
 import pytest
 
 from harness.runtimes.compose import ownership
-from harness.runtimes.compose.ownership import OWNER_LABEL, left_over, remove_dead
+from harness.runtimes.compose.ownership import OWNER_LABEL, remove_dead
+from harness.runtimes.compose.removal import left_over
 from harness.toolchain.places import cache_home
 from tests.runtimes.compose.own_engine import OwnEngine
 
