@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from harness.anvil.engine import AnvilEngine
+from harness.anvil.archive import Archive
+from harness.anvil.engine import AnvilEngine, OutOfReach
 from harness.ports import EngineFailure
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash
 
@@ -54,6 +55,9 @@ class ThreadedEngine:
             raise
         self._genesis_hash: Hash | None = None
         self._is_closed = False
+        self._librarian: ThreadPoolExecutor | None = None
+        self._archive: Archive | None = None
+        self._archived: set[Hash] = set()
 
     @property
     def genesis_hash(self) -> Hash:
@@ -74,7 +78,25 @@ class ThreadedEngine:
         return await self._on_worker(lambda: self._engine.call(to, data, at=at, sender=sender))
 
     async def query(self, method: str, params: Sequence[Any], *, at: Hash) -> Any:
-        return await self._on_worker(lambda: self._engine.query(method, params, at=at))
+        try:
+            return await self._on_worker(lambda: self._engine.query(method, params, at=at))
+        except OutOfReach:
+            return await self._query_archive(method, params, at)
+
+    async def _query_archive(self, method: str, params: Sequence[Any], at: Hash) -> Any:
+        """Ask the second node, on its own thread; a caller that is cancelled leaves it to get there."""
+        new = await self._on_worker(lambda: self._engine.lineage(at, known=self._archived))
+        if self._librarian is None:
+            self._librarian = ThreadPoolExecutor(max_workers=1, thread_name_prefix="archive")
+
+        def ask() -> Any:
+            if self._archive is None:
+                self._archive = Archive(self._engine.spec, name=self._engine.name, home=self._engine.process.home)
+            self._archive.learn(new)
+            self._archived.update(block.hash for block in new)
+            return self._archive.query(method, params, at=at)
+
+        return await self._on(self._librarian, ask)
 
     async def replay(self, chain: Sequence[BlockInputs]) -> Sequence[ExecutedBlock]:
         return await self._on_worker(lambda: self._engine.replay(chain))
@@ -94,13 +116,20 @@ class ThreadedEngine:
             return
         self._is_closed = True
         try:
+            if self._librarian is not None:
+                self._librarian.shutdown(wait=False, cancel_futures=True)
+                if self._archive is not None:
+                    self._archive.close()   # whatever it is doing fails, and is nothing to wait for
             self._worker.submit(self._engine.close).result()
         finally:
             self._worker.shutdown(wait=True)
 
     async def _on_worker(self, operation: Callable[[], _T]) -> _T:
+        return await self._on(self._worker, operation)
+
+    async def _on(self, worker: ThreadPoolExecutor, operation: Callable[[], _T]) -> _T:
         try:
-            running = asyncio.get_running_loop().run_in_executor(self._worker, operation)
+            running = asyncio.get_running_loop().run_in_executor(worker, operation)
         except RuntimeError as error:  # the worker takes no more: `close` was called
             raise EngineFailure("the engine was closed; its node is gone") from error
         return await running

@@ -6,7 +6,7 @@ to wherever the next block or read needs it, and every re-executed block must ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +27,13 @@ _REVERTED = 3  # error code of a revert; its data is what the contract returned
 _STATE_GONE = "BlockOutOfRange"  # pruned; blocks of abandoned forks count among the states kept
 _QUERY_MOVES_MAX = 8  # blocks a query may have the node undo and execute; clients ask, and blocks come first
 _READS = frozenset({"eth_getBalance", "eth_getTransactionCount", "eth_getCode", "eth_getStorageAt", "eth_getProof"})
+
+
+class OutOfReach(QueryRefused):
+    """A question about a block whose state this node has not at hand; another node may be brought there."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(-32000, message)
 
 
 class AnvilEngine:
@@ -171,6 +178,20 @@ class AnvilEngine:
         except RpcError as error:
             raise QueryRefused(error.code, error.message, error.data) from error
 
+    def lineage(self, block: Hash, *, known: Container[Hash]) -> tuple[ExecutedBlock, ...]:
+        """The block and its ancestors back to one that is known or the genesis, parents first."""
+        self._known(block)
+        found: list[ExecutedBlock] = []
+        at = self.block(block)
+        while at is not None and at.hash not in known:
+            found.append(at)
+            at = self.block(at.inputs.parent)
+        return tuple(reversed(found))
+
+    def distance_back(self, block: Hash) -> int:
+        """How many blocks the node would have to undo to stand at a known block."""
+        return self._journal().route(self._node.at, block).back
+
     def replay(self, chain: Sequence[BlockInputs]) -> Sequence[ExecutedBlock]:
         """As `ports.Engine.replay`: the blocks up to the first that does not execute."""
         blocks: list[ExecutedBlock] = []
@@ -247,8 +268,8 @@ class AnvilEngine:
         if not self._node.is_on_chain(at, number):
             route = self._journal().route(self._node.at, at)
             if route.back + len(route.forward) > _QUERY_MOVES_MAX:
-                raise QueryRefused(-32000, f"block {number} is {route.back} blocks back and {len(route.forward)} "
-                                   "forward from where the node executes; ask for one nearer its head")
+                raise OutOfReach(f"block {number} is {route.back} blocks back and {len(route.forward)} forward from "
+                                 "where the node executes; ask for one nearer its head")
             self._move_to(at)
         position = QUERIES[method]
         if position is not None:
@@ -257,8 +278,8 @@ class AnvilEngine:
             return self._node.request(method, *params)
         except RpcError as error:
             if error.message.startswith(_STATE_GONE):
-                raise QueryRefused(-32000, f"the state after block {number} is not kept any more; the newest "
-                                   f"{self.spec.history} are") from error
+                raise OutOfReach(f"the state after block {number} is not kept any more; the newest "
+                                 f"{self.spec.history} are") from error
             raise
 
     def _move_to(self, target: Hash) -> None:

@@ -58,6 +58,11 @@ class AnvilProcess:
         self._started = 0.0
 
     @property
+    def home(self) -> Path:
+        """Where its socket, its log and whatever it keeps are."""
+        return self._home
+
+    @property
     def pid(self) -> int | None:
         """Process id while it has not been reaped."""
         return self._process.pid if self._process is not None else None
