@@ -72,12 +72,27 @@ class Knot:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What a series is listed with, contracts/RULES.md; limits in whole quote, 0 for none."""
+
+    option_margin: int = 0  # 0 standard, 1 relief, 2 naked
+    pool: int = 0           # 0: the cross pool
+    oi_lower: int = 0       # open interest from which initial margin grows
+    oi_cap: int = 0         # open interest at which it is the whole notional, and beyond which nobody opens
+    profit_cap: int = 0     # the most of an unrealised profit that may be opened against
+
+
+DEFAULT_TERMS = Terms()
+
+
+@dataclass(frozen=True, slots=True)
 class Product:
     id: str
     kind: ProductKind
     underlying: str
     strike_wad: int         # 0 for futures and perpetuals
     expires_s: int          # seconds after genesis; NEVER_S for perpetuals
+    terms: Terms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +204,7 @@ class VenueParameters:
     auction_duration_s: int = 20
     auction_max_bps: int = 500
     insurance_cap_bps: int = 5_000
+    naked_step_s: int = 10              # a row of the table that bounds naked options
 
 
 @dataclass(frozen=True, slots=True)

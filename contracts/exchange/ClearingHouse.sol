@@ -11,7 +11,9 @@ import {Perpetuals} from "./Perpetuals.sol";
 import {Portfolios} from "./Portfolios.sol";
 import {PriceFeed} from "./PriceFeed.sol";
 import {Quote, Quotes} from "./Quotes.sol";
+import {OptionMargin} from "./OptionMargin.sol";
 import {InsufficientMargin, isLinear, Kind, NEVER, Position, Series, SeriesExpired} from "./Series.sol";
+import {TermRules, Terms} from "./Terms.sol";
 import {Vault} from "./Vault.sol";
 
 /// @title Series, trades and the margin they need
@@ -30,6 +32,7 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
     /// @notice A perpetual's premium is measured against an index above zero.
     error IndexNotPositive(bytes32 asset, int256 index);
     error TooManySeries(uint256 max);
+    error UnknownPool(uint32 pool, uint32 count);
     error QuoteExpired(uint64 deadline, uint64 blockTimestamp);
     error SelfTrade(address account);
     /// @notice The size must have the quote's sign and 0 < |size| ≤ |quoted|.
@@ -47,6 +50,10 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
     error NotSettlement(address caller);
 
     event SeriesListed(uint256 indexed id, uint8 kind, bytes32 indexed asset, uint256 strike, uint64 expiry);
+    /// @notice Follows the listing of a series that has other than the default terms; limits in whole quote.
+    event TermsSet(
+        uint256 indexed seriesId, uint8 optionMargin, uint32 pool, uint64 oiLower, uint64 oiCap, uint64 profitCap
+    );
     event Traded(
         uint256 indexed seriesId,
         address indexed taker,
@@ -95,7 +102,7 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
         settlementWindow = params.settlementWindow;
     }
 
-    /// @notice Lists an instrument.
+    /// @notice Lists an instrument without limits, options margined in the standard way.
     /// @param kind 0 future, 1 call, 2 put, 3 perpetual
     /// @param asset the underlying's name in the price feed
     /// @param strike 1e18 quote per 1 underlying; 0 for futures and perpetuals
@@ -106,12 +113,31 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
         onlyOwner
         returns (uint256 id)
     {
+        Terms memory none;
+        return _list(kind, asset, strike, expiry, none);
+    }
+
+    /// @notice Lists an instrument on terms that never change.
+    function listSeriesWith(uint8 kind, bytes32 asset, uint256 strike, uint64 expiry, Terms calldata terms_)
+        external
+        onlyOwner
+        returns (uint256 id)
+    {
+        return _list(kind, asset, strike, expiry, terms_);
+    }
+
+    function _list(uint8 kind, bytes32 asset, uint256 strike, uint64 expiry, Terms memory terms_)
+        internal
+        returns (uint256 id)
+    {
         if (kind > uint8(type(Kind).max)) revert UnknownKind(kind);
         bool isPerpetual = Kind(kind) == Kind.Perpetual;
         if (isLinear(Kind(kind)) != (strike == 0) || strike > uint128(type(int128).max)) revert StrikeOutOfRange(kind, strike);
         if (isPerpetual && expiry != NEVER) revert PerpetualExpires(expiry);
         if (expiry <= block.timestamp) revert ExpiryNotInFuture(expiry, uint64(block.timestamp));
         if (seriesCount == SERIES_MAX) revert TooManySeries(SERIES_MAX);
+        if (terms_.pool > 0) revert UnknownPool(terms_.pool, 0);
+        TermRules.check(terms_, isLinear(Kind(kind)) ? 0 : OptionMargin.NAKED);
         id = ++seriesCount;
         Series storage series_ = _series[id];
         series_.asset = asset;
@@ -119,6 +145,7 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
         series_.expiry = expiry;
         series_.kind = Kind(kind);
         emit SeriesListed(id, kind, asset, strike, expiry);
+        _setTerms(id, terms_);
         if (isPerpetual) {
             perpetuals.list(id, asset);
             return id;
@@ -196,11 +223,12 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
         }
     }
 
-    /// @notice Reverts unless the account's equity covers its initial margin at fresh prices.
-    function requireInitialMargin(address account) external view {
+    /// @notice Reverts unless the account's equity covers its initial margin at fresh prices, whatever is open: what a
+    /// liquidation asks of whoever takes positions, since it opens none.
+    function requireBaseMargin(address account) external view {
         Risk memory after_ = risk(account);
-        if (after_.equity < int256(after_.initialMargin)) {
-            revert InsufficientMargin(after_.equity, after_.initialMargin);
+        if (after_.creditedEquity < int256(after_.baseMargin)) {
+            revert InsufficientMargin(after_.creditedEquity, after_.baseMargin);
         }
     }
 
@@ -210,6 +238,7 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
         _checkPrice(series_, fill.price, index);
         Risk memory takerBefore = risk(fill.taker);
         Risk memory makerBefore = risk(fill.maker);
+        uint256 openBefore = series_.openInterest;
 
         _exchange(fill.taker, fill.maker, fill.id, fill.size, fill.price);
         if (series_.kind == Kind.Perpetual) perpetuals.recordTrade(fill.id, fill.size, fill.price, index);
@@ -217,23 +246,30 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
         vault.takeFee(fill.taker, fee);
         emit Traded(fill.id, fill.taker, fill.maker, fill.size, fill.price, fill.nonce, fee);
 
+        TermRules.requireWithinCap(_terms[fill.id], fill.id, openBefore, _series[fill.id].openInterest, index);
         // After the effects: the rule compares before and after. The contracts called are the venue's own.
         Risk memory after_ = risk(fill.taker);
-        if (!_isAllowed(takerBefore, after_)) revert InsufficientMargin(after_.equity, after_.initialMargin);
+        if (!_isAllowed(takerBefore, after_)) revert InsufficientMargin(after_.creditedEquity, after_.initialMargin);
         after_ = risk(fill.maker);
         if (_isAllowed(makerBefore, after_)) return;
-        if (fill.nonce >= FILL_NONCE) revert MakerBelowMargin(fill.maker, after_.equity, after_.initialMargin);
-        revert InsufficientMargin(after_.equity, after_.initialMargin);
+        if (fill.nonce >= FILL_NONCE) revert MakerBelowMargin(fill.maker, after_.creditedEquity, after_.initialMargin);
+        revert InsufficientMargin(after_.creditedEquity, after_.initialMargin);
     }
 
-    /// @dev Formula 3.9: E ≥ IM after; or, for an account under-margined before, no more maintenance margin and no
+    /// @dev Formula 3.9: E° ≥ IM after; or, for an account under-margined before, no more maintenance margin and no
     /// worse a ratio of equity to it, cross-multiplied so that nothing is rounded. Products stay below 2**255 for
     /// equities and margins below 2**127, which int128 positions bound.
     function _isAllowed(Risk memory before, Risk memory after_) private pure returns (bool) {
-        if (after_.equity >= int256(after_.initialMargin)) return true;
-        return before.equity < int256(before.initialMargin) && before.maintenanceMargin > 0
+        if (after_.creditedEquity >= int256(after_.initialMargin)) return true;
+        return before.creditedEquity < int256(before.initialMargin) && before.maintenanceMargin > 0
             && after_.maintenanceMargin <= before.maintenanceMargin
             && after_.equity * int256(before.maintenanceMargin) >= before.equity * int256(after_.maintenanceMargin);
+    }
+
+    function _setTerms(uint256 id, Terms memory terms_) private {
+        if (TermRules.isDefault(terms_)) return;
+        _terms[id] = terms_;
+        emit TermsSet(id, terms_.optionMargin, terms_.pool, terms_.oiLower, terms_.oiCap, terms_.profitCap);
     }
 
     function _checkPrice(Series memory series_, int256 price, int256 index) internal view {

@@ -16,7 +16,7 @@ struct Holding {
     int256 price;
     /// |P| of the underlying, 1e18 quote.
     uint256 index;
-    /// Its part of the maintenance margin, 1e18 quote.
+    /// The maintenance margin it would need alone, 1e18 quote.
     uint256 maintenance;
     bool isLinear;
 }
@@ -28,6 +28,8 @@ struct Estate {
     Holding[] holdings;
     /// Σ |q|·|P|, 1e36.
     uint256 notional;
+    /// Σ of its positions' maintenance margins alone, by which a loss is shared; 1e18 quote.
+    uint256 maintenance;
     /// V: what its options add to cash when they are closed, 1e18 quote.
     int256 optionValue;
     /// F: the penalty of closing everything, 1e18 quote.
@@ -51,9 +53,9 @@ library Ladder {
         pure
         returns (uint256[] memory sizes)
     {
-        int256 part = estate.risk.initialMargin.toInt256() - estate.risk.equity;
-        int256 whole = estate.risk.initialMargin.toInt256() + estate.optionValue - estate.penalty.toInt256();
-        // part ≤ whole since R ≥ F, and part > 0 since E < MM ≤ IM.
+        int256 part = estate.risk.baseMargin.toInt256() - estate.risk.equity;
+        int256 whole = estate.risk.baseMargin.toInt256() + estate.optionValue - estate.penalty.toInt256();
+        // part ≤ whole since R ≥ F, and part > 0 since E < MM ≤ IM⁰.
         bool takesAll = part >= whole || estate.notional <= smallNotional * WAD * WAD;
         sizes = new uint256[](estate.holdings.length);
         for (uint256 i; i < sizes.length; ++i) {

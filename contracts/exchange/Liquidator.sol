@@ -134,7 +134,7 @@ contract Liquidator is Deleveraging {
         uint256 badDebt = vault.bookBadDebt(account);
         _emitLiquidated(account, estate, [toBidder, worth - toBidder, covered, badDebt], AUCTION);
         // Last, because it is about the state after; a view.
-        clearingHouse.requireInitialMargin(msg.sender);
+        clearingHouse.requireBaseMargin(msg.sender);
     }
 
     /// @notice Ends the auction of an account that is not below maintenance margin any more; anyone may.
@@ -213,7 +213,7 @@ contract Liquidator is Deleveraging {
         vault.payInsurance(account, penalty - toKeeper);
         _emitLiquidated(account, estate, [toKeeper, penalty - toKeeper, 0, 0], PARTIAL);
         // Last, because it is about the state after; a view.
-        clearingHouse.requireInitialMargin(msg.sender);
+        clearingHouse.requireBaseMargin(msg.sender);
     }
 
     function _deleverage(address account, Estate memory estate) internal {
@@ -231,7 +231,7 @@ contract Liquidator is Deleveraging {
         uint256[4] memory flows = _settleEstate(account, estate, closings);
         _emitLiquidated(account, estate, flows, DELEVERAGED);
         // Last, because it is about the state after; a view.
-        if (tookAny) clearingHouse.requireInitialMargin(msg.sender);
+        if (tookAny) clearingHouse.requireBaseMargin(msg.sender);
     }
 
     /// @dev Either what is left pays the penalty as far as it goes, or the loss goes to the insurance, to those who
@@ -248,7 +248,7 @@ contract Liquidator is Deleveraging {
         for (uint256 i; i < closings.length; ++i) {
             uint256 share = i + 1 == closings.length
                 ? unassigned
-                : Math.mulDiv(loss, estate.holdings[i].maintenance, estate.risk.maintenanceMargin);
+                : Math.mulDiv(loss, estate.holdings[i].maintenance, estate.maintenance);
             unassigned -= share;
             _charge(account, estate.holdings[i], closings[i], share);
         }
@@ -308,6 +308,7 @@ contract Liquidator is Deleveraging {
                 estate.optionValue += FixedPoint.mulDivFloor(holding.size, holding.price, WAD);
             }
             estate.notional += SignedMath.abs(holding.size) * holding.index;
+            estate.maintenance += holding.maintenance;
         }
         estate.penalty = Ladder.penalty(estate.notional, penaltyBps);
         estate.value = risk_.equity + estate.optionValue;

@@ -12,8 +12,12 @@ struct Risk {
     int256 equity;
     /// E without unrealised profit: cash plus Σ min(0, what each series adds).
     int256 equityWithoutProfit;
+    /// E°, what positions may be opened against: profits only up to the cap of their market.
+    int256 creditedEquity;
     /// IM, initial margin.
     uint256 initialMargin;
+    /// IM⁰, initial margin whatever the open interest: what a liquidation restores, and asks of who takes positions.
+    uint256 baseMargin;
     /// MM, maintenance margin.
     uint256 maintenanceMargin;
 }
@@ -50,7 +54,7 @@ library Margin {
     }
 
     /// @notice Initial and maintenance margin of an option; 0 for a long one, which is paid for.
-    /// @dev Deribit's rows of the specification. Everything inside is kept times 10000, so there is one division.
+    /// @dev Deribit's and Derive's rows of the specification. Everything inside is kept times 10000, so there is one division.
     function optionRequirements(
         Kind kind,
         uint256 strike,

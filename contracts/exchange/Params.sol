@@ -52,4 +52,6 @@ struct Params {
     uint256 auctionMaxBps;
     /// The most the insurance pays in one block, of what it holds.
     uint256 insuranceCapBps;
+    /// Seconds of a row of the table that bounds a naked option's value.
+    uint64 nakedStep;
 }

@@ -5,10 +5,12 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {LibBit} from "solady/src/utils/LibBit.sol";
 import {Leg, Legs} from "./Legs.sol";
 import {Margin, Risk} from "./Margin.sol";
+import {OptionMargin, ReliefBook} from "./OptionMargin.sol";
 import {Params} from "./Params.sol";
 import {Perpetuals} from "./Perpetuals.sol";
 import {PriceFeed} from "./PriceFeed.sol";
 import {isLinear, Kind, Position, Series, UnknownSeries} from "./Series.sol";
+import {TermRules, Terms} from "./Terms.sol";
 import {Vault} from "./Vault.sol";
 
 /// @title Who holds what of which series, and what that is worth and requires
@@ -34,11 +36,13 @@ abstract contract Portfolios {
     uint256 public immutable optionImBps;
     uint256 public immutable optionMinImBps;
     uint256 public immutable optionMmBps;
+    uint64 public immutable nakedStep;
 
     /// @notice Number of series listed; their ids are 1 to this.
     uint256 public seriesCount;
 
     mapping(uint256 id => Series) internal _series;
+    mapping(uint256 id => Terms) internal _terms;
     mapping(address account => mapping(uint256 id => Position)) internal _positions;
     /// @dev Bit i is set while the account's size in series i is not 0.
     mapping(address account => uint256 bits) internal _holdings;
@@ -52,11 +56,17 @@ abstract contract Portfolios {
         optionImBps = params.optionImBps;
         optionMinImBps = params.optionMinImBps;
         optionMmBps = params.optionMmBps;
+        nakedStep = params.nakedStep;
     }
 
     /// @notice One listed series.
     function series(uint256 id) external view returns (Series memory) {
         return _knownSeries(id);
+    }
+
+    /// @notice What a series was listed with; zeros when with nothing, or when there is no such series.
+    function terms(uint256 id) external view returns (Terms memory) {
+        return _terms[id];
     }
 
     /// @notice What an account holds of a series.
@@ -86,9 +96,10 @@ abstract contract Portfolios {
         return _risk(account, true);
     }
 
-    /// @notice What one position adds to its account's equity and margins at a fresh price.
+    /// @notice What one position adds to its account's equity and, were it alone, to its margins, at a fresh price.
     function positionRisk(address account, uint256 id) external view returns (Risk memory result) {
-        _addPosition(result, account, id, true);
+        ReliefBook memory alone;
+        _addPosition(result, alone, account, id, true);
     }
 
     /// @notice Equity and margins at the newest prices whatever their age, 0 for an asset without one. For display.
@@ -153,38 +164,100 @@ abstract contract Portfolios {
         int256 cash = vault.cash(account);
         result.equity = cash;
         result.equityWithoutProfit = cash;
+        result.creditedEquity = cash;
+        ReliefBook memory book;
         uint256 bits = _holdings[account];
         for (uint256 id; bits != 0; (bits >>= 1, ++id)) {
-            if (bits & 1 == 1) _addPosition(result, account, id, mustBeFresh);
+            if (bits & 1 == 1) _addPosition(result, book, account, id, mustBeFresh);
         }
+        if (book.count == 0) return result;
+        (uint256 initial, uint256 maintenance) = OptionMargin.relief(book);
+        result.initialMargin -= initial;
+        result.baseMargin -= initial;
+        result.maintenanceMargin -= maintenance;
     }
 
-    function _addPosition(Risk memory result, address account, uint256 id, bool mustBeFresh) private view {
+    /// @dev Margins are those of the position alone; the book collects what may relieve them.
+    function _addPosition(
+        Risk memory result,
+        ReliefBook memory book,
+        address account,
+        uint256 id,
+        bool mustBeFresh
+    ) private view {
         Position memory held = _positions[account][id];
         Series memory series_ = _series[id];
+        Terms memory terms_ = _terms[id];
         int256 price;
         // Freshness is asked of every asset held, final series included: one rule, whatever the series' state.
         if (mustBeFresh) (price,) = feed.freshPrice(series_.asset);
         else (,, price) = feed.latest(series_.asset);
 
         int256 value;
+        int256 creditable;
         if (series_.isFinal) {
             value = isLinear(series_.kind)
                 ? Margin.futureValue(held.size, held.notional, series_.settlementPrice)
                 : Margin.optionValue(series_.kind, series_.strike, held.size, series_.settlementPrice);
+            creditable = value;
         } else if (isLinear(series_.kind)) {
             value = Margin.futureValue(held.size, held.notional, price);
             if (series_.kind == Kind.Perpetual) value += perpetuals.pending(account, id, held.size);
-            result.initialMargin += Margin.futureRequirement(held.size, price, imBps);
-            result.maintenanceMargin += Margin.futureRequirement(held.size, price, mmBps);
+            creditable = TermRules.credited(terms_, value);
+            _addFutureMargins(result, series_, terms_, held.size, price);
         } else {
-            (uint256 initial, uint256 maintenance) = Margin.optionRequirements(
-                series_.kind, series_.strike, held.size, price, optionImBps, optionMinImBps, optionMmBps
-            );
-            result.initialMargin += initial;
-            result.maintenanceMargin += maintenance;
+            _addOptionMargins(result, book, series_, terms_.optionMargin, held.size, price);
         }
         result.equity += value;
+        result.creditedEquity += creditable;
         if (value < 0) result.equityWithoutProfit += value;
+    }
+
+    function _addFutureMargins(
+        Risk memory result,
+        Series memory series_,
+        Terms memory terms_,
+        int256 size,
+        int256 price
+    ) private view {
+        uint256 base = Margin.futureRequirement(size, price, imBps);
+        result.baseMargin += base;
+        result.initialMargin += terms_.oiLower < terms_.oiCap
+            ? TermRules.scaledRequirement(terms_, size, price, imBps, series_.openInterest)
+            : base;
+        result.maintenanceMargin += Margin.futureRequirement(size, price, mmBps);
+    }
+
+    function _addOptionMargins(
+        Risk memory result,
+        ReliefBook memory book,
+        Series memory series_,
+        uint8 optionMargin,
+        int256 size,
+        int256 price
+    ) private view {
+        uint256 initial;
+        uint256 maintenance;
+        if (optionMargin == OptionMargin.NAKED) {
+            initial = maintenance = OptionMargin.naked(series_, size, price, nakedStep);
+        } else if (optionMargin == OptionMargin.RELIEF) {
+            (initial, maintenance) = Margin.optionRequirements(
+                series_.kind,
+                series_.strike,
+                size,
+                price,
+                OptionMargin.RELIEF_IM_BPS,
+                OptionMargin.RELIEF_MIN_IM_BPS,
+                OptionMargin.RELIEF_MM_BPS
+            );
+            OptionMargin.add(book, POSITIONS_MAX, series_, size, price, initial, maintenance);
+        } else {
+            (initial, maintenance) = Margin.optionRequirements(
+                series_.kind, series_.strike, size, price, optionImBps, optionMinImBps, optionMmBps
+            );
+        }
+        result.initialMargin += initial;
+        result.baseMargin += initial;
+        result.maintenanceMargin += maintenance;
     }
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 from harness.roles.client import ChainClient
 from harness.roles.context import RoleContext
-from harness.venue.exchange import KINDS, NEVER, encode_fund_insurance, encode_list_series
+from harness.venue.exchange import KINDS, NEVER, encode_fund_insurance, encode_list_series_with
 
 
 def series_id(context: RoleContext, product: str) -> int:
@@ -28,7 +30,9 @@ class Admin:
         for product in plan.products:
             is_endless = product.kind == "perpetual"
             expiry = NEVER if is_endless else self.context.genesis_timestamp + product.expires_s
-            data = encode_list_series(KINDS[product.kind], product.underlying, product.strike_wad, expiry)
+            data = encode_list_series_with(
+                KINDS[product.kind], product.underlying, product.strike_wad, expiry, astuple(product.terms)
+            )
             await self._carry_out("list-series", {"product": product.id}, deployment["clearing_house"], data)
 
     async def _carry_out(self, action: str, args: dict[str, str], to: str, data: bytes) -> None:

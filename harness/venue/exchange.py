@@ -23,7 +23,7 @@ __all__ = [
     "decode_liquidatable", "decode_log", "decode_stages", "decode_state", "encode_accrue", "encode_approve",
     "encode_balance_of", "encode_bid", "encode_cancel_auction", "encode_cover_deficit", "encode_deposit",
     "encode_finalize", "encode_fund_insurance", "encode_haircut", "encode_inbox_submit", "encode_latest",
-    "encode_liquidatable", "encode_liquidate", "encode_list_series", "encode_mint", "encode_set_l1_block",
+    "encode_liquidatable", "encode_liquidate", "encode_list_series", "encode_list_series_with", "encode_mint", "encode_set_l1_block",
     "encode_settle", "encode_settle_funding", "encode_stages", "encode_state", "encode_submit", "encode_trade",
     "encode_withdraw", "explain_revert",
 ]
@@ -105,6 +105,11 @@ def encode_list_series(kind: int, asset: str, strike: int, expiry: int) -> bytes
     Ids count from 1 in order of listing.
     """
     return _encode("clearing_house", "listSeries", kind, asset_word(asset), strike, expiry)
+
+
+def encode_list_series_with(kind: int, asset: str, strike: int, expiry: int, terms: tuple[int, ...]) -> bytes:
+    """As `encode_list_series`, on terms (option margin, pool, lower and upper bound of open interest, profit cap)."""
+    return _encode("clearing_house", "listSeriesWith", kind, asset_word(asset), strike, expiry, terms)
 
 
 def encode_trade(quote: Quote, signature: bytes, size: int) -> bytes:
