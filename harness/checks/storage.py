@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from harness.history.records import StateRecord
+from harness.history.records import OrderState, StateRecord
 from harness.model.book import Book
 from harness.model.fixed import NATIVE
 
@@ -97,6 +97,8 @@ def _fields(book: Book, state: StateRecord) -> Iterator[Field]:
         if series.perpetual is not None and seen.funding is not None:
             for name in ("index", "rate", "integral", "window", "weight", "weighted"):
                 yield f"{where}.funding.{name}", getattr(series.perpetual, name), getattr(seen.funding, name)
+    if state.book is not None:
+        yield from _orders(book, state.book)
     for asset, observed in state.assets.items():
         where = f"assets.{asset}"
         latest = book.feed(asset).latest
@@ -108,3 +110,18 @@ def _fields(book: Book, state: StateRecord) -> Iterator[Field]:
             yield f"{where}.funded", 0 if latest is None else latest.funded, observed.funded
         if observed.active_at is not None:
             yield f"{where}.active_at", 0 if latest is None else latest.active_at, observed.active_at
+
+
+def _orders(book: Book, shown: Mapping[int, tuple[OrderState, ...]]) -> Iterator[Field]:
+    """Every open order in its place in the queue, and no other."""
+    for series_id in sorted(book.orders.markets.keys() | shown.keys()):
+        market = book.orders.markets.get(series_id)
+        mine = [] if market is None else list(market.in_order())
+        theirs = shown.get(series_id, ())
+        where = f"book.{series_id}"
+        yield f"{where}.orders", len(mine), len(theirs)
+        for place, (order, seen) in enumerate(zip(mine, theirs, strict=False)):
+            yield f"{where}[{place}].orderId", order.id, seen.id
+            yield f"{where}[{place}].account", int(order.account, 16), int(seen.account, 16)
+            for name in ("rest", "price", "deadline"):
+                yield f"{where}[{place}].{name}", getattr(order, name), getattr(seen, name)

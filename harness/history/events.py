@@ -56,6 +56,13 @@ EVENTS: Final[Mapping[str, Mapping[str, _Reader]]] = {
     "Settled": {"account": _ADDRESS, "seriesId": _INT, "size": _INT, "price": _INT, "cashDelta": _INT},
     "FundingAccrued": {"seriesId": _INT, "index": _INT, "rate": _INT, "integral": _INT},
     "FundingSettled": {"account": _ADDRESS, "seriesId": _INT, "cashDelta": _INT},
+    "MarketOpened": {"seriesId": _INT, "tick": _INT, "lot": _INT},
+    "OrderPlaced": {
+        "orderId": _INT, "account": _ADDRESS, "seriesId": _INT, "size": _INT, "price": _INT, "mode": _INT,
+        "deadline": _INT,
+    },
+    "OrderFilled": {"orderId": _INT, "takerOrderId": _INT, "size": _INT, "price": _INT},
+    "OrderRemoved": {"orderId": _INT, "reason": _INT, "rest": _INT},
     "BadDebt": {"account": _ADDRESS, "covered": _INT, "remaining": _INT},
 }
 """Event name → argument name → how it is read. Other events (token transfers, L1 contracts) pass through unread."""

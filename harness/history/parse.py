@@ -25,6 +25,7 @@ from harness.history.records import (
     HeadRecord,
     ObservationRecord,
     OperationRecord,
+    OrderState,
     PhaseRecord,
     PositionState,
     ProblemRecord,
@@ -225,7 +226,25 @@ def _state(raw: dict[str, Any], t: int, node: str) -> Record:
             for key, item in mapping(raw["assets"], "assets").items()
         },
         integer(totals.get("deficit", 0), "totals.deficit"),
+        _book(raw["book"]) if "book" in raw else None,
     )
+
+
+def _book(raw: Any) -> dict[int, tuple[OrderState, ...]]:
+    found: dict[int, tuple[OrderState, ...]] = {}
+    for key, orders in mapping(raw, "book").items():
+        where = f"book.{key}"
+        rows = [sequence(item, f"{where}[]") for item in sequence(orders, where)]
+        if any(len(row) != 5 for row in rows):
+            raise HistoryError(f"{where} must list [orderId, account, rest, price, deadline] of each order")
+        found[integer(key, "book key")] = tuple(
+            OrderState(
+                integer(id_, f"{where}.orderId"), address(account, f"{where}.account"), integer(rest, f"{where}.rest"),
+                integer(price, f"{where}.price"), integer(deadline, f"{where}.deadline"),
+            )
+            for id_, account, rest, price, deadline in rows
+        )
+    return found
 
 
 def _operation(raw: dict[str, Any], t: int, node: str) -> Record:

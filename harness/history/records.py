@@ -119,6 +119,15 @@ class AssetState:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderState:
+    id: int
+    account: str
+    rest: int                    # > 0 a bid
+    price: int
+    deadline: int
+
+
+@dataclass(frozen=True, slots=True)
 class StateRecord:
     """What the contracts' storage said at one block, read by a replica through `Lens.state`."""
 
@@ -134,6 +143,7 @@ class StateRecord:
     series: Mapping[int, SeriesState]
     assets: Mapping[str, AssetState]
     deficit: int = 0             # losses nobody bears yet
+    book: Mapping[int, tuple[OrderState, ...]] | None = None  # series → its orders; None where no book was read
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from harness.model.feed import Feed
 from harness.model.fixed import NATIVE, WAD, floor_div
 from harness.model.legs import future_leg, option_leg
 from harness.model.margin import Kind, Margin, future_pnl, intrinsic, payoff, requirement
+from harness.model.matching import Orders
 from harness.model.params import VenueParams
 
 
@@ -38,6 +39,9 @@ class Perpetual:
     path: list[int] = field(default_factory=list)  # I after each accrual; kept to compare, the chain need not
     accrued_at: int = 0          # block time and active clock of the last accrual; the chain need not keep them
     accrued_active: int = 0
+
+    def copy(self) -> Perpetual:
+        return replace(self, path=list(self.path))
 
 
 @dataclass(slots=True)
@@ -105,6 +109,7 @@ class Book:
         self.started_at = 1
         self.down_since = 0
         self.down_time = 0       # seconds of all outages that have ended
+        self.orders = Orders()
         self._price_version = 0
 
     def fork(self, addresses: Iterable[str]) -> Book:
@@ -118,7 +123,7 @@ class Book:
             for held in (self.account(address),)
         }
         other.series = {
-            key: replace(series, perpetual=None if series.perpetual is None else replace(series.perpetual))
+            key: replace(series, perpetual=None if series.perpetual is None else series.perpetual.copy())
             for key, series in self.series.items()
         }
         other.feeds = self.feeds

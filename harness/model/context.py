@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.model.book import Book, Series
 from harness.model.facts import Discrepancy, Facts
+from harness.model.matching import Incoming
 
 
 @dataclass(slots=True)
@@ -39,6 +41,8 @@ class Context:
     settled: dict[tuple[str, int], int] = field(default_factory=dict)
     """(account, perpetual) → funding this transaction has turned into cash already"""
     haircuts: list[tuple[str, int]] = field(default_factory=list)              # told, not yet closed
+    incoming: Incoming | None = None                                           # an order that is being matched
+    book_trade: Mapping[str, Any] | None = None                                # a fill's Traded before its OrderFilled
     _found: list[Discrepancy] = field(default_factory=list)
 
     def differ(self, what: str, expected: Any, got: Any) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from harness.model import funding, insurance, liquidation, settlement, trading
+from harness.model import funding, insurance, liquidation, orders, settlement, trading
 from harness.model.book import Book, Guards, Series
 from harness.model.context import Context
 from harness.model.facts import DepositFact, Discrepancy, Facts, RoundFact
@@ -60,7 +60,7 @@ class Venue:
             "AuctionCancelled": liquidation.auction_cancelled,
             "Deleveraged": liquidation.deleveraged,
             "SeriesListed": _series_listed,
-            "Traded": trading.traded,
+            "Traded": orders.traded,
             "PositionTransferred": liquidation.position_transferred,
             "Liquidated": liquidation.liquidated,
             "SeriesFinalized": settlement.series_finalized,
@@ -68,6 +68,10 @@ class Venue:
             "BadDebt": settlement.bad_debt,
             "FundingAccrued": funding.accrued_event,
             "FundingSettled": funding.settled_event,
+            "MarketOpened": orders.market_opened,
+            "OrderPlaced": orders.order_placed,
+            "OrderFilled": orders.order_filled,
+            "OrderRemoved": orders.order_removed,
         }
 
     def take_facts(self) -> Facts:
@@ -121,6 +125,7 @@ class Venue:
         liquidation.end_transaction(self._context)
         settlement.end_transaction(self._context)
         insurance.end_transaction(self._context)
+        orders.end_transaction(self._context)
 
 
 def _round_accepted(context: Context, args: Mapping[str, Any]) -> None:

@@ -95,7 +95,7 @@ def test_derives_published_bounded_margins(name: str, options: list[Option], im:
 
 
 def test_of_the_two_figures_the_smaller_is_asked() -> None:
-    """Test5 is bounded by 200, less than each by itself; Test6 is far out of the money, and each by itself asks less."""
+    """Test5 is bounded by 200, less than each by itself; Test6, far out of the money, asks less of each by itself."""
     deep = [option(C, 1100, mark_wad=400 * WAD), option(C, 1300, "1", 200 * WAD)]
     assert relieved(deep, index=1500 * WAD, rates=DERIBIT, bounds=MAINNET) == (200 * WAD, 200 * WAD)
     far = [option(C, 1900, "1", 6 * WAD), option(C, 1700, mark_wad=23 * WAD)]
@@ -103,7 +103,7 @@ def test_of_the_two_figures_the_smaller_is_asked() -> None:
 
 
 def test_derives_call_spread_asks_its_width_and_an_unpaired_hundredth_twenty_two_more() -> None:
-    """testCanTradeSpreadWithMaxLoss: 100. testUnpairedLegsAreChargedInMargin: 0.01 · 1 500 · 1.4 = 21, and 1 of loss."""
+    """testCanTradeSpreadWithMaxLoss: 100. testUnpairedLegsAreChargedInMargin: 0.01 · 1 500 · 1.4 = 21 and 1 of loss."""
     scale = Bounded(14_000, 12_000)
     spread = [option(C, 1500), option(C, 1600, "1")]
     assert units(bounded(spread, index=1500 * WAD, bounds=scale)) == (100, 100)
