@@ -16,6 +16,7 @@ from harness.checks import (
     liquidations,
     operations,
     oracle,
+    orders,
     settlement_price,
     solvency,
     trading,
@@ -25,7 +26,7 @@ from harness.checks.results import CheckResult, JudgeBounds
 from harness.history.reader import History
 
 CHECKS: tuple[Check, ...] = (
-    *solvency.CHECKS, *accounting.CHECKS, *trading.CHECKS, *liquidations.CHECKS, *ladder.CHECKS,
+    *solvency.CHECKS, *accounting.CHECKS, *trading.CHECKS, *orders.CHECKS, *liquidations.CHECKS, *ladder.CHECKS,
     *fairness.CHECKS,
     *availability.CHECKS, *funding.CHECKS, *expiry.CHECKS, *settlement_price.CHECKS, *oracle.CHECKS, *heads.CHECKS,
     *l1_reorgs.CHECKS, *operations.CHECKS,

@@ -84,7 +84,7 @@ def order_filled(context: Context, args: Mapping[str, Any]) -> None:
     orders, incoming = context.book.orders, context.incoming
     told, context.book_trade = context.book_trade, None
     orders.fills += 1
-    step = _due(context)
+    step = due(context)
     if incoming is None or step is None or step.do is not Do.FILL:
         context.differ("OrderFilled", _shown(step), [args["orderId"], args["takerOrderId"], args["size"]])
         return
@@ -121,7 +121,7 @@ def order_removed(context: Context, args: Mapping[str, Any]) -> None:
         return
     context.expect("OrderRemoved.rest", held.rest, args["rest"])
     if reason != matching.CANCELLED:
-        step = _due(context)
+        step = due(context)
         if step is None or step.order is not held or not _explains(context, step, reason):
             context.differ("OrderRemoved.reason", _shown(step), [held.id, reason])
         if incoming is not None:
@@ -167,7 +167,8 @@ def maker_can(context: Context, step: Step, incoming: Incoming) -> bool:
     )
 
 
-def _due(context: Context) -> Step | None:
+def due(context: Context) -> Step | None:
+    """What must happen next to the order that is coming in."""
     incoming = context.incoming
     if incoming is None:
         return None
@@ -193,9 +194,7 @@ def _finish(context: Context, told: Mapping[str, Any] | None = None) -> None:
     step = matching.next_step(market, incoming, now=book.now, worst=worst)
     if step is not None and step.do is not Do.REFUSE:
         context.differ("OrderBook step", _shown(step), None)
-    reason = matching.leftover(market, incoming, now=book.now, worst=worst)
-    if reason is None and order.rest and not _may_rest(book, order.account):
-        reason = matching.MAKER_CANNOT
+    reason = _leftover(book, incoming)
     if told is None:
         if reason is not None:
             context.differ("OrderRemoved", [order.id, reason], None)
@@ -206,6 +205,21 @@ def _finish(context: Context, told: Mapping[str, Any] | None = None) -> None:
         orders.rest(order)
         if orders.open[order.account] > matching.ORDERS_MAX:
             context.differ("OrderPlaced", f"at most {matching.ORDERS_MAX} open orders", orders.open[order.account])
+
+
+def leftover(context: Context) -> int | None:
+    """Why what is left of the order that is coming in must go; None where it rests, or nothing is left."""
+    return None if context.incoming is None else _leftover(context.book, context.incoming)
+
+
+def _leftover(book: Book, incoming: Incoming) -> int | None:
+    series = book.series[incoming.order.series]
+    reason = matching.leftover(
+        book.orders.markets[series.id], incoming, now=book.now, worst=band_of(book, series)
+    )
+    if reason is None and incoming.order.rest and not _may_rest(book, incoming.order.account):
+        return matching.MAKER_CANNOT
+    return reason
 
 
 def _may_rest(book: Book, account: str) -> bool:

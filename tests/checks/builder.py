@@ -20,6 +20,8 @@ from harness.model.book import Perpetual
 from harness.model.funding import PERPETUAL_EXPIRY, preview
 from harness.model.insurance import haircut_shares
 from harness.model.ladder import terms
+from harness.model.matching import MAKER_CANNOT, Do
+from harness.model.orders import BOOK_NONCE, due, leftover, maker_can
 from harness.model.params import FAST, VenueParams
 from harness.model.venue import Venue
 
@@ -262,6 +264,47 @@ class Run:
         self._corrupt(-1, wrong)
         return self
 
+    def open_market(self, series: int = 1, *, tick: int = W, lot: int = W) -> Run:
+        self._emit("MarketOpened", self._next(), seriesId=series, tick=tick, lot=lot)
+        return self
+
+    def place(self, name: str, size: int, price: int, *, series: int = 1, mode: int = 0, good_for: int = 1_000,
+              fill: Mapping[str, Any] | None = None) -> Run:
+        """An order, and everything the rules make of it at once; `fill` corrupts each fill of it."""
+        self._serial += 1
+        self.transaction(sender=name)
+        assert self._open is not None
+        tx = len(self._open["transactions"]) - 1
+        placed = self._emit("OrderPlaced", tx, orderId=UNSAID, account=address(name), seriesId=series, size=size * W,
+                            price=price * W, mode=mode, deadline=self.timestamp + good_for)
+        context = self.venue._context
+        while (step := due(context)) is not None and step.do is not Do.REFUSE:
+            assert context.incoming is not None
+            maker = step.order.account
+            if step.do is not Do.FILL or not maker_can(context, step, context.incoming):
+                reason = MAKER_CANNOT if step.do is Do.FILL else step.do.value
+                self._emit("OrderRemoved", tx, orderId=step.order.id, reason=reason, rest=step.order.rest)
+                continue
+            signed = step.size if size > 0 else -step.size
+            self._fund(tx, series, (name, bytes.fromhex(maker[2:]).rstrip(b"\0").decode()))
+            self._emit("Traded", tx, seriesId=series, taker=address(name), maker=maker, size=signed,
+                       price=step.order.price, nonce=BOOK_NONCE + self.venue.book.orders.fills + 1, fee=-1)
+            self._emit("OrderFilled", tx, orderId=step.order.id, takerOrderId=placed["orderId"], size=signed,
+                       price=step.order.price)
+            self._corrupt(-1, fill or {})
+        reason = leftover(context)
+        if reason is not None and context.incoming is not None:
+            self._emit("OrderRemoved", tx, orderId=placed["orderId"], reason=reason, rest=context.incoming.order.rest)
+        return self
+
+    def cancel_order(self, name: str, order: int, **wrong: Any) -> Run:
+        self._serial += 1
+        self.transaction(sender=name)
+        assert self._open is not None
+        self._emit("OrderRemoved", len(self._open["transactions"]) - 1, orderId=order, reason=0, rest=UNSAID)
+        self._corrupt(-1, wrong)
+        return self
+
     def start_auction(self, name: str, keeper: str = "keeper", **wrong: Any) -> Run:
         self._emit("AuctionStarted", self._next("liquidator"), account=address(name), keeper=address(keeper),
                    startActive=UNSAID, equity=UNSAID, maintenanceMargin=UNSAID)
@@ -375,13 +418,20 @@ class Run:
                 for asset, feed in book.feeds.items() if (r := feed.latest) is not None
             },
         }
+        if book.orders.markets:
+            shown["book"] = {
+                str(series): [[o.id, o.account, o.rest, o.price, o.deadline] for o in market.in_order()]
+                for series, market in book.orders.markets.items()
+            }
         for path, added in corrupt.items():
-            *parents, leaf = path.split(".")
+            *parents, last = path.split(".")
+            leaf: Any = last
             place: Any = shown
             for key in parents:
                 place = place[int(key)] if isinstance(place, list) else place[key]
+            leaf = int(leaf) if isinstance(place, list) else leaf
             place[leaf] = not place[leaf] if isinstance(place[leaf], bool) else place[leaf] + added
-        return {key: stringed(value) if key in ("totals", "accounts", "series", "assets") else value
+        return {key: stringed(value) if key in ("totals", "accounts", "series", "assets", "book") else value
                 for key, value in shown.items()}
 
     # -- verdicts ----------------------------------------------------------------------------------------------

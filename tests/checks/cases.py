@@ -263,6 +263,17 @@ def flash(did: str) -> Run:
     return run
 
 
+def two_asks() -> Run:
+    """Asks of 2 at 101 (order 1), of 3 at 100 (2) and of 1 at 100 (3)."""
+    run = market().open_market().place("maker", -2, 101).place("maker", -3, 100).place("writer", -1, 100)
+    return run.block()
+
+
+def resting() -> Run:
+    """A book with two sides, and nothing filled."""
+    return market().open_market().place("maker", -2, 101).place("writer", 2, 99).state()
+
+
 CASES: dict[str, Case] = {
     "C1": Case(unread, {
         "more custody than owed": storage("totals.custody"),
@@ -329,6 +340,8 @@ CASES: dict[str, Case] = {
     "A6": Case(unread, {
         "storage differs": storage("series.1.open_positions"),
         "an amount differs": lambda: market().trade("alice", "maker", 5, 100, fee=1).state(),
+        "an order out of place": lambda: resting().block().state(corrupt={"book.1.0.0": 1}),
+        "an order longer than it is": lambda: resting().block().state(corrupt={"book.1.1.4": 1}),
         "bad debt that was none": hedge_covered,
         "a status that changed without a reason": lambda: traded().block().system("UptimeChanged", up=True, startedAt=1)
         .state(),
@@ -370,6 +383,30 @@ CASES: dict[str, Case] = {
     "T2": Case(quiet, {
         "a nonce filled twice": lambda: market().trade("alice", "maker", 1, 100, nonce=7)
         .trade("bob", "maker", 1, 100, nonce=7),
+    }),
+    "T3": Case(resting, {
+        "a worse price first": lambda: two_asks().place("alice", 1, 101, fill={"orderId": 1, "price": 101 * W}),
+        "the newer of two at one price": lambda: two_asks().place("alice", 1, 101, fill={"orderId": 3}),
+    }),
+    "T4": Case(resting, {
+        "more than was offered": lambda: two_asks().place("alice", 3, 100, fill={"size": 4 * W}),
+        "at another price": lambda: two_asks().place("alice", 1, 101, fill={"price": 101 * W}),
+        "a fill that is another trade": lambda: two_asks().place("alice", 2, 100, fill={"size": 1 * W}),
+        "of an order that is not there": lambda: two_asks().place("alice", 1, 101, fill={"orderId": 9}),
+        "removed with more than it had": lambda: two_asks().cancel_order("maker", 1, rest=-3 * W),
+        "beyond the taker's limit": lambda: two_asks().place("alice", 1, 100, fill={"orderId": 1, "price": 101 * W}),
+    }),
+    "T5": Case(resting, {
+        "maker and taker are one": lambda: market().open_market().place("alice", -1, 100).block()
+        .raw("OrderPlaced", orderId=2, account=ALICE, seriesId=1, size=W, price=100 * W, mode=0, deadline=START + 99)
+        .raw("OrderFilled", orderId=1, takerOrderId=2, size=W, price=100 * W),
+    }),
+    "T6": Case(lambda: two_asks().state(), {
+        "a bid above an ask": lambda: resting().block().state(corrupt={"book.1.0.3": 2 * W}),
+        "an order of nothing": lambda: resting().block().state(corrupt={"book.1.1.2": 2 * W}),
+    }),
+    "T7": Case(resting, {
+        "by another": lambda: resting().block().cancel_order("bob", 1),
     }),
     "LS1": Case(unread, {
         "healthy": lambda: sick(95).liquidate("alice"),

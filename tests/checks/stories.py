@@ -57,6 +57,22 @@ def full() -> Run:
     return run.blocks(14).state().phase("end")
 
 
+def booked() -> Run:
+    """An order book from its opening to an empty side, with every step and every removal, all of it right."""
+    run = market(expires_in=120).open_market(1).open_market(2).list_series(3).open_market(4).state()
+    run.block().place("maker", 4, 99).place("writer", 3, 99).place("maker", 2, 98, mode=1).place("writer", -3, 101)
+    run.place("maker", -2, 101).place("maker", -5, 103, good_for=3).place("maker", -4, 5, series=2)
+    run.place("writer", 3, 100, series=4).state()
+    run.block().price(100).place("alice", 4, 102).place("bob", 2, 0, mode=3).place("bob", 1, 4, series=2, mode=2)
+    run.place("writer", -5, 99, series=4).place("alice", -1, 98, mode=2).state()
+    run.block().cancel_order("maker", 3).place("writer", -1, 99, mode=2).place("alice", 2, 101, mode=1)
+    run.blocks(3, price=101).block().price(101).place("alice", 2, 104).state()
+    # Both makers' bids are above the band by now; and the first has no margin left for more.
+    run.block().deposit("poor", 11).place("poor", 1, 102).place("poor", 1, 101).block().price(102).state()
+    run.place("maker", -2, 101).state().block().price(88).place("writer", -1, 88).state()
+    return run.blocks(14, price=90).state()
+
+
 def ruin() -> Run:
     """Losses beyond all insurance, each way down the ladder, all of it right.
 

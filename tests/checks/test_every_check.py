@@ -13,19 +13,20 @@ from harness.checks.subject import Subject
 from harness.history.reader import from_lines
 from tests.checks.builder import BOUNDS, Run
 from tests.checks.cases import CASES, Case, Story, verdicts_missing
-from tests.checks.stories import full, market, ruin
+from tests.checks.stories import booked, full, market, ruin
 
 IDS = [check.id for check in CHECKS]
 
 
 @pytest.fixture(scope="module")
 def good() -> list[dict[str, CheckResult]]:
-    return [{result.id: result for result in run_checks(story().history(), ["all"], BOUNDS)} for story in (full, ruin)]
+    stories = (full, ruin, booked)
+    return [{result.id: result for result in run_checks(story().history(), ["all"], BOUNDS)} for story in stories]
 
 
 @pytest.mark.parametrize("id_", IDS)
 def test_right_runs_hold_and_were_guarded(good: list[dict[str, CheckResult]], id_: str) -> None:
-    """A check that rejects what is right is worse than none; of the two runs one at least shows what it guards."""
+    """A check that rejects what is right is worse than none; of the runs one at least shows what it guards."""
     results = [run[id_] for run in good]
     for result in results:
         assert (result.verdict is not Verdict.VIOLATED, result.crashed) == (True, False), result
