@@ -23,9 +23,9 @@ def margin_after_trade(subject: Subject) -> Finding:
         if not liquidation.keeper_took:
             continue
         keeper = liquidation.keeper_after
-        if keeper.equity < keeper.im:
-            cases.add(severity=keeper.im - keeper.equity, block=liquidation.block, tx=liquidation.tx,
-                      keeper=liquidation.keeper, equity=keeper.equity, im=keeper.im)
+        if not keeper.is_keeper:
+            cases.add(severity=keeper.base_im - keeper.credited, block=liquidation.block, tx=liquidation.tx,
+                      keeper=liquidation.keeper, equity=keeper.credited, im=keeper.base_im)
     return cases.finding(
         growing,
         holds=f"{legs} sides, {growing} of them risk-increasing, ended with E ≥ IM, or under-margined before and no "
@@ -55,7 +55,7 @@ def under_margined_moves(subject: Subject) -> Finding:
     cases, judged = Cases(), 0
     for trade in subject.replay.facts.trades:
         for leg in (trade.taker, trade.maker):
-            if leg.before.equity >= leg.before.im or leg.before.mm <= 0:
+            if leg.before.credited >= leg.before.im or leg.before.mm <= 0:
                 continue
             judged += 1
             if not may_move(leg.before, leg.after):

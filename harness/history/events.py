@@ -24,6 +24,9 @@ EVENTS: Final[Mapping[str, Mapping[str, _Reader]]] = {
     "Withdrawn": {"account": _ADDRESS, "amount": _INT},
     "InsuranceFunded": {"from": _ADDRESS, "amount": _INT},
     "SeriesListed": {"id": _INT, "kind": _INT, "asset": _TEXT, "strike": _INT, "expiry": _INT},
+    "TermsSet": {
+        "seriesId": _INT, "optionMargin": _INT, "pool": _INT, "oiLower": _INT, "oiCap": _INT, "profitCap": _INT,
+    },
     "Traded": {
         "seriesId": _INT, "taker": _ADDRESS, "maker": _ADDRESS, "size": _INT, "price": _INT, "nonce": _INT, "fee": _INT,
     },
@@ -56,13 +59,6 @@ EVENTS: Final[Mapping[str, Mapping[str, _Reader]]] = {
     "Settled": {"account": _ADDRESS, "seriesId": _INT, "size": _INT, "price": _INT, "cashDelta": _INT},
     "FundingAccrued": {"seriesId": _INT, "index": _INT, "rate": _INT, "integral": _INT},
     "FundingSettled": {"account": _ADDRESS, "seriesId": _INT, "cashDelta": _INT},
-    "MarketOpened": {"seriesId": _INT, "tick": _INT, "lot": _INT},
-    "OrderPlaced": {
-        "orderId": _INT, "account": _ADDRESS, "seriesId": _INT, "size": _INT, "price": _INT, "mode": _INT,
-        "deadline": _INT,
-    },
-    "OrderFilled": {"orderId": _INT, "takerOrderId": _INT, "size": _INT, "price": _INT},
-    "OrderRemoved": {"orderId": _INT, "reason": _INT, "rest": _INT},
     "BadDebt": {"account": _ADDRESS, "covered": _INT, "remaining": _INT},
 }
 """Event name → argument name → how it is read. Other events (token transfers, L1 contracts) pass through unread."""

@@ -13,8 +13,9 @@ from harness.model.facts import Holding
 from harness.model.feed import Feed
 from harness.model.fixed import NATIVE, WAD, floor_div
 from harness.model.legs import future_leg, option_leg
-from harness.model.margin import Kind, Margin, future_pnl, intrinsic, payoff, requirement
+from harness.model.margin import Kind, Margin, Requirement, future_pnl, intrinsic, payoff, requirement, scaled_im
 from harness.model.matching import Orders
+from harness.model.option_margin import NAKED, RELIEF, group, standalone
 from harness.model.params import VenueParams
 
 
@@ -53,6 +54,21 @@ class Account:
     auction: int = 0             # the active clock at the start of its auction; 0: none
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a series was listed with, beyond the default; amounts in whole quote, 0 for none."""
+
+    option_margin: int
+    pool: int
+    oi_lower: int
+    oi_cap: int
+    profit_cap: int
+
+    @property
+    def scales(self) -> bool:
+        return self.oi_lower < self.oi_cap
+
+
 @dataclass(slots=True)
 class Series:
     id: int
@@ -68,6 +84,7 @@ class Series:
     open_interest: int = 0
     was_traded: bool = False
     perpetual: Perpetual | None = None
+    terms: Terms | None = None   # None: the default ones
     is_linear: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -216,6 +233,8 @@ class Book:
         before = held.size if held is not None else 0
         series.open_interest += max(size, 0) - max(before, 0)
         series.open_positions += (size != 0) - (before != 0)
+        if series.terms is not None and series.terms.scales:
+            self.prices_changed()  # everybody's initial margin in it moves with the open interest
         account.margin = None
         if size == 0:
             account.positions.pop(series.id, None)
@@ -257,7 +276,8 @@ class Book:
 
         With `live`, series that have become final since count as they did before.
         """
-        equity, im, mm = holding.cash + holding.funding, 0, 0
+        equity = holding.cash + holding.funding
+        needed: list[tuple[Series, int, int]] = []
         for series_id, size, notional in holding.positions:
             series = self.series[series_id]
             index = prices.get(series.asset, self.index(series))
@@ -266,10 +286,44 @@ class Book:
             if series.is_linear or series.final_price is not None:
                 equity += self._value(series, size, notional, index)
             if series.final_price is None:
-                need = requirement(series.kind, strike=series.strike, size=size, price=index, params=self.params)
-                im += need.im
-                mm += need.mm
-        return Margin(equity, im, mm)
+                needed.append((series, size, index))
+        im, mm, scaling = self._required(needed)
+        return Margin(equity, im, mm, 0, scaling)
+
+    def _required(self, positions: Iterable[tuple[Series, int, int]]) -> tuple[int, int, int]:
+        """IM, MM and how much of IM is open interest's doing, of live positions (series, size, index)."""
+        im, mm, scaling = 0, 0, 0
+        groups: dict[tuple[str, int], tuple[int, list[tuple[Kind, int, int]]]] = {}
+        for series, size, index in positions:
+            terms = series.terms
+            if terms is not None and terms.option_margin == RELIEF:
+                found = groups.setdefault((series.asset, series.expiry), (index, []))
+                found[1].append((series.kind, series.strike, size))
+                continue
+            need = self.standalone(series, size, index)
+            im += need.im
+            mm += need.mm
+            if terms is not None and terms.scales and series.is_linear:
+                scaled = scaled_im(
+                    size=size, price=index, im_bps=self.params.im_bps, open_interest=series.open_interest,
+                    lower=terms.oi_lower, cap=terms.oi_cap,
+                )
+                scaling += scaled - need.im
+                im += scaled - need.im
+        for index, members in groups.values():
+            need = group(members, price=index)
+            im += need.im
+            mm += need.mm
+        return im, mm, scaling
+
+    def standalone(self, series: Series, size: int, index: int) -> Requirement:
+        """What one live position needs by itself, apart from open interest's scaling."""
+        if series.terms is None:
+            return requirement(series.kind, strike=series.strike, size=size, price=index, params=self.params)
+        return standalone(
+            series.terms.option_margin, series.kind, strike=series.strike, size=size, price=index,
+            left_s=series.expiry - self.now, params=self.params,
+        )
 
     def margin(self, address: str) -> Margin:
         """E, IM and MM at the newest accepted prices, whatever their age."""
@@ -277,21 +331,33 @@ class Book:
         if account.margin is not None and account.margin_version == self._price_version:
             return account.margin
         # As `margin_at` at the newest prices, without the detour: this is where a replay spends its time.
-        equity, im, mm, params = account.cash, 0, 0, self.params
+        equity, im, mm, excess, params = account.cash, 0, 0, 0, self.params
+        special: list[tuple[Series, int, int]] = []
         for series_id, held in account.positions.items():
             series = self.series[series_id]
-            index, final = series.feed.price, series.final_price
+            index, final, terms = series.feed.price, series.final_price, series.terms
             if series.is_linear:
-                equity += held.size * (index if final is None else final) // WAD - held.notional
+                value = held.size * (index if final is None else final) // WAD - held.notional
                 if series.perpetual is not None:
-                    equity += self._pending(series, held)
+                    value += self._pending(series, held)
+                equity += value
+                if terms is not None and terms.profit_cap and final is None:
+                    excess += max(0, value - terms.profit_cap * WAD)
             elif final is not None:
                 equity += self._value(series, held.size, 0, index)
-            if final is None:
-                need = requirement(series.kind, strike=series.strike, size=held.size, price=index, params=params)
-                im += need.im
-                mm += need.mm
-        account.margin, account.margin_version = Margin(equity, im, mm), self._price_version
+            if final is not None:
+                continue
+            if terms is not None:
+                special.append((series, held.size, index))
+                continue
+            need = requirement(series.kind, strike=series.strike, size=held.size, price=index, params=params)
+            im += need.im
+            mm += need.mm
+        scaling = 0
+        if special:
+            more_im, more_mm, scaling = self._required(special)
+            im, mm = im + more_im, mm + more_mm
+        account.margin, account.margin_version = Margin(equity, im, mm, excess, scaling), self._price_version
         return account.margin
 
     def free_cash(self, address: str) -> int:
@@ -339,6 +405,14 @@ class Book:
     def earliest_expiry(self, address: str) -> int:
         """Over the unsettled positions of the account; far in the future when it has none."""
         return min((self.series[series_id].expiry for series_id in self.account(address).positions), default=1 << 62)
+
+    @property
+    def runs_with_time(self) -> bool:
+        """Whether any margin changes although nothing happens."""
+        return any(
+            series.perpetual is not None or (series.terms is not None and series.terms.option_margin == NAKED)
+            for series in self.series.values()
+        )
 
     def imbalance(self) -> int:
         """custody − (Σ(cash − N) + insurance + fees + dust + Σ clearing − deficit), 1e18; 0 is conservation (C1)."""

@@ -46,6 +46,9 @@ class TradeFact:
     oldest_age: int | None       # seconds, over every asset either side holds; None where one has no price
     taker: LegFact
     maker: LegFact
+    cap_excess: int = 0          # > 0: how far (1e18 quote) a growing open interest lies beyond its cap
+    open_interest: int = 0       # of the series, after
+    cap: int = 0                 # 1e18 quote; 0: none
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from harness.model import insurance
 from harness.model.book import Book, Position, Series
 from harness.model.fixed import BPS, WAD, ceil_div, floor_div
-from harness.model.margin import intrinsic, requirement
+from harness.model.margin import intrinsic
 
 PARTIAL, AUCTION, DELEVERAGED = 1, 2, 3
 """The `stage` of Liquidated."""
@@ -27,7 +27,7 @@ class Item:
     size: int                    # q_i
     index: int                   # P_i
     price: int                   # p_i
-    maintenance: int             # MM_i
+    maintenance: int             # MM_i, by itself
 
     @property
     def held(self) -> int:
@@ -45,7 +45,7 @@ class Terms:
 
     items: tuple[Item, ...]      # ascending series
     equity: int                  # E
-    im: int
+    im: int                      # IM⁰: open interest makes no liquidation larger
     mm: int
     notional: int                # Nsum, 1e36
     penalty: int                 # F
@@ -76,11 +76,11 @@ def terms(book: Book, address: str) -> Terms:
         if not series.is_linear:
             price = intrinsic(series.kind, strike=series.strike, price=index)
             options += floor_div(held.size * price, WAD)
-        need = requirement(series.kind, strike=series.strike, size=held.size, price=index, params=book.params)
+        need = book.standalone(series, held.size, index)
         items.append(Item(series, held.size, index, price, need.mm))
         notional += abs(held.size) * abs(index)
     return Terms(
-        tuple(items), margin.equity, margin.im, margin.mm, notional,
+        tuple(items), margin.equity, margin.base_im, margin.mm, notional,
         ceil_div(notional * book.params.penalty_bps, BPS * WAD), options, insurance.available(book),
     )
 

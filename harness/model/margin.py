@@ -30,8 +30,25 @@ class Margin(NamedTuple):
     """An account's equity E and its initial and maintenance requirement."""
 
     equity: int
-    im: int
+    im: int                      # open interest's scaling included
     mm: int
+    excess: int = 0              # of E: unrealised profit beyond what may be opened against
+    scaling: int = 0             # of IM: what open interest adds
+
+    @property
+    def credited(self) -> int:
+        """E°: what counts for opening."""
+        return self.equity - self.excess
+
+    @property
+    def base_im(self) -> int:
+        """IM⁰: what a liquidation aims at, and a keeper must end above."""
+        return self.im - self.scaling
+
+    @property
+    def is_keeper(self) -> bool:
+        """Who took positions over may be left so."""
+        return self.credited >= self.base_im
 
     @property
     def is_liquidatable(self) -> bool:
@@ -75,6 +92,23 @@ def requirement(kind: Kind, *, strike: int, size: int, price: int, params: Venue
     )
 
 
+def open_notional(*, open_interest: int, price: int) -> int:
+    """O = fl(OI·|P|/W): a series' open interest in quote."""
+    return floor_div(open_interest * abs(price), WAD)
+
+
+def scaled_im(
+    *, size: int, price: int, im_bps: int, open_interest: int, lower: int, cap: int
+) -> int:
+    """The initial margin of a linear position, from its rate at the lower bound to all of its notional at the cap.
+
+    Both bounds in whole quote, lower < cap.
+    """
+    width = (cap - lower) * WAD
+    above = min(max(open_notional(open_interest=open_interest, price=price) - lower * WAD, 0), width)
+    return ceil_div(abs(size) * abs(price) * (im_bps * width + (BPS - im_bps) * above), BPS * WAD * width)
+
+
 def future_pnl(*, size: int, notional: int, price: int) -> int:
     """fl(q·P/W) − N."""
     return floor_div(size * price, WAD) - notional
@@ -84,11 +118,11 @@ def may_move(before: Margin, after: Margin) -> bool:
     """Whether a trade may leave an account so: fully margined, or (spec 3.9, where it was under-margined before) no
     worse in requirement and in ratio.
 
-    Under-margined is E < IM with MM > 0: an account without requirement owes its premiums in full. Compared crosswise,
+    Under-margined is E° < IM with MM > 0: an account without requirement owes its premiums in full. Compared crosswise,
     never as rounded ratios.
     """
-    if after.equity >= after.im:
+    if after.credited >= after.im:
         return True
-    if before.equity >= before.im or before.mm <= 0:
+    if before.credited >= before.im or before.mm <= 0:
         return False
     return after.mm <= before.mm and after.equity * before.mm >= before.equity * after.mm

@@ -1,7 +1,8 @@
 """What short options of one expiry must be backed with: three published modules, as pure functions of exact integers.
 
 Spec 3.5. A *mark* is what an option is held to be worth; the venue uses its intrinsic value, others a model price.
-Rates are basis points; every requirement is ceiled once, after all numerators of what it covers are summed.
+Rates are basis points. Everything is a numerator until it is ceiled, once for each position by itself and once for a
+whole group's worst loss.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from harness.model.fixed import BPS, WAD, ceil_div
-from harness.model.margin import Kind, Requirement, payoff
+from harness.model.margin import NO_REQUIREMENT, Kind, Requirement, intrinsic, payoff, requirement
+from harness.model.params import VenueParams
 
 
 class Option(NamedTuple):
@@ -86,10 +88,12 @@ def relieved(
     options: Sequence[Option], *, index: int, rates: StandardRates, bounds: Bounded
 ) -> Requirement:
     """Derive's standard manager: of the sum of each by itself and the worst loss together, the one that asks less."""
-    alone = [isolated(item, index=index, rates=rates) for item in options]
+    im, mm = 0, 0
+    for item in options:
+        alone = isolated(item, index=index, rates=rates)
+        im, mm = im + ceil_div(alone[0], BPS * WAD), mm + ceil_div(alone[1], BPS * WAD)
     together = bounded(options, index=index, bounds=bounds)
-    sums = (sum(item[0] for item in alone), sum(item[1] for item in alone))
-    return Requirement(*(ceil_div(min(*pair), BPS * WAD) for pair in zip(sums, together, strict=True)))
+    return Requirement(min(im, ceil_div(together[0], BPS * WAD)), min(mm, ceil_div(together[1], BPS * WAD)))
 
 
 def naked(option: Option, *, index: int, upper_bps: int, shock_bps: int) -> int:
@@ -105,3 +109,42 @@ def naked(option: Option, *, index: int, upper_bps: int, shock_bps: int) -> int:
     else:
         whole, shocked = spot * BPS, option.strike * shock_bps
     return -option.size * (upper_bps * min(whole, shocked) + BPS * max(whole - shocked, 0))
+
+
+STANDARD, RELIEF, NAKED = range(3)
+"""A series' `optionMargin`."""
+
+UNPAIRED = Bounded(12_000, 11_000)
+SHOCK_BPS = 7_500
+UPPER_BPS = ((1, 1_678), (2, 2_370), (4, 3_326), (6, 4_032), (8, 4_603))
+"""Opyn's table: steps left at most → U."""
+
+
+def upper_bps(left_s: int, step_s: int) -> int:
+    """U by the time left; rows include their end, and beyond the last an option may be worth all of its underlying."""
+    return next((upper for steps, upper in UPPER_BPS if left_s <= steps * step_s), BPS)
+
+
+def standalone(
+    module: int, kind: Kind, *, strike: int, size: int, price: int, left_s: int, params: VenueParams
+) -> Requirement:
+    """IM and MM of one position by itself, whatever it is and whatever else the account holds."""
+    if kind.is_linear or module == STANDARD:
+        return requirement(kind, strike=strike, size=size, price=price, params=params)
+    if size >= 0:
+        return NO_REQUIREMENT
+    option = Option(kind, strike, size, intrinsic(kind, strike=strike, price=price))
+    if module == RELIEF:
+        im, mm = isolated(option, index=price, rates=DERIVE)
+        return Requirement(ceil_div(im, BPS * WAD), ceil_div(mm, BPS * WAD))
+    upper = upper_bps(max(0, left_s), params.naked_step_s)
+    need = ceil_div(naked(option, index=price, upper_bps=upper, shock_bps=SHOCK_BPS), BPS * BPS * WAD)
+    return Requirement(need, need)
+
+
+def group(positions: Iterable[tuple[Kind, int, int]], *, price: int) -> Requirement:
+    """IM and MM of all relief positions, (kind, strike, size), of one asset and expiry."""
+    options = [
+        Option(kind, strike, size, intrinsic(kind, strike=strike, price=price)) for kind, strike, size in positions
+    ]
+    return relieved(options, index=price, rates=DERIVE, bounds=UNPAIRED)

@@ -33,10 +33,11 @@ class VenueParams:
     auction_duration_s: int = 20
     auction_max_bps: int = 500
     insurance_cap_bps: int = 5_000
+    naked_step_s: int = 10       # a row of the table that bounds naked options
 
 
 FAST = VenueParams()
 MAINNET_LIKE = replace(
     FAST, max_price_age_s=300, grace_s=3600, uptime_gap_s=30, settlement_window_s=1800, funding_period_s=28_800,
-    premium_window_s=1800, funding_gap_s=300, auction_duration_s=2_400,
+    premium_window_s=1800, funding_gap_s=300, auction_duration_s=2_400, naked_step_s=604_800,
 )

@@ -10,7 +10,7 @@ from harness.model.context import Context
 from harness.model.facts import LegFact, TradeFact, WithdrawalFact
 from harness.model.fixed import BPS, NATIVE, WAD, ceil_div
 from harness.model.funding import accrue, add_premium, release, settle
-from harness.model.margin import Kind
+from harness.model.margin import Kind, open_notional
 
 
 def traded(context: Context, args: Mapping[str, Any]) -> None:
@@ -22,7 +22,7 @@ def traded(context: Context, args: Mapping[str, Any]) -> None:
     if taker == maker:
         context.differ("Traded.maker", "not the taker", maker)
         return
-    index = book.index(series)
+    index, interest = book.index(series), series.open_interest
     accrue(context, series)
     settle(context, series, taker)
     settle(context, series, maker)
@@ -47,6 +47,7 @@ def traded(context: Context, args: Mapping[str, Any]) -> None:
         TradeFact(
             context.block, context.tx, book.now, series.id, series.expiry, size, price, index,
             _band_excess(book, series, price, index), args["nonce"], age, leg(taker), leg(maker),
+            *_cap(series, interest, index),
         )
     )
 
@@ -66,6 +67,15 @@ def withdrawn(context: Context, args: Mapping[str, Any]) -> None:
 def _size(book: Book, address: str, series: Series) -> int:
     held = book.account(address).positions.get(series.id)
     return held.size if held is not None else 0
+
+
+def _cap(series: Series, before: int, index: int) -> tuple[int, int, int]:
+    """How far beyond its cap open interest that this trade raised now lies, what it is, and the cap."""
+    cap = 0 if series.terms is None else series.terms.oi_cap * WAD
+    if cap == 0:
+        return 0, series.open_interest, 0
+    over = open_notional(open_interest=series.open_interest, price=index) - cap
+    return over if series.open_interest > before else 0, series.open_interest, cap
 
 
 def _band_excess(book: Book, series: Series, price: int, index: int) -> int:

@@ -11,13 +11,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from harness.model import funding, insurance, liquidation, orders, settlement, trading
-from harness.model.book import Book, Guards, Series
+from harness.model.book import Book, Guards, Series, Terms
 from harness.model.context import Context
 from harness.model.facts import DepositFact, Discrepancy, Facts, RoundFact
 from harness.model.fixed import NATIVE
 from harness.model.margin import Kind, Margin
 from harness.model.params import FAST, VenueParams
 from harness.model.uptime import Uptime
+
+
+LIMIT_MAX = 10**15
+"""Of a series' limits, in whole quote."""
 
 
 class VenueEvent(Protocol):
@@ -60,6 +64,7 @@ class Venue:
             "AuctionCancelled": liquidation.auction_cancelled,
             "Deleveraged": liquidation.deleveraged,
             "SeriesListed": _series_listed,
+            "TermsSet": _terms_set,
             "Traded": orders.traded,
             "PositionTransferred": liquidation.position_transferred,
             "Liquidated": liquidation.liquidated,
@@ -85,8 +90,8 @@ class Venue:
         self.book.now, self.book.block = timestamp, number
         if number > 0:
             self._uptime.begin_block(self._context)
-        if any(series.perpetual is not None for series in self.book.series.values()):
-            self.book.prices_changed()  # funding runs with time
+        if self.book.runs_with_time:
+            self.book.prices_changed()
         return self._context.take()
 
     def apply(self, event: VenueEvent) -> list[Discrepancy]:
@@ -166,3 +171,18 @@ def _series_listed(context: Context, args: Mapping[str, Any]) -> None:
     if series.kind is Kind.PERPETUAL:
         context.expect("SeriesListed.expiry", funding.PERPETUAL_EXPIRY, series.expiry)
         funding.listed(book, series)
+
+
+def _terms_set(context: Context, args: Mapping[str, Any]) -> None:
+    series = context.series(args["seriesId"], "TermsSet")
+    if series is None:
+        return
+    terms = Terms(args["optionMargin"], args["pool"], args["oiLower"], args["oiCap"], args["profitCap"])
+    limits = (terms.oi_lower, terms.oi_cap, terms.profit_cap)
+    if series.was_traded or series.terms is not None or series.id != len(context.book.series):
+        context.differ("TermsSet.seriesId", "the series just listed", series.id)
+    if terms.option_margin not in ((0,) if series.is_linear else (0, 1, 2)):
+        context.differ("TermsSet.optionMargin", "one of its kind", terms.option_margin)
+    if terms.oi_lower > terms.oi_cap or not all(0 <= limit <= LIMIT_MAX for limit in limits):
+        context.differ("TermsSet.limits", f"0 ≤ oiLower ≤ oiCap ≤ {LIMIT_MAX}", list(limits))
+    series.terms = terms

@@ -399,7 +399,7 @@ class Run:
             "accounts": {
                 account: {
                     "cash": held.cash, "auction": held.auction,
-                    **dict(zip(("equity", "im", "mm"), book.margin(account), strict=True)),
+                    **dict(zip(("equity", "im", "mm"), book.margin(account)[:3], strict=True)),
                     "positions": [{"series": id_, "size": p.size, "notional": p.notional,
                                    "funding_index": p.funding_index}
                                   for id_, p in held.positions.items()],

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -20,14 +20,23 @@ from harness.anvil.rpc import IpcClient
 from harness.anvil.spec import ChainSpec
 from harness.checks.storage import snapshot
 from harness.evm.accounts import KEEPERS, MAKER, OWNER, REPORTERS, account
-from harness.history.records import AccountState, AssetState, FundingState, PositionState, SeriesState, StateRecord
-from harness.model import ladder
+from harness.history.records import (
+    AccountState,
+    AssetState,
+    FundingState,
+    OrderState,
+    PositionState,
+    SeriesState,
+    StateRecord,
+)
+from harness.model import ladder, matching, orders
 from harness.model.fixed import NATIVE
 from harness.model.margin import may_move
 from harness.model.params import VenueParams
 from harness.model.venue import Venue as Model
 from harness.solidity.genesis import GenesisSpec, build_genesis
 from harness.toolchain import ToolError, anvil_binary
+from harness.venue import book as wire
 from harness.venue import exchange as ex
 from tests.contracts.conftest import CHAIN, EVERYONE, INSURANCE, PARAMS, START, T0, TRADERS, Outcome, Venue, W
 
@@ -160,6 +169,30 @@ class Duel:
         data = ex.encode_settle_funding(address(who), PERPETUAL)
         return self._expect("settle funding", True, self.send(OWNER, "clearing_house", data))
 
+    def open_market(self, series: int, *, tick: int, lot: int) -> Outcome:
+        return self._expect("open market", series not in self.model.book.orders.markets,
+                            self.send(OWNER, "order_book", wire.encode_open_market(series, tick=tick, lot=lot)))
+
+    def place(self, who: int, series: int, size: int, price: int, mode: int, good_for: int) -> Outcome:
+        order = wire.Order(series, size, price, mode, self.chain.now + good_for)
+        allowed = self.may_place(who, order)
+        return self._expect("place", allowed, self.send(who, "order_book", wire.encode_place(order)))
+
+    def turn(self, who: int, cancels: list[int], placed: list[wire.Order]) -> Outcome:
+        """A maker's update; the model is told afterwards, and what of it is allowed is not asked before."""
+        outcome = self.send(who, "order_book", wire.encode_update(cancels, placed))
+        counts = self.refused if outcome.error else self.accepted
+        counts["turn"] = counts.get("turn", 0) + 1
+        assert not outcome.error.startswith("Panic"), outcome.error
+        return outcome
+
+    def cancel_order(self, who: int, order: int) -> Outcome:
+        books = self.model.book.orders
+        series = books.series_of.get(order)
+        allowed = series is not None and books.markets[series].orders[order].account == address(who)
+        data = wire.encode_cancel(order)
+        return self._expect("cancel order", allowed, self.send(who, "order_book", data))
+
     # -- what the rules allow --------------------------------------------------------------------------------------
 
     def probe(self) -> Model:
@@ -190,9 +223,39 @@ class Duel:
         other.apply(Said("Traded", 0, {"seriesId": series, "taker": address(taker), "maker": address(maker),
                                        "size": size, "price": price, "nonce": 0, "fee": 0}))
         fact = other.facts.trades[-1]
-        return (fact.band_excess <= 0 and fact.oldest_age is not None
+        return (fact.band_excess <= 0 and fact.cap_excess <= 0 and fact.oldest_age is not None
                 and fact.oldest_age <= self.params.max_price_age_s
                 and all(may_move(leg.before, leg.after) for leg in (fact.taker, fact.maker)))
+
+    def may_place(self, who: int, order: wire.Order) -> bool:
+        """The whole matching tried out: refused are a bad order, a post-only one that takes, a taker who may not."""
+        other, taker = self.probe(), address(who)
+        context = other._context
+        found = other.apply(Said("OrderPlaced", 0, {
+            "orderId": other.book.orders.placed + 1, "account": taker, "seriesId": order.series_id, "size": order.size,
+            "price": order.price, "mode": order.mode, "deadline": order.deadline}))
+        if found or context.incoming is None:
+            return False
+        incoming = context.incoming
+        while (step := orders.due(context)) is not None:
+            if step.do is matching.Do.REFUSE:
+                return False
+            if step.do is not matching.Do.FILL or not orders.maker_can(context, step, incoming):
+                reason = matching.MAKER_CANNOT if step.do is matching.Do.FILL else step.do.value
+                other.apply(Said("OrderRemoved", 0, {"orderId": step.order.id, "reason": reason,
+                                                     "rest": step.order.rest}))
+                continue
+            size = step.size if incoming.is_bid else -step.size
+            other.apply(Said("Traded", 0, {
+                "seriesId": order.series_id, "taker": taker, "maker": step.order.account, "size": size,
+                "price": step.order.price, "nonce": orders.BOOK_NONCE + other.book.orders.fills + 1, "fee": 0}))
+            leg, age = other.facts.trades[-1].taker, other.book.oldest_age(taker)
+            if not may_move(leg.before, leg.after) or age is None or age > self.params.max_price_age_s:
+                return False
+            other.apply(Said("OrderFilled", 0, {"orderId": step.order.id, "takerOrderId": incoming.order.id,
+                                                "size": size, "price": step.order.price}))
+        rests = incoming.order.rest and orders.leftover(context) is None
+        return not rests or other.book.orders.open.get(taker, 0) < matching.ORDERS_MAX
 
     def may_liquidate(self, keeper: int, victim: int) -> bool:
         """Whether `liquidate` goes through: a stage of its own, or the start of an auction."""
@@ -237,7 +300,7 @@ class Duel:
         fact = other.facts.liquidations[-1]
         age = fact.keeper_oldest_age
         fresh = age is not None and age <= self.params.max_price_age_s
-        return not took or (fresh and fact.keeper_after.equity >= fact.keeper_after.im)
+        return not took or (fresh and fact.keeper_after.is_keeper)
 
     def bid(self, bidder: int, victim: int) -> Outcome:
         allowed = self.may_bid(bidder, victim)
@@ -296,7 +359,14 @@ class Duel:
         assert found == []
         self._tell([Said(event.name, tx, event.args) for event in outcome.events])
         book, state = self.model.book, self.chain.state(*(asset for asset in ASSETS if asset in self.model.book.feeds))
-        shot = snapshot(book, record(state, self.block))
+        shown = {
+            series: tuple(
+                OrderState(o.id, o.account, o.rest, o.price, o.deadline)
+                for o in wire.decode_orders(self.chain.call("order_book", wire.encode_orders(series)))
+            )
+            for series in book.orders.markets
+        }
+        shot = snapshot(book, replace(record(state, self.block), book=shown))
         assert shot.differences == ()
         assert shot.unlisted == ()
         assert book.imbalance() == 0
