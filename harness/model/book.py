@@ -13,10 +13,11 @@ from harness.model.facts import Holding
 from harness.model.feed import Feed
 from harness.model.fixed import NATIVE, WAD, floor_div
 from harness.model.legs import future_leg, option_leg
-from harness.model.margin import Kind, Margin, Requirement, future_pnl, intrinsic, payoff, requirement, scaled_im
+from harness.model.margin import Kind, Margin, future_pnl, intrinsic, payoff, requirement
 from harness.model.matching import Orders
-from harness.model.option_margin import NAKED, RELIEF, group, standalone
+from harness.model.option_margin import NAKED
 from harness.model.params import VenueParams
+from harness.model.requirements import required
 
 
 @dataclass(slots=True)
@@ -287,43 +288,8 @@ class Book:
                 equity += self._value(series, size, notional, index)
             if series.final_price is None:
                 needed.append((series, size, index))
-        im, mm, scaling = self._required(needed)
+        im, mm, scaling = required(needed, now=self.now, params=self.params)
         return Margin(equity, im, mm, 0, scaling)
-
-    def _required(self, positions: Iterable[tuple[Series, int, int]]) -> tuple[int, int, int]:
-        """IM, MM and how much of IM is open interest's doing, of live positions (series, size, index)."""
-        im, mm, scaling = 0, 0, 0
-        groups: dict[tuple[str, int], tuple[int, list[tuple[Kind, int, int]]]] = {}
-        for series, size, index in positions:
-            terms = series.terms
-            if terms is not None and terms.option_margin == RELIEF:
-                found = groups.setdefault((series.asset, series.expiry), (index, []))
-                found[1].append((series.kind, series.strike, size))
-                continue
-            need = self.standalone(series, size, index)
-            im += need.im
-            mm += need.mm
-            if terms is not None and terms.scales and series.is_linear:
-                scaled = scaled_im(
-                    size=size, price=index, im_bps=self.params.im_bps, open_interest=series.open_interest,
-                    lower=terms.oi_lower, cap=terms.oi_cap,
-                )
-                scaling += scaled - need.im
-                im += scaled - need.im
-        for index, members in groups.values():
-            need = group(members, price=index)
-            im += need.im
-            mm += need.mm
-        return im, mm, scaling
-
-    def standalone(self, series: Series, size: int, index: int) -> Requirement:
-        """What one live position needs by itself, apart from open interest's scaling."""
-        if series.terms is None:
-            return requirement(series.kind, strike=series.strike, size=size, price=index, params=self.params)
-        return standalone(
-            series.terms.option_margin, series.kind, strike=series.strike, size=size, price=index,
-            left_s=series.expiry - self.now, params=self.params,
-        )
 
     def margin(self, address: str) -> Margin:
         """E, IM and MM at the newest accepted prices, whatever their age."""
@@ -355,7 +321,7 @@ class Book:
             mm += need.mm
         scaling = 0
         if special:
-            more_im, more_mm, scaling = self._required(special)
+            more_im, more_mm, scaling = required(special, now=self.now, params=params)
             im, mm = im + more_im, mm + more_mm
         account.margin, account.margin_version = Margin(equity, im, mm, excess, scaling), self._price_version
         return account.margin

@@ -14,6 +14,7 @@ from harness.model import insurance
 from harness.model.book import Book, Position, Series
 from harness.model.fixed import BPS, WAD, ceil_div, floor_div
 from harness.model.margin import intrinsic
+from harness.model.requirements import standalone
 
 PARTIAL, AUCTION, DELEVERAGED = 1, 2, 3
 """The `stage` of Liquidated."""
@@ -76,7 +77,7 @@ def terms(book: Book, address: str) -> Terms:
         if not series.is_linear:
             price = intrinsic(series.kind, strike=series.strike, price=index)
             options += floor_div(held.size * price, WAD)
-        need = book.standalone(series, held.size, index)
+        need = standalone(series, held.size, index, now=book.now, params=book.params)
         items.append(Item(series, held.size, index, price, need.mm))
         notional += abs(held.size) * abs(index)
     return Terms(

@@ -19,7 +19,6 @@ from harness.model.margin import Kind, Margin
 from harness.model.params import FAST, VenueParams
 from harness.model.uptime import Uptime
 
-
 LIMIT_MAX = 10**15
 """Of a series' limits, in whole quote."""
 

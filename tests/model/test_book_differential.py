@@ -126,8 +126,8 @@ LADDER: list[Step] = [("place", MAKER, FUTURE, -lots, ticks, 0, 60) for lots, ti
     max_examples=LIVES, deadline=None, derandomize="HARNESS_DIFFERENTIAL" not in os.environ, database=None,
     suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.generate, Phase.shrink),
 )
-@example([*LADDER, ("place", A, FUTURE, 8, 2, 0, 9), ("place", A, FUTURE, 1, 5, 1, 9), ("place", B, FUTURE, 40, 3, 2, 9),
-          ("place", B, FUTURE, 2, 0, 3, 9), ("place", MAKER, FUTURE, 3, 5, 0, 9)])
+@example([*LADDER, ("place", A, FUTURE, 8, 2, 0, 9), ("place", A, FUTURE, 1, 5, 1, 9),
+          ("place", B, FUTURE, 40, 3, 2, 9), ("place", B, FUTURE, 2, 0, 3, 9), ("place", MAKER, FUTURE, 3, 5, 0, 9)])
 # The maker has drained what his orders would need; the price leaves the band of what lies open; deadlines pass.
 @example([("place", C, FUTURE, 90, -1, 0, 60), ("place", B, FUTURE, 20, -1, 0, 60), ("drain", C),
           ("place", A, FUTURE, -30, -2, 0, 9)])
