@@ -234,7 +234,7 @@ def _costs(
     total, borne, costs = sum(item.maintenance for item in given.items), 0, []
     for number, (item, found) in enumerate(chosen):
         is_last = number == len(chosen) - 1
-        share = uncovered - borne if is_last else floor_div(uncovered * item.maintenance, total)
+        share = uncovered - borne if is_last else floor_div(uncovered * item.maintenance, max(total, 1))
         borne += share
         left = share
         for candidate in found:
