@@ -23,7 +23,8 @@ __all__ = [
     "decode_liquidatable", "decode_log", "decode_stages", "decode_state", "encode_accrue", "encode_approve",
     "encode_balance_of", "encode_bid", "encode_cancel_auction", "encode_cover_deficit", "encode_deposit",
     "encode_finalize", "encode_fund_insurance", "encode_haircut", "encode_inbox_submit", "encode_latest",
-    "encode_liquidatable", "encode_liquidate", "encode_list_series", "encode_list_series_with", "encode_mint", "encode_set_l1_block",
+    "encode_liquidatable", "encode_liquidate", "encode_list_series", "encode_list_series_with", "encode_mint",
+    "encode_set_l1_block",
     "encode_settle", "encode_settle_funding", "encode_stages", "encode_state", "encode_submit", "encode_trade",
     "encode_withdraw", "explain_revert",
 ]

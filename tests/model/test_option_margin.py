@@ -170,8 +170,8 @@ def test_relief_never_asks_more_than_each_alone_nor_less_for_upkeep_than_to_open
     for rates in (DERIBIT, DERIVE, StandardRates(2_000, 100, 50, 3_000)):
         found = relieved(options, index=index, rates=rates, bounds=Bounded(12_000, 11_000))
         assert found.im >= found.mm >= 0
-        alone = sum(isolated(item, index=index, rates=rates)[0] for item in options)
-        assert found.im <= -(-alone // (BPS * WAD))
+        alone = [isolated(item, index=index, rates=rates)[0] for item in options]
+        assert found.im <= sum(-(-item // (BPS * WAD)) for item in alone)
 
 
 @settings(max_examples=100, deadline=None)
