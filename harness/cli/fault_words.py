@@ -110,7 +110,7 @@ def _model_of(word: str) -> type[Words] | None:
 def _about(word: str, model: type[Words] | None) -> str:
     selectors = "ROLE is a name, a glob, a kind, or one of leader, majority, minority, one, all, rest."
     if word == "partition":
-        groups = "Each argument is a group, of several ROLEs with commas; one way is --from and --to."
+        groups = "Each argument is a group, of several ROLEs with commas; or --ring, --bridge; or one way, --from --to."
         return f"{groups} {selectors}"
     return selectors if model is None or "of" in model.model_fields else f"Links are chosen by ROLEs. {selectors}"
 

@@ -14,6 +14,7 @@ from harness.scenario import fault_words, schema
 from harness.scenario.lie_plan import oracle_words, planned_order, rpc_words
 from harness.scenario.lie_words import Rpc
 from harness.scenario.loading import Document, Location
+from harness.scenario.partition_shapes import bridge, ring
 from harness.scenario.selectors import LEADER, Selectors
 from harness.scenario.units import duration_text
 
@@ -307,6 +308,11 @@ class _Resolver:
 
     def _partition(self, spec: fault_words.Partition) -> Resolved:
         cut = LinkRule(cut=True)
+        if (words := spec.ring or spec.bridge) is not None:
+            name, shape = ("bridge", bridge) if spec.ring is None else ("ring", ring)
+            pairs = self._guard(("partition", name), lambda: shape(self._selectors.in_drawn_order(words)))
+            links = tuple(LinkSelector((left,), (right,), both=True) for left, right in pairs)
+            return cut, links, (), f"{name} of {_group(words)}"
         if spec.groups is None:
             link, shown = self._links("partition", spec)
             return cut, (link,), (), shown

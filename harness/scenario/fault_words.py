@@ -78,9 +78,15 @@ class Bandwidths(Carried):
 
 
 class Partition(Links):
-    """Groups cut from each other, both ways; or one-way with from/to."""
+    """Groups cut from each other, both ways; or one-way with from/to; or a ring or a bridge of some roles."""
 
     groups: Annotated[list[Selector], Field(min_length=2, max_length=8)] | None = None
+    ring: Selector | None = Field(
+        default=None, description="each of these reaches only so many neighbours as make a majority with it"
+    )
+    bridge: Selector | None = Field(
+        default=None, description="two halves of these are cut from each other, and one drawn of them reaches both"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -90,8 +96,10 @@ class Partition(Links):
     @model_validator(mode="after")
     def _one_direction(self) -> Partition:
         ways = (self.groups is not None) + (self.between is not None) + (self.from_ is not None or self.to is not None)
+        ways += (self.ring is not None) + (self.bridge is not None)
         if ways != 1:
-            raise ValueError("a partition is a list of groups, or from/to (one way), or between: [a, b]")
+            raise ValueError("a partition is a list of groups, or from/to (one way), or between: [a, b], or a ring or "
+                             "a bridge of roles")
         return self
 
 

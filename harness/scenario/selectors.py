@@ -28,6 +28,8 @@ class Selectors:
 
     def __init__(self, roles: Sequence[RoleSpec], random: Random, *, key: str) -> None:
         self._roles = roles
+        self._random = random
+        self._key = key
         self._names = [role.name for role in roles]
         sequencers = [role.name for role in roles if role.kind == "sequencer"]
         self._drawn = sorted(sequencers, key=lambda name: random.bits("selector", key, name))
@@ -47,6 +49,14 @@ class Selectors:
         if not chosen:
             raise ValueError(f"chooses nobody: {', '.join(words)}")
         return tuple(sorted(chosen))
+
+    def in_drawn_order(self, words: Iterable[str]) -> tuple[str, ...]:
+        """Role names in an order that is drawn; raises as `resolve` does, and for `leader`, whose place nobody knows.
+        """
+        names = self.resolve(words)
+        if LEADER in names:
+            raise ValueError("who leads is known only when the fault fires, so leader has no place in a shape")
+        return tuple(sorted(names, key=lambda name: self._random.bits("selector", self._key, name)))
 
     def groups(self, groups: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
         """Disjoint groups; `rest` in one of them is every role in none of the others.

@@ -73,6 +73,7 @@ def test_flags_mean_what_a_file_means(network: Planning) -> None:
          {"loss": {"between": [["leader"], ["sequencer-1", "l1-0"]], "probability": 0.5}}),
         ("partition sequencer-0,keeper-0 rest --for 3s",
          {"partition": [["sequencer-0", "keeper-0"], ["rest"]], "for": "3s"}),
+        ("partition --ring sequencer", {"partition": {"ring": ["sequencer"]}}),
         ("partition --from sequencer-0 --to sequencer-1", {"partition": {"from": "sequencer-0", "to": "sequencer-1"}}),
         ("skew sequencer-0 keeper-0 --offset -2s --drift 100",
          {"skew": {"of": ["sequencer-0", "keeper-0"], "offset": "-2s", "drift": 100}}),
