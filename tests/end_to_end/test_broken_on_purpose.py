@@ -44,8 +44,8 @@ def test_a_weaker_margin_comparison_is_caught(run: Run, tmp_path: Path) -> None:
     variant = patched(
         tmp_path,
         "exchange/ClearingHouse.sol",
-        "if (after_.equity >= int256(after_.initialMargin)) return;",
-        "if (after_.equity >= int256(after_.maintenanceMargin)) return;",
+        "if (after_.creditedEquity >= int256(after_.initialMargin)) return true;",
+        "if (after_.creditedEquity >= int256(after_.maintenanceMargin)) return true;",
     )
     result = run("black-thursday", variant=variant)
     assert result.exit_code == 1

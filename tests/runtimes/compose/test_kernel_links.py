@@ -143,8 +143,10 @@ class TestInContainers:
                 assert beside.kernel_packets > 40
                 assert slow > 2 * quick, "a lost packet is sent again after 200 ms at least"
                 await links.set_rules("a", "b", address=address, port=PORTS[0], rules={})
-                self.talk(sender, address, PORTS[0])
-                assert await links.counters("a", "b") == during, "healed: it counts no more, and forgets nothing"
+                healed = await links.counters("a", "b")
+                assert healed.kernel_packets >= during.kernel_packets, "it forgets nothing"
+                self.talk(sender, address, PORTS[0])   # a last packet of before may have come between those two looks
+                assert await links.counters("a", "b") == healed, "it counts no more"
                 assert (await links.counters("b", "a")) == LinkCounters()
 
         asyncio.run(storm())
