@@ -19,6 +19,7 @@ from harness.checks import (
     orders,
     settlement_price,
     solvency,
+    terms,
     trading,
 )
 from harness.checks.registry import Check, run_each, select
@@ -26,8 +27,8 @@ from harness.checks.results import CheckResult, JudgeBounds
 from harness.history.reader import History
 
 CHECKS: tuple[Check, ...] = (
-    *solvency.CHECKS, *accounting.CHECKS, *trading.CHECKS, *orders.CHECKS, *liquidations.CHECKS, *ladder.CHECKS,
-    *fairness.CHECKS,
+    *solvency.CHECKS, *accounting.CHECKS, *trading.CHECKS, *orders.CHECKS, *terms.CHECKS,
+    *liquidations.CHECKS, *ladder.CHECKS, *fairness.CHECKS,
     *availability.CHECKS, *funding.CHECKS, *expiry.CHECKS, *settlement_price.CHECKS, *oracle.CHECKS, *heads.CHECKS,
     *l1_reorgs.CHECKS, *operations.CHECKS,
 )

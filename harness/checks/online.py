@@ -23,8 +23,8 @@ from harness.history.records import BlockRecord, RunRecord, StateRecord
 from harness.model.venue import Venue
 
 WHOLE_BLOCKS = frozenset((
-    "C1", "C2", "C3", "C4", "C7", "A1", "A2", "A6", "M1", "M2", "M3", "M5", "M9", "T1", "T6", "LS1", "LS2", "LS4",
-    "LS6", "S2", "S3", "O1", "O2", "O6", "O7", "F2", "F4",
+    "C1", "C2", "C3", "C4", "C7", "A1", "A2", "A6", "M1", "M2", "M3", "M5", "M6", "M7", "M9", "T1", "T6", "T8",
+    "LS1", "LS2", "LS4", "LS6", "S2", "S3", "O1", "O2", "O6", "O7", "F2", "F4",
 ))
 """Checks whose judgement of a block needs nothing but that block and the model before it."""
 

@@ -202,6 +202,14 @@ class Run:
                    expiry=PERPETUAL_EXPIRY if kind == 3 else self.timestamp + expires_in)
         return self
 
+    def terms(self, *, option_margin: int = 0, oi_lower: int = 0, oi_cap: int = 0, profit_cap: int = 0) -> Run:
+        """Those of the series just listed, in its transaction."""
+        name, tx, listed = self._events[-1]
+        assert name == "SeriesListed"
+        self._emit("TermsSet", tx, seriesId=listed["id"], optionMargin=option_margin, pool=0, oiLower=oi_lower,
+                   oiCap=oi_cap, profitCap=profit_cap)
+        return self
+
     def price(self, price: int, *, asset: str = "ETH", age: int = 0, round_: int | None = None, sources: int = 3,
               observed: tuple[int, ...] | None = None, wad: int | None = None) -> Run:
         """A round at `price` (whole quote units), reported `age` seconds ago; observations recorded alongside."""

@@ -274,6 +274,27 @@ def resting() -> Run:
     return market().open_market().place("maker", -2, 101).place("writer", 2, 99).state()
 
 
+def capped(size: int) -> Run:
+    """A future whose open interest may be 500, i.e. five at 100; its margin does not scale."""
+    run = market().list_series(0, expires_in=60).terms(oi_lower=500, oi_cap=500)
+    return run.block().trade("writer", "maker", size, 100, series=4)
+
+
+def lent(size: int) -> Run:
+    """Bob long 5 from 100 at 110, in a market that lends 20 against profit: he has 100 + 20, less fees."""
+    run = market().list_series(0, expires_in=60).terms(profit_cap=20).trade("bob", "maker", 5, 100, series=4)
+    return run.block().price(110).block().trade("bob", "maker", size, 110, series=4)
+
+
+def spread() -> Run:
+    """A call written at 90 and one held at 110, of one expiry, with relief: 20 a unit at most."""
+    run = market().list_series(1, expires_in=60, strike=90).terms(option_margin=1)
+    run.list_series(1, expires_in=60, strike=110).terms(option_margin=1).deposit("spreader", 100)
+    run.block().trade("maker", "spreader", 2, 12, series=4).trade("spreader", "maker", 2, 2, series=5)
+    return run.price(130)
+
+
+SPREADER = address("spreader")
 CASES: dict[str, Case] = {
     "C1": Case(unread, {
         "more custody than owed": storage("totals.custody"),
@@ -371,6 +392,18 @@ CASES: dict[str, Case] = {
         .trade("maker", "alice", 3, 88),
         "a worse ratio": lambda: market().trade("alice", "maker", 9, 100).block().price(97).block()
         .trade("alice", "maker", -1, 88),
+    }),
+    "M6": Case(lambda: market().trade("alice", "maker", 5, 100).state(), {
+        "less than the worst loss of a spread": lambda: spread().state(corrupt={f"accounts.{SPREADER}.mm": -1}),
+        "to open, less than the worst loss": lambda: spread().state(corrupt={f"accounts.{SPREADER}.im": -1}),
+        "less than a short owes": lambda: market().trade("maker", "writer", 5, 8, series=2).price(120)
+        .state(corrupt={f"accounts.{address('writer')}.mm": -46 * W}),
+    }),
+    "M7": Case(traded, {
+        "opened against all of it": lambda: lent(6),
+    }),
+    "T8": Case(traded, {
+        "a unit beyond the cap": lambda: capped(6),
     }),
     "M9": Case(quiet, {
         "premium without cash": lambda: market().deposit("pauper", 1).trade("pauper", "writer", 5, 10, series=2),

@@ -73,6 +73,22 @@ def booked() -> Run:
     return run.blocks(14, price=90).state()
 
 
+def termed() -> Run:
+    """Series with terms: a capped future, one that lends little against profit, a spread with relief, naked shorts."""
+    run = market(expires_in=200).list_series(0, expires_in=200).terms(oi_lower=500, oi_cap=2_000)
+    run.list_series(0, expires_in=200).terms(profit_cap=20)
+    for kind, strike in ((1, 90), (1, 110), (2, 100)):
+        run.list_series(kind, expires_in=200, strike=strike).terms(option_margin=1)
+    run.list_series(1, expires_in=200, strike=100).terms(option_margin=2).list_series(3)
+    run.deposit("spreader", 60).deposit("naked", 300).state()
+    run.block().trade("alice", "maker", 4, 100, series=4).trade("bob", "maker", 5, 100, series=5)
+    run.trade("maker", "spreader", 2, 12, series=6).trade("spreader", "maker", 2, 2, series=7)
+    run.trade("maker", "naked", 3, 4, series=9).state()
+    run.block().price(108).state().block().trade("bob", "maker", 1, 108, series=5).state()
+    run.block().price(96).trade("alice", "maker", -1, 96, series=4).state()
+    return run.blocks(14, price=97).state()
+
+
 def ruin() -> Run:
     """Losses beyond all insurance, each way down the ladder, all of it right.
 
