@@ -160,7 +160,7 @@ def test_the_cap_stops_the_wei_that_passes_it_and_nobody_who_reduces(both: Duel)
     assert both.trade(B, MAKER, CAPPED, W, INDEX).error.startswith("OpenInterestCapped")
     both.tick(1)
     both.price(INDEX * 11 // 10)
-    assert both.trade(A, MAKER, CAPPED, -5 * W, INDEX * 11 // 10).error == ""
+    assert both.trade(A, MAKER, CAPPED, -2 * W, INDEX * 11 // 10).error == ""
     assert both.trade(A, MAKER, CAPPED, W, INDEX * 11 // 10).error.startswith("OpenInterestCapped")
 
 
