@@ -97,7 +97,7 @@ def _worst(group: list[Item], price: Fraction, addon: Fraction) -> Fraction:
     """−min payoff over {0} ∪ strikes, and the documented add-on for the slope at infinity."""
     losses = [
         -sum((item.size * item.pays(at) for item in group), Fraction(0))
-        for at in {Fraction(0), *(item.strike for item in group)}
+        for at in (Fraction(0), *(item.strike for item in group))
     ]
     unpaired = -sum((item.size for item in group if item.is_call), Fraction(0))
     return max(Fraction(0), *losses) + max(Fraction(0), unpaired) * price * addon

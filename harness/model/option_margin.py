@@ -63,7 +63,7 @@ def worst_loss(options: Sequence[Option]) -> int:
     The value is linear between neighbouring strikes, so it is least at one of them or at zero. Beyond the highest it
     goes on with slope `unpaired`: where that is downward, no loss is the most.
     """
-    return max(0, -min((value_at(options, price) for price in {0, *(item.strike for item in options)}), default=0))
+    return max(0, -min((value_at(options, price) for price in (0, *(item.strike for item in options))), default=0))
 
 
 def unpaired_calls(options: Iterable[Option]) -> int:
