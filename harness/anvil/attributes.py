@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eth_hash.auto import keccak
-
+from harness.evm.keccak import keccak
 from harness.rollup.blocks import L1Origin
 
 L1_INFO_ADDRESS = "0x4200000000000000000000000000000000000015"

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from eth_abi import encode  # type: ignore[attr-defined]  # re-exported without __all__
 from eth_abi.exceptions import DecodingError, EncodingError
-from eth_hash.auto import keccak
 
+from harness.evm.keccak import keccak
 from harness.evm.words import decoder
 
 AbiEntry = dict[str, Any]

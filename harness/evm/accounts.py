@@ -24,7 +24,8 @@ from functools import lru_cache
 from typing import Final
 
 from coincurve import PrivateKey, PublicKey
-from eth_hash.auto import keccak
+
+from harness.evm.keccak import keccak
 
 MNEMONIC: Final = "test test test test test test test test test test test junk"
 

@@ -12,7 +12,6 @@ from typing import Final, cast
 
 import rlp
 from coincurve import PrivateKey, PublicKey
-from eth_hash.auto import keccak
 
 from harness.evm.accounts import (
     BATCHER,
@@ -27,6 +26,7 @@ from harness.evm.accounts import (
     address_of,
     address_of_public_key,
 )
+from harness.evm.keccak import keccak
 
 __all__ = [
     "BATCHER",

@@ -18,10 +18,10 @@ from itertools import islice
 from typing import cast
 
 import rlp
-from eth_hash.auto import keccak
 from rlp.codec import consume_length_prefix
 from rlp.exceptions import DecodingError
 
+from harness.evm.keccak import keccak
 from harness.rollup.blocks import BlockInputs, Hash
 
 BATCH_VERSION = b"\x00"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eth_hash.auto import keccak
-
+from harness.evm.keccak import keccak
 from harness.evm.wallet import DecodedTransaction as Transaction
 from harness.ports import Json, RpcSession
 from harness.roles.jsonrpc import values

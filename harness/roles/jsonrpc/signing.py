@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from eth_hash.auto import keccak
-
 from harness.evm.accounts import Account
+from harness.evm.keccak import keccak
 from harness.evm.wallet import sign_digest
 from harness.ports import Json, RpcSession
 from harness.roles.jsonrpc import values
