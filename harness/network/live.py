@@ -273,7 +273,7 @@ class LiveNetwork:
             await self._hand().heal(None)
             next_fault = self._hand().next
             await runtime.shutdown()
-            for history in sorted((self.folder / "nodes").glob("*.history.jsonl")):
+            for history in sorted((self.folder / "nodes").rglob("*.history.jsonl")):
                 cut_back(history, saved.stores.clock_ns)   # time goes on from there, and so do they
             try:
                 await self._boot(origin, next_fault=next_fault)

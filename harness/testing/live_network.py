@@ -135,9 +135,14 @@ class LiveNetwork(NetworkClient):
 
     def history(self) -> Path:
         """What its processes have written so far, with the faults of this test."""
-        if self.runtime != "local":
-            raise NetworkMisuse(f"the history of a {self.runtime} network lies in its containers; use sim or local")
-        parts = [self.log(spec.name).with_name(f"{spec.name}.history.jsonl") for spec in self.plan.roles]
+        nodes = self.folder / "nodes"
+        if self.runtime == "swarm":
+            raise NetworkMisuse("the history of a swarm's network lies on its nodes; use sim, local or compose")
+        # A container writes into a folder of its own.
+        parts = [
+            (nodes / spec.name if self.runtime == "compose" else nodes) / f"{spec.name}.history.jsonl"
+            for spec in self.plan.roles
+        ]
         accounts = {spec.name: account(spec.account).address for spec in self.plan.roles if spec.account is not None}
         began = {
             "t": 0, "node": RUNNER, "kind": "run", "scenario": self.plan.scenario, "seed": self.plan.seed,
