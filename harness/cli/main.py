@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import os
 import sys
 import threading
@@ -92,6 +93,7 @@ def _start_ahead(arguments: Sequence[str]) -> None:
     if arguments[:1] == ["up"] and not elsewhere & set(arguments):
         from harness.runtimes.local import head_start
 
+        gc.disable()   # until the network has an owner: what is imported stays, and collecting finds nothing
         # The default network has roles of ours alone; a file, or a changed key, may name a project.
         is_plain = not any("project" in argument or os.path.isfile(argument) for argument in arguments)
         head_start.begin(("harness.roles.registry",), with_user_code=not is_plain)

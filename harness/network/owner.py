@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -68,6 +69,8 @@ def own(wanted: Wanted, on_ready: Callable[[LiveNetwork], None], *, parent: int 
             try:
                 (claim.folder / "plan.json").write_bytes(plan_bytes(plan))
                 stage = platform.stage(plan, None if saved is None else saved.genesis_timestamp)
+                gc.freeze()   # what was imported will be there to the end
+                gc.enable()
                 network = LiveNetwork(wanted.name, wanted.runtime, claim.folder, platform)
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                     runner.run(_live(network, Origin(plan, stage, saved), on_ready, signals, parent))

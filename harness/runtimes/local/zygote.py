@@ -36,8 +36,8 @@ from harness.runtimes.local.process_tree import descendants, signal_trees
 from harness.runtimes.local.world import World
 
 END_TIMEOUT_S = 3.0
-PROCESSES = ("harness.runtimes.local.role_process", "harness.proxy.process")
-"""What it forks; imported by it alone, and not by who only talks to it."""
+PROCESSES = ("harness.runtimes.local.role_process", "harness.proxy.process", "encodings.idna")
+"""What it forks, and what each of them would import at its first connection; not imported by who only talks to it."""
 _PR_SET_CHILD_SUBREAPER = 36
 _LENGTH = struct.Struct("!I")
 
