@@ -31,9 +31,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_ten_lines_pass(folder: Path) -> None:
-    text = (folder / "test_leader.py").read_text()
+@pytest.mark.parametrize("runtime", ["sim", pytest.param("local", marks=pytest.mark.local)])
+def test_the_ten_lines_pass(folder: Path, runtime: str) -> None:
+    """A liquidation happens while the leader is cut off, in virtual time and among real processes."""
+    file = folder / "test_leader.py"
+    text = file.read_text()
     assert len([line for line in text.splitlines() if line.strip()]) <= 10
+    if runtime != "sim":
+        assert "network(sequencers=4, " in text
+        file.write_text(text.replace("network(sequencers=4, ", f'network(sequencers=4, runtime="{runtime}", '))
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_leader.py"],

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from harness.anvil.archive import Archive
-from harness.anvil.engine import AnvilEngine, OutOfReach
+from harness.anvil.engine import AnvilEngine, OutOfReach, Question
 from harness.ports import EngineFailure
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash
 
 _T = TypeVar("_T")
+
+ASKED_AT_ONCE_MAX = 16
+"""Queries that go to the node together; who asks for how many at a time decides how long a block waits for them."""
 
 
 class InlineEngine:
@@ -58,6 +63,8 @@ class ThreadedEngine:
         self._librarian: ThreadPoolExecutor | None = None
         self._archive: Archive | None = None
         self._archived: set[Hash] = set()
+        self._questions: deque[tuple[Question, asyncio.Future[Any]]] = deque()
+        self._is_asking = False
 
     @property
     def genesis_hash(self) -> Hash:
@@ -78,8 +85,14 @@ class ThreadedEngine:
         return await self._on_worker(lambda: self._engine.call(to, data, at=at, sender=sender))
 
     async def query(self, method: str, params: Sequence[Any], *, at: Hash) -> Any:
+        """As `ports.Engine.query`. Those asked while the worker is busy go to the node together."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+        self._questions.append(((method, params, at), answer))
+        if not self._is_asking:
+            self._ask(loop)
         try:
-            return await self._on_worker(lambda: self._engine.query(method, params, at=at))
+            return await answer
         except OutOfReach:
             return await self._query_archive(method, params, at)
 
@@ -124,6 +137,38 @@ class ThreadedEngine:
         finally:
             self._worker.shutdown(wait=True)
 
+    def _ask(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the worker answer what is asked when its turn comes."""
+        try:
+            self._worker.submit(self._answer, loop)
+        except RuntimeError:  # the worker takes no more: `close` was called
+            while self._questions:
+                _settle(self._questions.popleft()[1], EngineFailure("the engine was closed; its node is gone"))
+        else:
+            self._is_asking = True
+
+    def _answer(self, loop: asyncio.AbstractEventLoop) -> None:
+        """On the worker."""
+        asked: list[tuple[Question, asyncio.Future[Any]]] = []
+        while self._questions and len(asked) < ASKED_AT_ONCE_MAX:
+            asked.append(self._questions.popleft())
+        answers: Sequence[Any]
+        try:
+            answers = self._engine.queries([question for question, _ in asked])
+        except BaseException as error:
+            answers = [error] * len(asked)
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+            loop.call_soon_threadsafe(self._hand_out, loop, [future for _, future in asked], answers)
+
+    def _hand_out(
+        self, loop: asyncio.AbstractEventLoop, futures: Sequence[asyncio.Future[Any]], answers: Sequence[Any]
+    ) -> None:
+        self._is_asking = False
+        for future, answer in zip(futures, answers, strict=True):
+            _settle(future, answer)
+        if self._questions:
+            self._ask(loop)
+
     async def _on_worker(self, operation: Callable[[], _T]) -> _T:
         return await self._on(self._worker, operation)
 
@@ -133,3 +178,12 @@ class ThreadedEngine:
         except RuntimeError as error:  # the worker takes no more: `close` was called
             raise EngineFailure("the engine was closed; its node is gone") from error
         return await running
+
+
+def _settle(future: asyncio.Future[Any], answer: Any) -> None:
+    if future.done():  # whoever asked has left
+        return
+    if isinstance(answer, BaseException):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

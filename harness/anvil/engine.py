@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from harness.anvil.journal import Genesis, Journal
 from harness.anvil.node import Node, NodeContradiction, named
 from harness.anvil.process import AnvilProcess
-from harness.anvil.rpc import ConnectionLost, RpcError
+from harness.anvil.rpc import BATCH_MAX, Call, ConnectionLost, RpcError
 from harness.anvil.spec import ChainSpec
 from harness.ports import QUERIES, EngineFailure, QueryRefused, Refused
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, InvalidBlock
@@ -22,6 +22,9 @@ from harness.toolchain import anvil_binary
 CALL_TIMEOUT_S = 15.0
 
 _T = TypeVar("_T")
+
+Question = tuple[str, Sequence[Any], Hash]
+"""A query's method, its parameters and its block."""
 
 _REVERTED = 3  # error code of a revert; its data is what the contract returned
 _STATE_GONE = "BlockOutOfRange"  # pruned; blocks of abandoned forks count among the states kept
@@ -173,10 +176,26 @@ class AnvilEngine:
         if method not in QUERIES:
             raise ValueError(f"{method} is no query; use one of {', '.join(QUERIES)}")
         self._known(at)
-        try:
-            return self._surviving(lambda: self._query(method, list(params), at))
-        except RpcError as error:
-            raise QueryRefused(error.code, error.message, error.data) from error
+        return self._surviving(lambda: self._query(method, params, at))
+
+    def queries(self, questions: Sequence[Question]) -> Sequence[Any]:
+        """The answers of several queries in one exchange with the node, or in place of one what `query` would raise.
+
+        Together they cost the node little more than one. Raises EngineFailure where that is what became of them all.
+        """
+        answers: list[Any] = [None] * len(questions)
+        asked: list[int] = []
+        for index, (method, _, at) in enumerate(questions):
+            if method not in QUERIES:
+                answers[index] = ValueError(f"{method} is no query; use one of {', '.join(QUERIES)}")
+            elif at not in self._journal():
+                answers[index] = EngineFailure(f"node {self.name} does not know block {at}")
+            else:
+                asked.append(index)
+        given = self._surviving(lambda: self._query_all([questions[index] for index in asked]))
+        for index, answer in zip(asked, given, strict=True):
+            answers[index] = answer
+        return answers
 
     def lineage(self, block: Hash, *, known: Container[Hash]) -> tuple[ExecutedBlock, ...]:
         """The block and its ancestors back to one that is known or the genesis, parents first."""
@@ -263,7 +282,7 @@ class AnvilEngine:
         self._move_to(at)
         return self._node.request(method, *params, hex(number))
 
-    def _query(self, method: str, params: list[Any], at: Hash) -> Any:
+    def _query(self, method: str, params: Sequence[Any], at: Hash) -> Any:
         number = self._journal().number(at)
         if not self._node.is_on_chain(at, number):
             route = self._journal().route(self._node.at, at)
@@ -271,16 +290,49 @@ class AnvilEngine:
                 raise OutOfReach(f"block {number} is {route.back} blocks back and {len(route.forward)} forward from "
                                  "where the node executes; ask for one nearer its head")
             self._move_to(at)
-        position = QUERIES[method]
-        if position is not None:
-            params.insert(position, hex(number))
-        try:
-            return self._node.request(method, *params)
-        except RpcError as error:
-            if error.message.startswith(_STATE_GONE):
-                raise OutOfReach(f"the state after block {number} is not kept any more; the newest "
-                                 f"{self.spec.history} are") from error
-            raise
+        (answer,) = self._ask([(method, params, at)])
+        if isinstance(answer, QueryRefused):
+            raise answer
+        return answer
+
+    def _query_all(self, questions: Sequence[Question]) -> list[Any]:
+        """Those about the node's chain together, and first: the others may have it go elsewhere."""
+        answers: dict[int, Any] = {}
+        here = [index for index, (_, _, at) in enumerate(questions)
+                if self._node.is_on_chain(at, self._journal().number(at))]
+        for start in range(0, len(here), BATCH_MAX):
+            chosen = here[start : start + BATCH_MAX]
+            answers.update(zip(chosen, self._ask([questions[index] for index in chosen]), strict=True))
+        for index, question in enumerate(questions):
+            if index not in answers:
+                try:
+                    answers[index] = self._query(*question)
+                except QueryRefused as refusal:
+                    answers[index] = refusal
+        return [answers[index] for index in range(len(questions))]
+
+    def _ask(self, questions: Sequence[Question]) -> list[Any]:
+        """Answers and refusals from the node, on whose chain each of the blocks is."""
+        calls: list[Call] = []
+        for method, params, at in questions:
+            position, given = QUERIES[method], list(params)
+            if position is not None:
+                given.insert(position, hex(self._journal().number(at)))
+            calls.append((method, given))
+        return [
+            self._refusal(answer, at) if isinstance(answer, RpcError) else answer
+            for answer, (_, _, at) in zip(self._node.requests(calls), questions, strict=True)
+        ]
+
+    def _refusal(self, error: RpcError, at: Hash) -> QueryRefused:
+        refusal: QueryRefused
+        if error.message.startswith(_STATE_GONE):
+            refusal = OutOfReach(f"the state after block {self._journal().number(at)} is not kept any more; the newest "
+                                 f"{self.spec.history} are")
+        else:
+            refusal = QueryRefused(error.code, error.message, error.data)
+        refusal.__cause__ = error
+        return refusal
 
     def _move_to(self, target: Hash) -> None:
         """Bring the node's head to a journaled block, the cheapest way it still can."""

@@ -93,6 +93,10 @@ class Node:
         """Any other call, as `IpcClient.call`."""
         return self._client.call(method, *params)
 
+    def requests(self, calls: Sequence[Call]) -> list[Any]:
+        """Several at once, as `IpcClient.batch`."""
+        return self._client.batch(calls)
+
     def is_on_chain(self, block: Hash, number: int) -> bool:
         """Whether a block is the head or an ancestor of it; its state may be pruned all the same."""
         return number < len(self._chain) and self._chain[number] == block

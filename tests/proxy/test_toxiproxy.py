@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import io
 import json
 import shutil
-import subprocess
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,28 +15,10 @@ from toxiproxy.api import APIConsumer
 from toxiproxy.exceptions import InvalidToxic, NotFound, ProxyExists
 
 from harness.proxy.toxiproxy import VERSION
-from harness.toolchain.commands import run as run_command
-from harness.toolchain.install import node_binary, npm_binary
-from harness.toolchain.places import cache_home
+from tests.proxy import node_client
 from tests.proxy.world import World, run
 
-NPM = Path(__file__).parent / "npm"
 LATENCY = {"type": "latency", "attributes": {"latency": 50}}
-
-
-@pytest.fixture(scope="session")
-def node_client() -> Path:
-    """A folder in which `session.js` finds Toxiproxy's Node client, installed once per lock."""
-    lock = (NPM / "package-lock.json").read_bytes()
-    home = cache_home() / "tests" / f"toxiproxy-client-{hashlib.sha256(lock).hexdigest()[:12]}"
-    if not (home / "node_modules" / "toxiproxy-node-client").is_dir():
-        home.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json", ".npmrc"):
-            shutil.copyfile(NPM / name, home / name)
-        done = run_command([npm_binary(), "ci", "--ignore-scripts"], cwd=home, timeout_s=120)
-        assert done.code == 0, done.output
-    shutil.copyfile(NPM / "session.js", home / "session.js")
-    return home
 
 
 def test_the_python_client_creates_changes_and_removes_toxics_on_a_link() -> None:
@@ -80,16 +59,11 @@ def test_the_python_client_creates_changes_and_removes_toxics_on_a_link() -> Non
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed, and with it no Node client")
-def test_the_node_client_creates_changes_and_removes_toxics_on_a_link(node_client: Path) -> None:
+def test_the_node_client_creates_changes_and_removes_toxics_on_a_link() -> None:
     """toxiproxy-node-client, unchanged, as a process of its own."""
 
     def session(world: World) -> None:
-        done = subprocess.run(
-            [node_binary(), node_client / "session.js", world.api, "a->b", world.raw],
-            capture_output=True, timeout=25, check=False, text=True,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        seen = json.loads(done.stdout)
+        seen = node_client.take("session.js", world.api, "a->b", world.raw)
         toxic: dict[str, Any] = {
             "name": "slow", "type": "latency", "stream": "upstream", "toxicity": 1,
             "attributes": {"latency": 120, "jitter": 0},

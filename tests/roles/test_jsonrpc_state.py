@@ -11,7 +11,7 @@ from world import SET, SILENT_TO, Run, World
 from harness.evm.accounts import BATCHER, account
 from harness.roles.jsonrpc import state_methods
 from harness.roles.jsonrpc.faults import RpcFault
-from harness.roles.jsonrpc.turns import WAITING_PER_SESSION_MAX, Turns
+from harness.roles.jsonrpc.turns import WAITING_PER_SESSION_MAX, WHOLE, Turns
 from harness.venue.exchange import encode_approve
 
 pytestmark = pytest.mark.node
@@ -143,5 +143,40 @@ def test_a_client_that_asks_a_thousand_waits_behind_itself() -> None:
         go.set()
         ended = await asyncio.gather(*waiting, return_exceptions=True)
         assert [type(each) for each in ended if each is not None] == [RpcFault]
+
+    asyncio.run(main())
+
+
+def test_quick_questions_go_together_and_a_long_one_alone() -> None:
+    """A block waits for one turn, so what shares one has to be quick; and what fits does not starve what waits."""
+
+    async def main() -> None:
+        turns, order = Turns(), list[str]()
+        running = 0
+        leave = asyncio.Event()
+
+        async def ask(name: str, size: int) -> int:
+            nonlocal running
+            async with turns.turn(Listener(), size):
+                running += 1
+                order.append(name)
+                together = running
+                if not leave.is_set():
+                    await leave.wait()
+                running -= 1
+                return together
+
+        quick = [asyncio.ensure_future(ask("quick", 1)) for _ in range(WHOLE - 1)]
+        await asyncio.sleep(0)
+        long = asyncio.ensure_future(ask("long", WHOLE))
+        await asyncio.sleep(0)
+        late = [asyncio.ensure_future(ask("late", 1)) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert order == ["quick"] * (WHOLE - 1), "one more would fit, and the long one is before it"
+        leave.set()
+        assert max(await asyncio.gather(*quick)) == WHOLE - 1
+        assert await long == 1
+        await asyncio.gather(*late)
+        assert order[-3:] == ["long", "late", "late"]
 
     asyncio.run(main())

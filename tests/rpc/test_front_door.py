@@ -18,6 +18,7 @@ from harness.faults.rpc import LIE
 from harness.faults.rules import RpcRule
 from harness.plan import L2_CHAIN_ID
 from harness.ports import LinkRule
+from tests.proxy import node_client
 from tests.rpc.network import Rpc, Running
 
 pytestmark = [pytest.mark.local, pytest.mark.node, pytest.mark.xdist_group("rpc")]
@@ -82,6 +83,17 @@ def test_a_wallet_feels_a_toxic_and_no_longer_when_it_is_gone(replica: Rpc, api:
     with door.down(), pytest.raises(OSError, match="refused"):
         replica.call("eth_chainId")
     assert replica.call("eth_chainId") == hex(L2_CHAIN_ID)
+
+
+def test_the_node_client_does_to_a_wallet_what_it_says(network: Running, sequencer: Rpc) -> None:
+    """toxiproxy-node-client on a network that runs: added, changed, removed, and reset, each felt by a call."""
+    assert network.runtime.fault_api is not None
+    api = "http://{}:{}".format(*network.runtime.fault_api)
+    took = node_client.take("door.js", api, "user->sequencer-0", sequencer.http)
+    assert took["slow"] >= 245
+    assert took["slower"] >= 495
+    assert took["again"] >= 245
+    assert max(took["before"], took["removed"], took["reset"]) < 240, took
 
 
 def test_the_session_in_the_readme_works_as_it_stands(api: toxiproxy.Toxiproxy) -> None:

@@ -20,7 +20,7 @@ from harness.roles.jsonrpc.faults import (
 )
 from harness.roles.jsonrpc.rich_blocks import RichBlock, RichBlocks
 from harness.roles.jsonrpc.source import ChainSource
-from harness.roles.jsonrpc.turns import Turns
+from harness.roles.jsonrpc.turns import WHOLE, Turns
 from harness.rollup.blocks import Hash
 from harness.rollup.heads import Label
 
@@ -35,6 +35,10 @@ LONG_QUERY_NS: Final = 10_000_000
 PAUSE_NS_MAX: Final = 25_000_000
 """What a call may take at most where nothing else runs; on a busy machine a quick one takes as long."""
 WAITERS_MAX: Final = 1_024
+CALL_SHARE: Final = WHOLE // 4
+"""Of a turn, for one of the long ones while they are quick."""
+SLOW_FOR_NS: Final = 1_000_000_000
+"""After one of them was not, for so long each of them has the node alone: what a block waits for stays one of them."""
 
 TAGS: Final = {
     "latest": Label.UNSAFE,
@@ -61,8 +65,8 @@ class Desk:
         self.gas_cap = min(CALL_GAS_MAX, source.gas_limit)
         self.signing = asyncio.Lock()
         """Held while a dev account's next nonce is being used."""
-        self.query_ns = 0
-        """How long the node took for what it answered last."""
+        self._slow_until = 0
+        """Monotonic time before which a long query has the node alone."""
         self._change: asyncio.Future[None] | None = None
         self._waiting = 0
 
@@ -123,19 +127,28 @@ class Desk:
 
     async def query(self, session: RpcSession, method: str, params: list[Any], *, at: Hash) -> Any:
         """One question to the node, in turn. Raises `RpcFault` for whatever keeps it from an answer."""
-        async with self.turns.turn(session):
+        return (await self.timed_query(session, method, params, at=at))[0]
+
+    async def timed_query(self, session: RpcSession, method: str, params: list[Any], *, at: Hash) -> tuple[Any, int]:
+        """The answer, and how long the node took for it and for what it was asked together with, in ns."""
+        is_long = method in LONG_QUERIES
+        size = 1 if not is_long else CALL_SHARE if self.clock.monotonic() >= self._slow_until else WHOLE
+        async with self.turns.turn(session, size):
             began = self.clock.monotonic()
+            took = 0
             try:
                 try:
-                    return await self.source.engine.query(method, params, at=at)
+                    answer = await self.source.engine.query(method, params, at=at)
                 finally:
-                    self.query_ns = self.clock.monotonic() - began
-                    if method in LONG_QUERIES and self.query_ns > LONG_QUERY_NS:
-                        await self.clock.sleep(min(self.query_ns, PAUSE_NS_MAX) / 1e9)
+                    took = self.clock.monotonic() - began
+                    if is_long and took > LONG_QUERY_NS:
+                        self._slow_until = began + took + SLOW_FOR_NS
+                        await self.clock.sleep(min(took, PAUSE_NS_MAX) / 1e9)
             except QueryRefused as refusal:
                 raise self._fault_of(refusal) from refusal
             except EngineFailure as failure:
                 raise RpcFault(RESOURCE_UNAVAILABLE, "the execution node is being replaced; ask again") from failure
+            return answer, took
 
     async def rich(self, session: RpcSession, name: Hash) -> RichBlock:
         """A canonical block in full; from memory where it was read before."""

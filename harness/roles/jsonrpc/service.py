@@ -35,7 +35,7 @@ _NAME_MAX: Final = 64
 
 
 
-class _NoSession:
+class Asker:
     """A client that cannot be told anything by itself: one over HTTP, a test, the node itself."""
 
     can_notify = False
@@ -47,7 +47,7 @@ class _NoSession:
         raise AssertionError("nobody subscribes without a connection")
 
 
-NO_SESSION: Final = _NoSession()
+NO_SESSION: Final = Asker()
 
 
 class JsonRpc:
@@ -55,7 +55,7 @@ class JsonRpc:
 
     def __init__(self, source: ChainSource, clock: Clock, record: Recorder) -> None:
         self.desk = Desk(source, clock)
-        self.news = News(self.desk, _NoSession())
+        self.news = News(self.desk, Asker())
         self._record = record
         self._methods = {**FRESH, **STEADY, **news_methods(self.news), "rpc_modules": self._modules}
         self._kept: dict[tuple[str, bytes], bytes] = {}

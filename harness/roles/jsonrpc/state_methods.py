@@ -60,7 +60,7 @@ async def call(desk: Desk, params: Params, session: RpcSession) -> Json:
     if params.optional("blockOverrides", values.mapping):
         raise invalid("block overrides are not offered; state overrides are")
     params.done()
-    return await _call(desk, session, message, at, overrides, gas_cap=desk.gas_cap)
+    return (await _call(desk, session, message, at, overrides, gas_cap=desk.gas_cap))[0]
 
 
 async def estimate_gas(desk: Desk, params: Params, session: RpcSession) -> Json:
@@ -76,8 +76,8 @@ async def estimated(
     desk: Desk, session: RpcSession, message: CallObject, *, at: Hash, overrides: dict[str, Any] | None = None
 ) -> int:
     """Gas for a transaction. Raises `RpcFault`: a revert is an answer too, with its reason."""
-    await _call(desk, session, message, at, overrides or {}, gas_cap=desk.gas_cap)
-    if not overrides and desk.query_ns <= QUICK_NS:
+    _, took_ns = await _call(desk, session, message, at, overrides or {}, gas_cap=desk.gas_cap)
+    if not overrides and took_ns <= QUICK_NS:
         return int(await desk.query(session, "eth_estimateGas", [message.to_node(gas_cap=desk.gas_cap)], at=at), 16)
     return await _search(desk, session, message, at, overrides or {})
 
@@ -97,10 +97,11 @@ async def _search(desk: Desk, session: RpcSession, message: CallObject, at: Hash
 
 async def _call(
     desk: Desk, session: RpcSession, message: CallObject, at: Hash, overrides: dict[str, Any], *, gas_cap: int
-) -> Json:
+) -> tuple[Json, int]:
+    """The answer, and how long it took in ns."""
     params: list[Any] = [message.to_node(gas_cap=gas_cap)]
     # The block goes between the two.
-    return await desk.query(session, "eth_call", [*params, overrides] if overrides else params, at=at)
+    return await desk.timed_query(session, "eth_call", [*params, overrides] if overrides else params, at=at)
 
 
 async def create_access_list(desk: Desk, params: Params, session: RpcSession) -> Json:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from harness.ports import QUERIES, Engine, EngineFailure, QueryRefused, Refused
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, InvalidBlock
@@ -100,6 +101,24 @@ async def a_query_about_a_sibling_is_not_answered_by_the_other(subject: EngineUn
         assert await subject.engine.query("eth_getTransactionCount", [sender], at=block.hash) == nonce
 
 
+async def queries_asked_together_are_answered_each_by_itself(subject: EngineUnderTest) -> None:
+    """An engine may take many to its node at once; a sibling's, a refusal or a stranger among them harms no other."""
+    first = await subject.engine.execute(subject.block(None, subject.sign(0)))
+    sibling = await subject.engine.execute(subject.block(None))
+    sender = first.receipts[0].sender
+    wanted: list[tuple[list[Any], Hash, object]] = [
+        ([sender], sibling.hash, "0x0"), ([sender], first.hash, "0x1"), (["0x12"], first.hash, QueryRefused),
+        ([sender], STRANGER, EngineFailure), ([sender], sibling.hash, "0x0"),
+    ]  # fmt: skip
+    wanted *= 8
+    answers = await asyncio.gather(
+        *[subject.engine.query("eth_getTransactionCount", given, at=at) for given, at, _ in wanted],
+        return_exceptions=True,
+    )
+    for answer, (_, _, due) in zip(answers, wanted, strict=True):
+        assert answer == due or (isinstance(due, type) and isinstance(answer, due)), (answer, due)
+
+
 async def a_refused_query_carries_the_nodes_own_error(subject: EngineUnderTest) -> None:
     at = (await subject.engine.execute(subject.block(None))).hash
     reverted = await _raised(subject.engine.query("eth_call", [{"to": subject.reverts}], at=at), QueryRefused)
@@ -132,6 +151,7 @@ ENGINE: tuple[EngineCheck, ...] = (
     a_revert_is_a_refusal_with_its_data,
     a_query_is_answered_at_the_block_it_names,
     a_query_about_a_sibling_is_not_answered_by_the_other,
+    queries_asked_together_are_answered_each_by_itself,
     a_refused_query_carries_the_nodes_own_error,
     an_unknown_block_cannot_be_read_or_built_on,
     replay_stops_at_what_does_not_execute,

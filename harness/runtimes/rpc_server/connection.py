@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
-from harness.roles.jsonrpc.service import NO_SESSION
+from harness.roles.jsonrpc.service import Asker
 from harness.runtimes.rpc_server import limits
 from harness.runtimes.rpc_server.origins import PREFLIGHT, cross_origin_headers, is_welcome
 from harness.runtimes.rpc_server.websocket import WebSocket
@@ -47,6 +47,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._websocket: WebSocket | None = None
+        self._asker = Asker()
         self._queue: deque[_Request] = deque()
         self._working: asyncio.Task[None] | None = None
         self._writable = asyncio.Event()
@@ -217,7 +218,7 @@ class Connection(asyncio.Protocol):
             self._respond(403, b"pages of this origin may not speak to the node; it serves those of this machine",
                           request, kind=_TEXT)
         elif request.method == b"POST":
-            answer = await self.server.answer(request.body, NO_SESSION)
+            answer = await self.server.answer(request.body, self._asker)
             self._respond(204 if answer is None else 200, answer or b"", request)
         elif request.method == b"OPTIONS":
             self._respond(204, b"", request, extra=PREFLIGHT)
