@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from harness.evm.accounts import account
 from harness.roles.actor import make_actor
 from harness.roles.admin import Admin
 from harness.roles.batcher import Batcher
@@ -17,6 +18,7 @@ from harness.roles.replica import Replica
 from harness.roles.reporter import Reporter
 from harness.roles.sequencer import Sequencer
 from harness.roles.trader import Trader
+from harness.venue.deployment import interfaces
 
 ROLES: dict[str, Callable[[RoleContext], Role]] = {
     "l1-builder": L1Builder,
@@ -31,6 +33,12 @@ ROLES: dict[str, Callable[[RoleContext], Role]] = {
     "admin": Admin,
     "actor": make_actor,
 }
+
+
+def prepare() -> None:
+    """What every role works out when it starts, for the process they are forked from: keys of one seed, and codecs."""
+    account(0)
+    interfaces()
 
 
 def make_role(context: RoleContext) -> Role:

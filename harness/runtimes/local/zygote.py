@@ -183,9 +183,10 @@ class Zygote:
 
 
 def import_all(preload: Sequence[str]) -> None:
-    """What the processes of a run need, and these modules."""
-    for module in (*PROCESSES, *preload):
-        importlib.import_module(module)
+    """What the processes of a run need, and these modules; one that has a `prepare` is prepared."""
+    for name in (*PROCESSES, *preload):
+        module = importlib.import_module(name)
+        getattr(module, "prepare", lambda: None)()
 
 
 def serve_runtime(runtime: socket.socket, preload: Sequence[str]) -> None:
