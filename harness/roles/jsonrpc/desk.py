@@ -35,10 +35,14 @@ LONG_QUERY_NS: Final = 10_000_000
 PAUSE_NS_MAX: Final = 25_000_000
 """What a call may take at most where nothing else runs; on a busy machine a quick one takes as long."""
 WAITERS_MAX: Final = 1_024
-CALL_SHARE: Final = WHOLE // 4
+CALL_SHARE: Final = WHOLE // 8
 """Of a turn, for one of the long ones while they are quick."""
-SLOW_FOR_NS: Final = 1_000_000_000
-"""After one of them was not, for so long each of them has the node alone: what a block waits for stays one of them."""
+SLOW_FOR_NS: Final = 250_000_000
+SLOW_FOR_NS_MAX: Final = 8_000_000_000
+"""After one of them was not, each of them has the node alone for so long: what a block waits for stays one of them.
+Twice as long each time it was one that shared a turn, so that nobody can have several be slow together at will."""
+CALM_NS: Final = 10_000_000_000
+"""Without a slow one for so long, the next is taken for an exception again."""
 
 TAGS: Final = {
     "latest": Label.UNSAFE,
@@ -67,6 +71,7 @@ class Desk:
         """Held while a dev account's next nonce is being used."""
         self._slow_until = 0
         """Monotonic time before which a long query has the node alone."""
+        self._slow_for = SLOW_FOR_NS
         self._change: asyncio.Future[None] | None = None
         self._waiting = 0
 
@@ -142,13 +147,22 @@ class Desk:
                 finally:
                     took = self.clock.monotonic() - began
                     if is_long and took > LONG_QUERY_NS:
-                        self._slow_until = began + took + SLOW_FOR_NS
+                        self._note_slow(began, began + took, was_shared=size < WHOLE)
                         await self.clock.sleep(min(took, PAUSE_NS_MAX) / 1e9)
             except QueryRefused as refusal:
                 raise self._fault_of(refusal) from refusal
             except EngineFailure as failure:
                 raise RpcFault(RESOURCE_UNAVAILABLE, "the execution node is being replaced; ask again") from failure
             return answer, took
+
+    def _note_slow(self, began: int, now: int, *, was_shared: bool) -> None:
+        if was_shared and began < self._slow_until:
+            return  # those it shared its turn with have said so
+        if now - self._slow_until > CALM_NS:
+            self._slow_for = SLOW_FOR_NS
+        elif was_shared:
+            self._slow_for = min(2 * self._slow_for, SLOW_FOR_NS_MAX)
+        self._slow_until = now + self._slow_for
 
     async def rich(self, session: RpcSession, name: Hash) -> RichBlock:
         """A canonical block in full; from memory where it was read before."""
