@@ -155,6 +155,33 @@ def test_an_account_may_have_sixty_four_open_orders(both: Duel) -> None:
     assert both.place(A, FUTURE, LOT, level(both, FUTURE, 1), 2, 9).error == ""
 
 
+def test_an_order_may_be_taken_at_its_deadline_and_not_a_second_later(both: Duel) -> None:
+    """Both sides agree on the last second itself."""
+    both.reset()
+    both.open_market(FUTURE, tick=TICK[FUTURE], lot=LOT)
+    both.place(MAKER, FUTURE, -3 * LOT, level(both, FUTURE, 1), 0, 2)
+    both.tick(2)
+    assert both.place(A, FUTURE, LOT, level(both, FUTURE, 1), 2, 0).error == ""
+    assert both.model.book.orders.markets[FUTURE].orders[1].rest == -2 * LOT
+    both.tick(1)
+    both.place(A, FUTURE, LOT, level(both, FUTURE, 1), 2, 0)
+    assert both.model.book.orders.series_of == {}
+
+
+def test_who_could_open_nothing_does_not_fill_the_book(both: Duel) -> None:
+    """Between maintenance and initial margin: the order is taken in, takes what it may, and does not stay."""
+    both.reset()
+    both.open_market(FUTURE, tick=TICK[FUTURE], lot=LOT)
+    both.trade(A, MAKER, FUTURE, 14 * W, both.model.book.feed("ETH").price)
+    both.tick(1)
+    both.price(1_960 * W)
+    margin = both.model.margin(address(A))
+    assert 0 < margin.mm < margin.equity < margin.im
+    assert both.place(A, FUTURE, LOT, level(both, FUTURE, -1), 0, 9).error == ""
+    assert both.place(B, FUTURE, LOT, level(both, FUTURE, -1), 0, 9).error == ""
+    assert list(both.model.book.orders.series_of) == [2]
+
+
 def test_the_lives_reached_what_they_are_for(both: Duel) -> None:
     if not both.accepted.get("turn"):
         pytest.skip("the lives were not played in this process")

@@ -27,7 +27,7 @@ Step = tuple[Any, ...]
 
 SCALED, CREDITED, CAPPED = 7, 8, 9
 RELIEF = {10: ("call", 1900), 11: ("call", 2100), 12: ("put", 1800), 13: ("put", 2100)}
-NAKED_CALL, NAKED_PUT = 14, 15
+NAKED_CALL, NAKED_PUT, LATER_CALL = 14, 15, 16
 LISTED: tuple[tuple[str, int, int, tuple[int, int, int, int, int]], ...] = (
     ("future", 0, 4000, (0, 0, 20_000, 120_000, 0)),
     ("perpetual", 0, 0, (0, 0, 0, 0, 150)),
@@ -35,8 +35,9 @@ LISTED: tuple[tuple[str, int, int, tuple[int, int, int, int, int]], ...] = (
     *((kind, strike * W, EXPIRY, (1, 0, 0, 0, 0)) for kind, strike in RELIEF.values()),
     ("call", 2000 * W, 75, (2, 0, 0, 0, 0)),
     ("put", 2000 * W, EXPIRY, (2, 0, 30_000, 50_000, 0)),
+    ("call", 2000 * W, 4000, (1, 0, 0, 0, 0)),
 )
-OPTIONS = (*RELIEF, NAKED_CALL, NAKED_PUT)
+OPTIONS = (*RELIEF, NAKED_CALL, NAKED_PUT, LATER_CALL)
 
 who = st.sampled_from((A, B, C, KEEPER))
 series = st.sampled_from((SCALED, SCALED, CREDITED, CAPPED, *OPTIONS))
@@ -61,7 +62,7 @@ def both() -> Iterator[Duel]:
 
 
 def opened(both: Duel) -> Duel:
-    """The usual start, and nine series with terms."""
+    """The usual start, and ten series with terms."""
     both.reset()
     for kind, strike, expires, terms in LISTED:
         expiry = ex.NEVER if kind == "perpetual" else T0 + expires
@@ -147,6 +148,17 @@ def test_the_largest_position_that_the_terms_allow(both: Duel, number: int, sign
         assert both.trade(A, MAKER, number, sign * most, price).error == ""
     refused = both.trade(A, MAKER, number, sign * (most + 1), price)
     assert refused.error.startswith(("InsufficientMargin", "OpenInterestCapped"))
+
+
+def test_a_call_of_another_expiry_offsets_nothing(both: Duel) -> None:
+    """The same spread within one expiry asks its width of 200 a unit; across two, all that a naked call asks."""
+    for held, offsets in ((11, True), (LATER_CALL, False)):
+        opened(both)
+        assert both.trade(A, MAKER, held, 2 * W, 20 * W).error == ""
+        assert both.trade(A, MAKER, 10, -2 * W, 120 * W).error == ""
+        both.tick(1)
+        both.price(INDEX * 11 // 10)
+        assert (both.model.margin(address(A)).mm == 2 * 200 * W) is offsets
 
 
 def test_the_cap_stops_the_wei_that_passes_it_and_nobody_who_reduces(both: Duel) -> None:
