@@ -20,6 +20,7 @@ FLOORS = {
     "harness.evm": 0,
     "harness.venue": 0,
     "harness.model": 0,
+    "harness.pricing": 0,
     "harness.faults": 0,
     "harness.history": 0,
     "harness.checks": 0,
