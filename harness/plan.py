@@ -37,6 +37,7 @@ NEVER_S = 2**32
 """Expiry, in seconds after genesis, of what never expires: beyond the end of any run."""
 
 ProductKind = Literal["future", "call", "put", "perpetual"]
+Trading = Literal["quotes", "book"]
 TradeAction = Literal["deposit", "open", "reduce", "close", "withdraw"]
 
 
@@ -230,6 +231,7 @@ class Plan:
     has_venue: bool = True               # whether our exchange is deployed
     users: tuple[int, ...] = ()   # dev accounts of people: they have ether and collateral, and keepers watch them
     market_period_ns: int = 0     # the price paths start over after so long; 0: they stay at their last knot
+    trading: Trading = "quotes"   # how takers and makers meet: signed quotes on request, or orders in the book
 
     def role(self, name: str) -> RoleSpec:
         """The role of that name; KeyError if there is none."""

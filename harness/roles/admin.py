@@ -6,6 +6,7 @@ from dataclasses import astuple
 
 from harness.roles.client import ChainClient
 from harness.roles.context import RoleContext
+from harness.venue.book import TICK_WAD, encode_open_market
 from harness.venue.exchange import KINDS, NEVER, encode_fund_insurance, encode_list_series_with
 
 
@@ -34,6 +35,10 @@ class Admin:
                 KINDS[product.kind], product.underlying, product.strike_wad, expiry, astuple(product.terms)
             )
             await self._carry_out("list-series", {"product": product.id}, deployment["clearing_house"], data)
+        if plan.trading == "book":
+            for number, product in enumerate(plan.products, start=1):
+                data = encode_open_market(number, tick=TICK_WAD, lot=plan.venue.lot_wad)
+                await self._carry_out("open-market", {"product": product.id}, deployment["order_book"], data)
 
     async def _carry_out(self, action: str, args: dict[str, str], to: str, data: bytes) -> None:
         """The next call, which is the one of the next nonce: whoever lives through a crash carries on with the same."""

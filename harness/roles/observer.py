@@ -13,6 +13,7 @@ from harness.roles.context import RoleContext
 from harness.roles.recording import block_record, jsonable
 from harness.roles.validators import ValidatorSet
 from harness.rollup.blocks import ExecutedBlock
+from harness.venue.book import OpenOrder, decode_orders, encode_orders
 from harness.venue.exchange import PerpetualState, PositionState, VenueState, decode_state, encode_state
 
 QUEUE_MAX = 4_096
@@ -55,11 +56,12 @@ class Observer:
                 continue
             try:
                 state = await self._state(block)
+                book = await self._book(block, state) if self.context.plan.trading == "book" else None
             except PortError as error:
                 detail = f"block {block.number}: {error}"
                 self.context.record.record("problem", what="state could not be read", detail=detail)
                 continue
-            self._record_state(block, state)
+            self._record_state(block, state, book)
             self._notice(block, state)
 
     async def _record_reading(self, block: ExecutedBlock) -> None:
@@ -88,7 +90,15 @@ class Observer:
         lens = self.context.deployment["lens"]
         return decode_state(await self.chain.engine.call(lens, self._ask_state, at=block.hash))
 
-    def _record_state(self, block: ExecutedBlock, state: VenueState) -> None:
+    async def _book(self, block: ExecutedBlock, state: VenueState) -> dict[str, Json]:
+        """Every open order by series, as `OrderBook.orders` shows them."""
+        address, found = self.context.deployment["order_book"], {}
+        for series in state.series:
+            answer = await self.chain.engine.call(address, encode_orders(series.series_id), at=block.hash)
+            found[str(series.series_id)] = [_order(order) for order in decode_orders(answer)]
+        return found
+
+    def _record_state(self, block: ExecutedBlock, state: VenueState, book: dict[str, Json] | None) -> None:
         totals = state.totals
         perpetuals = {p.series_id: p for p in state.perpetuals}
         self.context.record.record(
@@ -132,6 +142,7 @@ class Observer:
                 }
                 for a in state.assets
             },
+            **({} if book is None else {"book": book}),
         )
 
     def _notice(self, block: ExecutedBlock, state: VenueState) -> None:
@@ -153,6 +164,10 @@ class Observer:
 def _position(held: PositionState, is_perpetual: bool) -> dict[str, Json]:
     amounts: dict[str, Json] = {"size": str(held.size), "notional": str(held.notional)}
     return {**amounts, "funding_index": str(held.funding_index)} if is_perpetual else amounts
+
+
+def _order(order: OpenOrder) -> Json:
+    return [order.id, order.account, str(order.rest), str(order.price), order.deadline]
 
 
 def _funding(market: PerpetualState) -> dict[str, Json]:

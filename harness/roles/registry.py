@@ -9,6 +9,7 @@ from harness.evm.accounts import account
 from harness.roles.actor import make_actor
 from harness.roles.admin import Admin
 from harness.roles.batcher import Batcher
+from harness.roles.book_maker import BookMaker
 from harness.roles.context import Role, RoleContext
 from harness.roles.durability import EndingWithItsStore, WatchedStore
 from harness.roles.keeper import Keeper
@@ -28,7 +29,7 @@ ROLES: dict[str, Callable[[RoleContext], Role]] = {
     "batcher": Batcher,
     "reporter": Reporter,
     "keeper": Keeper,
-    "maker": Maker,
+    "maker": lambda context: BookMaker(context) if context.plan.trading == "book" else Maker(context),
     "trader": Trader,
     "admin": Admin,
     "actor": make_actor,

@@ -8,6 +8,7 @@ from harness.roles.admin import series_id
 from harness.roles.client import ChainClient, Outcome
 from harness.roles.context import RoleContext
 from harness.roles.maker import notional_size, quote_from_json
+from harness.venue.book import MODES, Order, encode_place
 from harness.venue.exchange import (
     AccountState,
     decode_state,
@@ -19,6 +20,7 @@ from harness.venue.exchange import (
 
 MILLI = 1000
 QUOTE_TIMEOUT_S = 1.0
+ORDER_LIFETIME_S = 5
 
 
 class NothingToDo(Exception):
@@ -77,10 +79,22 @@ class Trader:
                 return vault, encode_withdraw(operation.amount_native)
             case "open" | "reduce" | "close":
                 size = await self._size(operation)
+                if self.context.plan.trading == "book":
+                    return self.context.deployment["order_book"], encode_place(self._order(operation.product, size))
                 payload = {"product": operation.product, "size": str(size)}
                 reply = await self.context.network.request(self.maker, "quote", payload, timeout=QUOTE_TIMEOUT_S)
                 quote, signature = quote_from_json(reply)
                 return self.context.deployment["clearing_house"], encode_trade(quote, signature, size)
+
+    def _order(self, product: str, size: int) -> Order:
+        """A market order over whole lots: whatever the book offers within the band, and nothing left behind."""
+        lot = self.context.plan.venue.lot_wad
+        whole = abs(size) // lot * lot
+        if not whole:
+            raise NothingToDo(f"{size} of {product} is less than a lot of {lot}")
+        deadline = self.context.clock.now() // 1_000_000_000 + ORDER_LIFETIME_S
+        number = series_id(self.context, product)
+        return Order(number, whole if size > 0 else -whole, 0, MODES["market"], deadline)
 
     async def _size(self, operation: PlannedOperation) -> int:
         """Signed units of underlying to trade, at least one unit of 1e-18."""

@@ -150,6 +150,7 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
             recover_s=scenario.within.recover / units.NS_PER_SECOND, liquidate_blocks=scenario.within.liquidate
         ),
         has_venue=bool(scenario.market),
+        trading=scenario.venue.trading,
     )
     if project is None:
         return plan

@@ -119,6 +119,9 @@ class Venue(Words):
     auction_max_bps: int | None = Field(default=None, ge=0, le=10_000)
     insurance_cap_bps: int | None = Field(default=None, ge=0, le=10_000, description="what a block may draw of it")
     small_notional: int | None = Field(default=None, ge=0, le=10**9, description="liquidated whole up to this")
+    trading: Literal["quotes", "book"] = Field(
+        default="quotes", description="takers ask the maker for a signed quote, or send orders to the order book"
+    )
     insurance: Native = 250_000 * 10**units.NATIVE_DECIMALS
 
 

@@ -14,6 +14,9 @@ MODES: Final = {"limit": 0, "post-only": 1, "ioc": 2, "market": 3}
 REASONS: Final = ("cancelled", "expired", "self-trade", "band", "margin", "dropped", "steps")
 """Why an order left unfilled, by its number in `OrderRemoved`."""
 
+TICK_WAD: Final = 10**16
+"""What our own books' prices are multiples of, 1e18 quote; lots are the venue's."""
+
 FILL_NONCE: Final = 2**255
 """`Traded` of the book's fill n has nonce 2^255 + n; a signed quote's is below."""
 

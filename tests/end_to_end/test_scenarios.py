@@ -28,7 +28,7 @@ SHIPPED = (
     "restart-after-outage",
     "split-brain",
 )
-OF_THE_VENUE = ("auction-across-outage", "funding-squeeze", "insurance-exhausted")
+OF_THE_VENUE = ("auction-across-outage", "funding-squeeze", "insurance-exhausted", "order-book")
 """Storms on the venue's own rules; fewer seeds, since what they add is not the network."""
 DECEIVING = ("lying-rpc", "l1-reorg", "byzantine-reporter")
 """Fewer seeds in CI, for its time; all ten were run when they were made."""
