@@ -72,6 +72,20 @@ class Knot:
     value: int              # price in 1e18 quote, or base fee in wei
 
 
+ANSWER_MAX_WAD = 10**26
+"""Bound of an asset's index where a scenario names none, either way for one that may be negative."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssetTerms:
+    """What the price feed knows of an asset from its listing on; prices in 1e18 quote."""
+
+    name: str
+    signed: bool = False        # whether prices ≤ 0 are accepted
+    min_answer: int = 0         # an index at or below it is refused
+    max_answer: int = ANSWER_MAX_WAD
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What a series is listed with, contracts/RULES.md; limits in whole quote, 0 for none."""
@@ -206,6 +220,14 @@ class VenueParameters:
     auction_max_bps: int = 500
     insurance_cap_bps: int = 5_000
     naked_step_s: int = 10              # a row of the table that bounds naked options
+    clamp_bps: int = 50
+    breaker_bps: int = 1_000
+    halt_duration_s: int = 5
+    settlement_max_gap_s: int = 25
+    coverage_bps: int = 6_000
+    dispute_patience_s: int = 20
+    override_delay_s: int = 20
+    dispute_window_s: int = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +252,7 @@ class Plan:
     project: ProjectPlan | None = None   # the user's own contracts, actors and checks
     has_venue: bool = True               # whether our exchange is deployed
     users: tuple[int, ...] = ()   # dev accounts of people: they have ether and collateral, and keepers watch them
+    assets: tuple[AssetTerms, ...] = ()   # of markets that are not on the usual terms
     market_period_ns: int = 0     # the price paths start over after so long; 0: they stay at their last knot
     trading: Trading = "quotes"   # how takers and makers meet: signed quotes on request, or orders in the book
 
@@ -239,6 +262,10 @@ class Plan:
             if spec.name == name:
                 return spec
         raise KeyError(name)
+
+    def terms_of(self, asset: str) -> AssetTerms:
+        """On which terms an asset is listed."""
+        return next((terms for terms in self.assets if terms.name == asset), AssetTerms(asset))
 
     def of_kind(self, *kinds: RoleKind) -> tuple[RoleSpec, ...]:
         return tuple(spec for spec in self.roles if spec.kind in kinds)

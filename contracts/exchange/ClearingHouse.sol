@@ -6,6 +6,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {BPS, FixedPoint, WAD} from "./FixedPoint.sol";
 import {Risk} from "./Margin.sol";
+import {Opening} from "./Opening.sol";
 import {Params} from "./Params.sol";
 import {Perpetuals} from "./Perpetuals.sol";
 import {Portfolios} from "./Portfolios.sol";
@@ -19,7 +20,7 @@ import {Vault} from "./Vault.sol";
 /// @title Series, trades and the margin they need
 /// @notice Trades are a taker presenting a maker's signed quote. The liquidator moves positions through here and the
 /// settlement clears them.
-contract ClearingHouse is Ownable, Portfolios, Quotes {
+contract ClearingHouse is Ownable, Opening, Quotes {
     using SafeCast for int256;
 
     error UnknownKind(uint8 kind);
@@ -235,6 +236,7 @@ contract ClearingHouse is Ownable, Portfolios, Quotes {
     /// @dev One trade at a price, whoever agreed on it how.
     function _fill(Series memory series_, Fill memory fill) private {
         (int256 index,) = feed.freshPrice(series_.asset);
+        _requireMayOpen(fill.taker, fill.id, series_, fill.size);
         _checkPrice(series_, fill.price, index);
         Risk memory takerBefore = risk(fill.taker);
         Risk memory makerBefore = risk(fill.maker);

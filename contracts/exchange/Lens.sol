@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {ClearingHouse} from "./ClearingHouse.sol";
 import {Liquidator} from "./Liquidator.sol";
 import {Risk} from "./Margin.sol";
+import {Sums} from "./Observations.sol";
 import {Market, Perpetuals} from "./Perpetuals.sol";
 import {PriceFeed} from "./PriceFeed.sol";
 import {Kind, Position, Series} from "./Series.sol";
@@ -50,6 +51,8 @@ contract Lens {
         uint256 openPositions;
         bool isFinal;
         int256 price;
+        /// When it became disputed, 0 when it never was.
+        uint64 disputedAt;
     }
 
     /// @dev As stored: not accrued to now.
@@ -72,6 +75,11 @@ contract Lens {
         /// B and the active clock at the newest round.
         uint256 funded;
         uint64 activeAt;
+        /// Seconds with a usable price, and with one too old for settlement, at the newest round.
+        uint64 covered;
+        uint64 beyond;
+        /// Nobody opens before, 0 when the breaker never tripped.
+        uint64 haltedUntil;
     }
 
     ClearingHouse public immutable clearingHouse;
@@ -174,7 +182,8 @@ contract Lens {
             series.openInterest,
             series.openPositions,
             series.isFinal,
-            series.settlementPrice
+            series.settlementPrice,
+            settlement.disputedAt(id)
         );
     }
 
@@ -197,6 +206,18 @@ contract Lens {
     function _asset(bytes32 asset) internal view returns (AssetState memory) {
         (uint64 round, uint64 timestamp, int256 price) = feed.latest(asset);
         (uint256 funded, uint64 activeAt) = feed.fundedAtLastRound(asset);
-        return AssetState(asset, round, timestamp, price, feed.cumulative(asset), funded, activeAt);
+        Sums memory sums = feed.newestSums(asset);
+        return AssetState(
+            asset,
+            round,
+            timestamp,
+            price,
+            sums.cumulative,
+            funded,
+            activeAt,
+            sums.covered,
+            sums.beyond,
+            feed.haltedUntil(asset)
+        );
     }
 }

@@ -183,8 +183,9 @@ contract Liquidator is Deleveraging {
     /// @notice Reverts unless the account may be liquidated now; says why not.
     /// @return result the account at fresh prices
     function requireLiquidatable(address account) public view returns (Risk memory result) {
-        if (!l1Info.isUp()) revert SequencerDown();
         uint64 startedAt = l1Info.startedAt();
+        // 0 is a round nobody started: down, whatever else it says.
+        if (!l1Info.isUp() || startedAt == 0) revert SequencerDown();
         if (startedAt != l1Info.UP_SINCE_GENESIS() && block.timestamp < startedAt + grace) {
             revert SequencerGrace(startedAt + grace);
         }

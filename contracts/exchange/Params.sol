@@ -54,4 +54,20 @@ struct Params {
     uint256 insuranceCapBps;
     /// Seconds of a row of the table that bounds a naked option's value.
     uint64 nakedStep;
+    /// How far a source's price may lie from the round's median before it is clamped, of the median.
+    uint256 clampBps;
+    /// The largest change of an index that halts nothing, of the index before.
+    uint256 breakerBps;
+    /// How long a market halts.
+    uint64 haltDuration;
+    /// Age of a price from which on a second of a settlement window is a gap.
+    uint64 settlementMaxGap;
+    /// Least part of a settlement window with a price of at most `maxPriceAge`.
+    uint256 coverageBps;
+    /// After expiry, how long an observation is waited for before the series is disputed.
+    uint64 disputePatience;
+    /// How long a dispute lasts before the owner may decide it.
+    uint64 overrideDelay;
+    /// How long a dispute lasts before the carried price decides it.
+    uint64 disputeWindow;
 }

@@ -2,24 +2,19 @@
 pragma solidity ^0.8.28;
 
 import {ClearingHouse} from "./ClearingHouse.sol";
-import {FixedPoint} from "./FixedPoint.sol";
+import {Disputes} from "./Disputes.sol";
 import {Margin} from "./Margin.sol";
 import {Params} from "./Params.sol";
 import {PriceFeed} from "./PriceFeed.sol";
-import {isLinear, NotExpired, Position, Series} from "./Series.sol";
+import {isLinear, Position, Series} from "./Series.sol";
 import {Vault} from "./Vault.sol";
 
 /// @title Settlement at expiry: one price per series, each position settled once
-/// @notice Permissionless and never paused; needs no fresh price, only one observation at or after expiry.
-contract Settlement {
-    error AlreadyFinal(uint256 id);
+/// @notice Permissionless and never paused; needs no fresh price, only a settlement price.
+contract Settlement is Disputes {
     error NotFinal(uint256 id);
-    /// @notice The newest observation is before the expiry; seconds.
-    error PriceNotObserved(bytes32 asset, uint64 lastTimestamp, uint64 expiry);
     error NothingToSettle(address account, uint256 id);
 
-    /// @notice `price` is S_T, 1e18 quote per 1 underlying.
-    event SeriesFinalized(uint256 indexed seriesId, int256 price);
     /// @notice `cashDelta` is what the account's cash changed by, 1e18 quote.
     event Settled(
         address indexed account, uint256 indexed seriesId, int256 size, int256 price, int256 cashDelta
@@ -28,30 +23,15 @@ contract Settlement {
     /// quote.
     event BadDebt(address indexed account, uint256 covered, uint256 remaining);
 
-    ClearingHouse public immutable clearingHouse;
     Vault public immutable vault;
-    PriceFeed public immutable feed;
-    /// @notice Seconds the settlement price averages over.
-    uint64 public immutable settlementWindow;
 
     /// @notice Minus what the series' settlements paid so far, 1e18 quote; ≥ 0, and moved to dust, at the last one.
     mapping(uint256 id => int256) public clearing;
 
-    constructor(Params memory params, ClearingHouse clearingHouse_, Vault vault_, PriceFeed feed_) {
-        settlementWindow = params.settlementWindow;
-        clearingHouse = clearingHouse_;
+    constructor(Params memory params, address owner_, ClearingHouse clearingHouse_, Vault vault_, PriceFeed feed_)
+        Disputes(params, owner_, clearingHouse_, feed_)
+    {
         vault = vault_;
-        feed = feed_;
-    }
-
-    /// @notice Fixes a series' settlement price, once.
-    function finalize(uint256 seriesId) external {
-        Series memory series = clearingHouse.series(seriesId);
-        if (series.isFinal) revert AlreadyFinal(seriesId);
-        if (block.timestamp < series.expiry) revert NotExpired(seriesId, series.expiry);
-        int256 price = _settlementPrice(series);
-        clearingHouse.recordFinal(seriesId, price);
-        emit SeriesFinalized(seriesId, price);
     }
 
     /// @notice Settles one account's position in a final series; anyone may, for anyone.
@@ -80,18 +60,5 @@ contract Settlement {
             uint256 covered = vault.coverLoss(account);
             emit BadDebt(account, covered, vault.bookBadDebt(account));
         }
-    }
-
-    /// @dev TWAP over the window that ends at expiry, floored. The window starts later when the asset's first
-    /// observation does; if that is not before expiry, its price is the settlement price.
-    function _settlementPrice(Series memory series) internal view returns (int256) {
-        uint64 expiry = series.expiry;
-        (uint64 first, uint64 last) = feed.observed(series.asset);
-        if (last < expiry) revert PriceNotObserved(series.asset, last, expiry);
-        if (first >= expiry) return feed.firstPrice(series.asset);
-        uint64 start = expiry > settlementWindow ? expiry - settlementWindow : 0;
-        if (start < first) start = first;
-        int256 integral = feed.cumulativeAt(series.asset, expiry) - feed.cumulativeAt(series.asset, start);
-        return FixedPoint.divFloor(integral, expiry - start);
     }
 }

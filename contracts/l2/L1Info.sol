@@ -90,13 +90,15 @@ contract L1Info {
         return (_isDown ? _downSince : uint64(block.timestamp)) - downTime;
     }
 
-    /// @notice Whether the sequencer is up.
+    /// @notice Whether the sequencer is up; false before the first call.
     function isUp() external view returns (bool) {
-        return !_isDown;
+        return _lastCall != 0 && !_isDown;
     }
 
-    /// @notice Since when it is up, in seconds; `UP_SINCE_GENESIS` if it never restarted. Never 0.
+    /// @notice Since when it is up, in seconds; `UP_SINCE_GENESIS` if it never restarted, and 0 before the first call: an
+    /// invalid round, which is to be taken for down.
     function startedAt() external view returns (uint64) {
+        if (_lastCall == 0) return 0;
         return _startedAt == 0 ? UP_SINCE_GENESIS : _startedAt;
     }
 

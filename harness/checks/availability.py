@@ -18,8 +18,18 @@ LIQUIDATION_REFUSALS = frozenset((
 """The errors with which RULES.md lets a call to the liquidator turn somebody away; `InsufficientMargin` and
 `TooManyPositions` are about the keeper's own account."""
 
-ALWAYS_ALLOWED = frozenset(("deposit", "reduce", "close", "settle"))
-GRACE_ERRORS = frozenset(("SequencerDown", "SequencerGrace", "PriceBeforeRestart"))
+_TOKEN = frozenset(("ERC20InsufficientBalance", "ERC20InsufficientAllowance", "SafeERC20FailedOperation"))
+_TRADE = frozenset((
+    "StalePrice", "NoPrice", "SeriesExpired", "QuoteExpired", "OrderExpired", "NonceUsed", "SizeOutOfRange",
+    "SizeOffLot", "PriceOutOfBand", "PriceBeyondBand", "OptionPriceOutOfRange", "IndexNotPositive",
+    "InsufficientMargin", "MakerBelowMargin", "OpenInterestCapped", "TooManyPositions", "MarketIsHalted",
+))
+MAY_BE_REFUSED_FOR = {
+    "deposit": _TOKEN, "settle": frozenset(("NotFinal", "NothingToSettle")), "reduce": _TRADE, "close": _TRADE,
+}
+"""The matrix: what is open in every state of the chain, and the only reasons, none of them of the chain's state, for
+which RULES.md lets such a call be turned away. (A close may turn a position over when another was in before it, and is
+then an opening: margin, limits and halts are reasons for it.)"""
 LIQUIDATION_SHARE = 4
 """A liquidation may cost one part in so many of a block's gas (LL6)."""
 
@@ -63,7 +73,11 @@ def liquidation_gas(subject: Subject) -> Finding:
 
 
 def open_through_grace(subject: Subject) -> Finding:
-    """Guarded by what clients sent to top up, reduce, close or settle, and the chain took up during a grace."""
+    """Guarded by what clients sent to top up, reduce, close or settle, and the chain took up during a grace.
+
+    Judged by what such a call may be refused for at all: whatever else stands in its way, by any name or none, shuts
+    somebody out. A call of which no node could say why it failed is judged only where a deposit is concerned.
+    """
     cases, judged = Cases(), 0
     grace_s = subject.bounds.venue.grace_s
     starts = [restart.timestamp for restart in subject.replay.facts.restarts]
@@ -71,21 +85,25 @@ def open_through_grace(subject: Subject) -> Finding:
     for operation in subject.history.operations:
         hash_ = None if operation.outcome is None else operation.outcome.detail.get("tx")
         found = placed.get(hash_) if isinstance(hash_, str) else None
-        if operation.invoke.action not in ALWAYS_ALLOWED or found is None:
+        reasons = MAY_BE_REFUSED_FOR.get(operation.invoke.action)
+        if reasons is None or found is None:
             continue
         block, transaction = found
         index = bisect_right(starts, block.timestamp) - 1
         if index < 0 or block.timestamp >= starts[index] + grace_s:
             continue
         judged += 1
-        if not transaction.succeeded and _name(transaction) in GRACE_ERRORS:
+        name = _name(transaction)
+        is_known = name is not None or operation.invoke.action == "deposit"
+        if not transaction.succeeded and is_known and name not in reasons:
             cases.add(severity=block.timestamp - starts[index], block=block.number, tx=transaction.hash,
                       action=operation.invoke.action, client=operation.invoke.client, error=transaction.error,
                       restarted_at=starts[index])
     return cases.finding(
         judged,
-        holds=f"{judged} top-ups, reductions, closes and settlements during a grace met no guard of liquidations",
-        violated="topping up, closing or settling was refused during the grace",
+        holds=f"{judged} top-ups, reductions, closes and settlements during a grace went through, or failed for "
+              "reasons of their own",
+        violated="topping up, closing or settling was shut during the grace",
         nothing=f"nobody topped up, closed or settled within a grace ({len(starts)} restarts)",
     )
 

@@ -14,6 +14,7 @@ from harness.checks import (
     l1_reorgs,
     ladder,
     liquidations,
+    market_guards,
     operations,
     oracle,
     orders,
@@ -29,7 +30,8 @@ from harness.history.reader import History
 CHECKS: tuple[Check, ...] = (
     *solvency.CHECKS, *accounting.CHECKS, *trading.CHECKS, *orders.CHECKS, *terms.CHECKS,
     *liquidations.CHECKS, *ladder.CHECKS, *fairness.CHECKS,
-    *availability.CHECKS, *funding.CHECKS, *expiry.CHECKS, *settlement_price.CHECKS, *oracle.CHECKS, *heads.CHECKS,
+    *availability.CHECKS, *funding.CHECKS, *expiry.CHECKS, *settlement_price.CHECKS, *oracle.CHECKS,
+    *market_guards.CHECKS, *heads.CHECKS,
     *l1_reorgs.CHECKS, *operations.CHECKS,
 )
 """In the order results are given."""

@@ -106,7 +106,8 @@ def one_price(subject: Subject) -> Finding:
 
 
 def everyone_settled(subject: Subject) -> Finding:
-    """Judged for series that expired at least the recovery bound (in chain time) before the last canonical block."""
+    """Judged for series whose price was due, at expiry or at the end of a dispute, at least the recovery bound (in
+    chain time) before the last canonical block."""
     cases, judged = Cases(), 0
     replay, chain = subject.replay, subject.history.chain
     end = chain[-1].timestamp if chain else 0
@@ -114,7 +115,7 @@ def everyone_settled(subject: Subject) -> Finding:
     for fact in replay.facts.settlements:
         paid[fact.series] = paid.get(fact.series, 0) + fact.got_cash_delta + fact.notional
     for series in replay.venue.book.series.values():
-        if not series.was_traded or series.expiry + subject.bounds.recover_s > end:
+        if not series.was_traded or _settled_by(subject, series) + subject.bounds.recover_s > end:
             continue
         judged += 1
         if series.open_positions or series.final_price is None:
@@ -134,6 +135,15 @@ def everyone_settled(subject: Subject) -> Finding:
         violated="an expired series has open positions, no price, or paid out more than it took in",
         nothing="no traded series expired early enough before the end to demand settlement",
     )
+
+
+def _settled_by(subject: Subject, series: Series) -> int:
+    """When a price is there at the latest: at expiry, or when patience and the dispute are over."""
+    bounds = subject.bounds.venue
+    if series.disputed_at:
+        return series.disputed_at + (0 if series.final_price is not None else bounds.dispute_window_s)
+    is_observed = series.feed.newest is not None and series.feed.newest >= series.expiry
+    return series.expiry + (0 if is_observed else bounds.dispute_patience_s)
 
 
 def _open(subject: Subject, series: Series) -> list[str]:

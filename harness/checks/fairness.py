@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 
 from harness.checks.intervals import PARTIES
+from harness.checks.oracle import honest_prices, honest_span
 from harness.checks.registry import Check
 from harness.checks.results import Cases, Finding
 from harness.checks.subject import Subject
@@ -13,7 +13,7 @@ from harness.checks.trading import increases_risk
 from harness.history.records import BlockRecord, ObservationRecord
 from harness.model.book import Book
 from harness.model.facts import Holding, LiquidationFact
-from harness.model.fixed import BPS, floor_div
+from harness.model.fixed import BPS
 
 Place = tuple[int, int]
 """(block, transaction)"""
@@ -78,9 +78,11 @@ def true_price_path(subject: Subject) -> Finding:
     for observation in subject.history.observations:
         seen.setdefault(observation.asset, []).append(observation)
     age_max = subject.bounds.venue.max_price_age_s
+    indices = _honest_indices(subject)
     for fact in subject.replay.facts.liquidations:
         prices = {
             asset: _true_prices(seen.get(asset, ()), fact.timestamp - age_max, fact.timestamp)
+            | {price for stamp, price in indices.get(asset, ()) if fact.timestamp - age_max <= stamp <= fact.timestamp}
             for asset in sorted({book.series[series].asset for series, _, _ in fact.held.positions})
         }
         if not all(prices.values()):
@@ -100,20 +102,29 @@ def true_price_path(subject: Subject) -> Finding:
     )
 
 
+def _honest_indices(subject: Subject) -> dict[str, list[tuple[int, int]]]:
+    """Asset → (timestamp, price) of the rounds whose index is one that their honest reporters may make (P1)."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    signed = honest_prices(
+        seen for seen in subject.history.observations
+        if seen.source is not None and abs(seen.price - seen.source) * BPS <= HONEST_BPS * abs(seen.source)
+    )
+    for fact in subject.replay.facts.rounds:
+        span = honest_span(fact, signed, subject.bounds.venue.clamp_bps)
+        if span is not None and span[0] <= fact.price <= span[1]:
+            found.setdefault(fact.asset, []).append((fact.timestamp, fact.price))
+    return found
+
+
 def _true_prices(observations: Iterable[ObservationRecord], first: int, last: int) -> set[int]:
-    """What an honest oracle may have said in that time: every true price, what honest reporters saw, and means."""
+    """What was true in that time, and what honest reporters saw of it."""
     found: set[int] = set()
-    rounds: dict[int, list[int]] = {}
     for seen in observations:
         if not first <= seen.timestamp <= last or seen.source is None:
             continue
         found.add(seen.source)
         if abs(seen.price - seen.source) * BPS <= HONEST_BPS * abs(seen.source):
             found.add(seen.price)
-            rounds.setdefault(seen.round, []).append(seen.price)
-    for prices in rounds.values():
-        prices.sort()
-        found.update(floor_div(low + high, 2) for low, high in pairwise(prices))
     return found
 
 

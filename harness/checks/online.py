@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.checks.catalogue import CHECKS
 from harness.checks.registry import Check, judge_one
-from harness.checks.replay import Replay, apply_block
+from harness.checks.replay import Replay, apply_block, listed_assets
 from harness.checks.results import Evidence, JudgeBounds, Verdict
 from harness.checks.subject import Subject
 from harness.history.errors import HistoryError
@@ -24,7 +24,7 @@ from harness.model.venue import Venue
 
 WHOLE_BLOCKS = frozenset((
     "C1", "C2", "C3", "C4", "C7", "A1", "A2", "A6", "M1", "M2", "M3", "M5", "M6", "M7", "M9", "T1", "T6", "T8",
-    "LS1", "LS2", "LS4", "LS6", "S2", "S3", "O1", "O2", "O6", "O7", "F2", "F4",
+    "LS1", "LS2", "LS4", "LS6", "S2", "S3", "O1", "O2", "O3", "O4", "O6", "O7", "O9", "G5", "F2", "F4",
 ))
 """Checks whose judgement of a block needs nothing but that block and the model before it."""
 
@@ -68,6 +68,7 @@ class OnlineJudge:
             record = parse_record({"t": 0, "node": node, "kind": kind, **fields})
             if isinstance(record, RunRecord):
                 self._run = record
+                self._venue.list_assets(listed_assets(record))
             elif isinstance(record, BlockRecord):
                 self._hold(record)
             elif isinstance(record, StateRecord):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+
 from harness.checks.registry import Check
 from harness.checks.results import Cases, Finding
 from harness.checks.subject import Subject
+from harness.history.records import ObservationRecord
+from harness.model.facts import RoundFact
+from harness.model.fixed import BPS, ceil_div
 
 
 def fresh_when_used(subject: Subject) -> Finding:
@@ -111,18 +116,45 @@ def whole_rounds(subject: Subject) -> Finding:
     )
 
 
+def honest_prices(observations: Iterable[ObservationRecord]) -> dict[tuple[str, int, int], list[int]]:
+    """(asset, round, timestamp) → what reporters that told the truth signed."""
+    signed: dict[tuple[str, int, int], list[int]] = {}
+    for observation in observations:
+        if not observation.lied:
+            signed.setdefault((observation.asset, observation.round, observation.timestamp), []).append(
+                observation.price
+            )
+    return signed
+
+
+def honest_span(
+    fact: RoundFact, signed: Mapping[tuple[str, int, int], Sequence[int]], clamp_bps: int
+) -> tuple[int, int] | None:
+    """Where a round's index may lie; None where nobody recorded an honest observation of it.
+
+    With a minority of liars the median lies among the honest; every price is clamped around it, so each of n that
+    is not known to be honest moves their mean by at most clampBps/n of the median beyond what honest reporters signed.
+    """
+    seen = signed.get((fact.asset, fact.round, fact.timestamp))
+    if not seen:
+        return None
+    left, strangers = list(seen), 0
+    for price in fact.prices:
+        if price in left:
+            left.remove(price)
+        else:
+            strangers += 1
+    middle = sorted(fact.prices)[len(fact.prices) // 2]
+    slack = ceil_div(strangers * abs(middle) * clamp_bps, BPS * max(1, len(fact.prices)))
+    return min(seen) - slack, max(seen) + slack
+
+
 def honest(subject: Subject) -> Finding:
     """Rounds nobody recorded an observation of (their reporters' rows were lost in a crash) are not judged."""
     cases, judged, unseen = Cases(), 0, 0
-    signed: dict[tuple[str, int, int], tuple[int, int]] = {}
-    for observation in subject.history.observations:
-        if observation.lied:
-            continue  # as many liars as the median bears cannot move it out of what the others say
-        key = (observation.asset, observation.round, observation.timestamp)
-        low, high = signed.get(key, (observation.price, observation.price))
-        signed[key] = (min(low, observation.price), max(high, observation.price))
+    signed = honest_prices(subject.history.observations)
     for fact in subject.replay.facts.rounds:
-        span = signed.get((fact.asset, fact.round, fact.timestamp))
+        span = honest_span(fact, signed, subject.bounds.venue.clamp_bps)
         if span is None:
             unseen += 1
             continue
@@ -134,7 +166,8 @@ def honest(subject: Subject) -> Finding:
     aside = f"; {unseen} rounds have no recorded observation" if unseen else ""
     return cases.finding(
         judged,
-        holds=f"{judged} accepted prices lie within what their round's honest reporters signed{aside}",
+        holds=f"{judged} accepted prices lie within what their round's honest reporters signed, to what the clamp lets "
+              f"a liar move{aside}",
         violated="accepted price outside everything its round's reporters signed",
         nothing=f"no accepted round has a recorded observation{aside}",
     )
@@ -150,5 +183,6 @@ CHECKS = (
     Check("O8", "whole rounds", "round, timestamp and price in storage are those of one accepted round, never mixed",
           whole_rounds),
     Check("P1", "oracle honesty",
-          "an accepted price lies between the lowest and highest its round's honest reporters signed", honest),
+          "an accepted price lies between the lowest and highest its round's honest reporters signed, to the clamp",
+          honest),
 )

@@ -10,8 +10,9 @@ from harness.checks.results import JudgeBounds
 from harness.checks.storage import Snapshot, snapshot
 from harness.checks.swaps import Swap, Swapper
 from harness.history.reader import History
-from harness.history.records import BlockRecord
+from harness.history.records import BlockRecord, RunRecord
 from harness.model.facts import Discrepancy, Facts
+from harness.model.feed import AssetTerms
 from harness.model.venue import Venue
 
 
@@ -31,6 +32,7 @@ class Replay:
 def replay(chain: Sequence[BlockRecord], history: History, bounds: JudgeBounds) -> Replay:
     """Replay every canonical block in order; pure, and linear in events × accounts."""
     venue = Venue(bounds.venue)
+    venue.list_assets(listed_assets(history.run))
     result = Replay(venue, venue.facts)
     roles = {} if history.run is None else history.run.accounts
     keepers = [address for role, address in roles.items() if role.startswith("keeper-")]
@@ -40,6 +42,12 @@ def replay(chain: Sequence[BlockRecord], history: History, bounds: JudgeBounds) 
         tracker.observe(block, venue)
     result.exposures = tracker.exposures
     return result
+
+
+def listed_assets(run: RunRecord | None) -> dict[str, AssetTerms]:
+    """The assets a run's venue began with, as the model wants them."""
+    given = {} if run is None else run.assets
+    return {name: AssetTerms(each.signed, each.min_answer, each.max_answer) for name, each in given.items()}
 
 
 def apply_block(result: Replay, block: BlockRecord, history: History) -> None:

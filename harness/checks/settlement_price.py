@@ -2,72 +2,116 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.checks.registry import Check
 from harness.checks.results import Cases, Finding
+from harness.checks.stretches import after_dispute, before_expiry
 from harness.checks.subject import Subject
-from harness.model.facts import FinalFact, RoundFact, SettlementFact
+from harness.model.facts import DisputeFact, FinalFact, RoundFact, SettlementFact
 from harness.model.fixed import WAD
 from harness.model.margin import Kind
+from harness.model.params import VenueParams
+from harness.model.window import GOVERNANCE, NEXT_QUORUM
 
 LATE_S = 2
 """A round that was accepted this long after its timestamp was relayed late."""
 
 
-def _rounds_before(subject: Subject, final: FinalFact) -> list[RoundFact]:
-    """The accepted rounds of the series' asset that the chain had when it was finalized, in order of acceptance."""
-    asset = subject.replay.venue.book.series[final.series].asset
-    here = (final.block, final.tx)
+def _rounds_before(subject: Subject, series: int, here: tuple[int, int]) -> list[RoundFact]:
+    """The accepted rounds of the series' asset that the chain had by that block and transaction, in that order."""
+    asset = subject.replay.venue.book.series[series].asset
     return [fact for fact in subject.replay.facts.rounds if fact.asset == asset and (fact.block, fact.tx) < here]
 
 
-def _average(rounds: list[RoundFact], expiry: int, window: int) -> int | None:
-    """S_T second by second: the price that held at each second's start, summed and divided once.
-
-    None before a round at or after expiry.
-    """
+def ordinary(rounds: Sequence[RoundFact], expiry: int, params: VenueParams) -> int | None:
+    """S_T as `finalize` gives it; None before a round at or after expiry, and where too little was observed."""
     if not rounds or rounds[-1].timestamp < expiry:
         return None
-    if rounds[0].timestamp >= expiry:
-        return rounds[0].price
-    start = max(expiry - window, rounds[0].timestamp)
-    total, position = 0, 0
-    for second in range(start, expiry):
-        while position + 1 < len(rounds) and rounds[position + 1].timestamp <= second:
-            position += 1
-        total += rounds[position].price
-    return total // (expiry - start)
+    window = before_expiry(rounds, expiry, params)
+    return window.average if window is not None and window.is_sound(params) else None
+
+
+def _due(subject: Subject, final: FinalFact, rounds: Sequence[RoundFact]) -> int | None:
+    """What the price of a series has to be, by the way it became final."""
+    params, facts = subject.bounds.venue, subject.replay.facts
+    here = (final.block, final.tx)
+    way = next((fact for fact in facts.resolutions if fact.series == final.series
+                and (fact.block, fact.tx) == here), None)
+    if way is None:
+        first = next((index for index, fact in enumerate(rounds) if fact.timestamp >= final.expiry), None)
+        return None if first is None else ordinary(rounds[:first + 1], final.expiry, params)
+    if way.got_route == GOVERNANCE:
+        return next((fact.price for fact in facts.overrides if fact.series == final.series
+                     and (fact.block, fact.tx) == here), None)
+    if not way.disputed_at:
+        return None
+    if way.got_route == NEXT_QUORUM:
+        window = after_dispute(rounds, way.disputed_at, params)
+        return window.average if window is not None and window.is_sound(params) else None
+    if final.timestamp < way.disputed_at + params.dispute_window_s or not rounds:
+        return None
+    carried = before_expiry(rounds, final.expiry, params)
+    return rounds[0].price if carried is None else carried.average
 
 
 def provenance(subject: Subject) -> Finding:
-    """Recomputed second by second, and from nothing later than the first round at or after expiry."""
+    """Recomputed second by second, and from no other rounds than those the way to the price allows."""
     cases = Cases()
-    window = subject.bounds.venue.settlement_window_s
     finals = subject.replay.facts.finals
     for final in finals:
-        rounds = _rounds_before(subject, final)
-        first = next((index for index, fact in enumerate(rounds) if fact.timestamp >= final.expiry), None)
-        expected = None if first is None else _average(rounds[:first + 1], final.expiry, window)
+        rounds = _rounds_before(subject, final.series, (final.block, final.tx))
+        expected = _due(subject, final, rounds)
         if expected is None or expected != final.got:
             cases.add(severity=0 if expected is None else abs(final.got - expected), block=final.block, tx=final.tx,
                       series=final.series, expiry=final.expiry, got=final.got, expected=expected,
-                      closing_round=None if first is None else rounds[first].round,
-                      closing_timestamp=None if first is None else rounds[first].timestamp)
+                      newest_round=rounds[-1].round if rounds else None)
+    disputes = subject.replay.facts.disputes
+    for dispute in disputes:
+        _judge_dispute(subject, dispute, cases)
     return cases.finding(
-        len(finals),
-        holds=f"{len(finals)} settlement prices come from the rounds up to the first at or after expiry, and no other",
-        violated="settlement price from other rounds than those up to the first at or after expiry",
-        nothing="no series was finalized",
+        len(finals) + len(disputes),
+        holds=f"{len(finals)} settlement prices come from the rounds that are theirs and no other; {len(disputes)} "
+              "were disputed, each for want of observations",
+        violated="settlement price from other rounds than its own, or disputed without cause",
+        nothing="no series was finalized or disputed",
     )
 
 
+def _judge_dispute(subject: Subject, dispute: DisputeFact, cases: Cases) -> None:
+    params = subject.bounds.venue
+    rounds = _rounds_before(subject, dispute.series, (dispute.block, dispute.tx))
+    window = before_expiry(rounds, dispute.expiry, params)
+    covered, beyond = (0, 0) if window is None else (window.covered, window.beyond)
+    is_observed = bool(rounds) and rounds[-1].timestamp >= dispute.expiry
+    is_due = (
+        window is None or not window.is_sound(params) if is_observed
+        else dispute.timestamp >= dispute.expiry + params.dispute_patience_s
+    )
+    if not is_due or (covered, beyond) != (dispute.got_covered, dispute.got_beyond):
+        cases.add(severity=abs(covered - dispute.got_covered) + abs(beyond - dispute.got_beyond), block=dispute.block,
+                  tx=dispute.tx, series=dispute.series, expiry=dispute.expiry, covered_s=covered,
+                  got_covered_s=dispute.got_covered, beyond_s=beyond, got_beyond_s=dispute.got_beyond,
+                  newest_observation=rounds[-1].timestamp if rounds else None)
+
+
 def same_scale(subject: Subject) -> Finding:
+    """Judged for prices that observations gave; one that governance set is judged by its bounds (G5)."""
     cases, judged = Cases(), 0
     window = subject.bounds.venue.settlement_window_s
+    ways = {(fact.block, fact.tx, fact.series): fact for fact in subject.replay.facts.resolutions}
     for final in subject.replay.facts.finals:
-        rounds = _rounds_before(subject, final)
-        inside = [fact for fact in rounds if fact.timestamp < final.expiry]
+        way = ways.get((final.block, final.tx, final.series))
+        if way is not None and way.got_route == GOVERNANCE:
+            continue
+        rounds = _rounds_before(subject, final.series, (final.block, final.tx))
+        end = final.expiry
+        if way is not None and way.got_route == NEXT_QUORUM:
+            rounds = [fact for fact in rounds if fact.timestamp > way.disputed_at]
+            end = rounds[0].timestamp + window if rounds else end
+        inside = [fact for fact in rounds if fact.timestamp < end]
         # The last round before the window still holds at its start.
-        start = max((fact.timestamp for fact in inside if fact.timestamp <= final.expiry - window), default=0)
+        start = max((fact.timestamp for fact in inside if fact.timestamp <= end - window), default=0)
         prices = [fact.price for fact in inside if fact.timestamp >= start] or [fact.price for fact in rounds[:1]]
         if not prices:
             continue
@@ -87,15 +131,18 @@ def late_relay(subject: Subject) -> Finding:
     """Metamorphic: the same rounds, each accepted the moment it was observed, must give the same price."""
     cases, judged = Cases(), 0
     window = subject.bounds.venue.settlement_window_s
+    disputed = {fact.series for fact in subject.replay.facts.disputes}
     for final in subject.replay.facts.finals:
-        rounds = _rounds_before(subject, final)
+        if final.series in disputed:
+            continue  # its price is of another window, or of none
+        rounds = _rounds_before(subject, final.series, (final.block, final.tx))
         late = [fact for fact in rounds
                 if fact.block_timestamp - fact.timestamp >= LATE_S and fact.timestamp >= final.expiry - window
                 and (fact.previous_timestamp or 0) < final.expiry]
         if not late:
             continue
         judged += 1
-        on_time = _average(sorted(rounds, key=lambda fact: fact.timestamp), final.expiry, window)
+        on_time = ordinary(sorted(rounds, key=lambda fact: fact.timestamp), final.expiry, subject.bounds.venue)
         if on_time is None or on_time != final.got:
             cases.add(severity=0 if on_time is None else abs(final.got - on_time), block=final.block, tx=final.tx,
                       series=final.series, got=final.got, on_time=on_time,
@@ -162,8 +209,8 @@ def put_call_parity(subject: Subject) -> Finding:
 
 
 CHECKS = (
-    Check("S5", "price provenance", "a settlement price uses the rounds up to the first at or after expiry, no later",
-          provenance),
+    Check("S5", "price provenance", "a settlement price is made of the rounds that its way to finality allows, and "
+          "is disputed only for want of them", provenance),
     Check("S7", "sign and zero", "a settlement price of zero or below pays by its sign", sign_and_zero,
           occasion="a settlement at zero or below"),
     Check("S8", "put-call parity", "a call less a put of one strike and expiry pays S − K, to a wei a leg",

@@ -92,6 +92,8 @@ def _fields(book: Book, state: StateRecord) -> Iterator[Field]:
         yield f"{where}.final", series.final_price is not None, seen.final
         if series.final_price is not None:
             yield f"{where}.price", series.final_price, seen.price
+        if seen.disputed_at is not None:
+            yield f"{where}.disputed_at", series.disputed_at, seen.disputed_at
         if series.perpetual is not None or seen.funding is not None:
             yield f"{where}.perpetual", series.perpetual is not None, seen.funding is not None
         if series.perpetual is not None and seen.funding is not None:
@@ -110,6 +112,12 @@ def _fields(book: Book, state: StateRecord) -> Iterator[Field]:
             yield f"{where}.funded", 0 if latest is None else latest.funded, observed.funded
         if observed.active_at is not None:
             yield f"{where}.active_at", 0 if latest is None else latest.active_at, observed.active_at
+        if observed.covered is not None:
+            yield f"{where}.covered", 0 if latest is None else latest.covered, observed.covered
+        if observed.beyond is not None:
+            yield f"{where}.beyond", 0 if latest is None else latest.beyond, observed.beyond
+        if observed.halted_until is not None:
+            yield f"{where}.halted_until", book.feed(asset).halted_until, observed.halted_until
 
 
 def _orders(book: Book, shown: Mapping[int, tuple[OrderState, ...]]) -> Iterator[Field]:

@@ -8,18 +8,23 @@ from typing import Any, Final
 from harness.history import fields
 from harness.history.errors import HistoryError
 
-Argument = int | str | bool
+Argument = int | str | bool | tuple[int, ...]
 _Reader = Callable[[Any, str], Argument]
 
 _INT: Final[_Reader] = fields.integer
 _ADDRESS: Final[_Reader] = fields.address
 _TEXT: Final[_Reader] = fields.text
 _FLAG: Final[_Reader] = fields.flag
+_INTS: Final[_Reader] = fields.integers
 
 EVENTS: Final[Mapping[str, Mapping[str, _Reader]]] = {
     "UptimeChanged": {"up": _FLAG, "startedAt": _INT},
     "OutageEnded": {"since": _INT, "until": _INT, "downTime": _INT},
-    "RoundAccepted": {"asset": _TEXT, "round": _INT, "timestamp": _INT, "price": _INT, "sources": _INT},
+    "AssetListed": {"asset": _TEXT, "isSigned": _FLAG, "minAnswer": _INT, "maxAnswer": _INT},
+    "RoundAccepted": {
+        "asset": _TEXT, "round": _INT, "timestamp": _INT, "price": _INT, "sources": _INT, "prices": _INTS,
+    },
+    "MarketHalted": {"asset": _TEXT, "from": _INT, "to": _INT, "until": _INT},
     "Deposited": {"account": _ADDRESS, "amount": _INT},
     "Withdrawn": {"account": _ADDRESS, "amount": _INT},
     "InsuranceFunded": {"from": _ADDRESS, "amount": _INT},
@@ -55,6 +60,9 @@ EVENTS: Final[Mapping[str, Mapping[str, _Reader]]] = {
     "DeficitCovered": {"amount": _INT, "remaining": _INT},
     "Haircut": {"account": _ADDRESS, "amount": _INT},
     "DeficitSocialized": {"amount": _INT, "remaining": _INT},
+    "SeriesDisputed": {"seriesId": _INT, "covered": _INT, "beyond": _INT},
+    "PriceOverridden": {"seriesId": _INT, "price": _INT, "by": _ADDRESS},
+    "DisputeResolved": {"seriesId": _INT, "route": _INT, "price": _INT},
     "SeriesFinalized": {"seriesId": _INT, "price": _INT},
     "Settled": {"account": _ADDRESS, "seriesId": _INT, "size": _INT, "price": _INT, "cashDelta": _INT},
     "FundingAccrued": {"seriesId": _INT, "index": _INT, "rate": _INT, "integral": _INT},

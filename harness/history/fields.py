@@ -23,6 +23,11 @@ def integer(value: Any, where: str) -> int:
     raise HistoryError(f"{where} must be an integer in decimal digits, got {_short(value)}")
 
 
+def integers(value: Any, where: str) -> tuple[int, ...]:
+    """A list of exact integers."""
+    return tuple(integer(item, where) for item in sequence(value, where))
+
+
 def text(value: Any, where: str) -> str:
     if type(value) is str:
         return value

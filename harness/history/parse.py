@@ -18,6 +18,7 @@ from harness.history.records import (
     LABELS,
     AccountState,
     AssetState,
+    AssetTerms,
     BlockRecord,
     Event,
     FaultRecord,
@@ -88,6 +89,13 @@ def _run(raw: dict[str, Any], t: int, node: str) -> Record:
         mapping(raw["versions"], "versions"), integer(raw["genesis_timestamp"], "genesis_timestamp"),
         mapping(raw["deployment"], "deployment"),
         {role: address(value, f"accounts.{role}") for role, value in mapping(raw["accounts"], "accounts").items()},
+        {
+            name: AssetTerms(
+                flag(item["signed"], f"assets.{name}.signed"), integer(item["min_answer"], f"assets.{name}.min_answer"),
+                integer(item["max_answer"], f"assets.{name}.max_answer"),
+            )
+            for name, item in mapping(raw.get("assets", {}), "assets").items()
+        },
     )
 
 
@@ -189,6 +197,10 @@ def _account_state(raw: Any, where: str) -> AccountState:
     )
 
 
+def _optional(raw: Mapping[str, Any], name: str, where: str) -> int | None:
+    return integer(raw[name], f"{where}.{name}") if name in raw else None
+
+
 def _funding_state(raw: Any, where: str) -> FundingState | None:
     if raw is None:
         return None
@@ -213,6 +225,7 @@ def _state(raw: dict[str, Any], t: int, node: str) -> Record:
                 integer(item["open_positions"], f"series.{key}.open_positions"),
                 flag(item["final"], f"series.{key}.final"), integer(item["price"], f"series.{key}.price"),
                 _funding_state(item.get("funding"), f"series.{key}.funding"),
+                _optional(item, "disputed_at", f"series.{key}"),
             )
             for key, item in mapping(raw["series"], "series").items()
         },
@@ -220,8 +233,8 @@ def _state(raw: dict[str, Any], t: int, node: str) -> Record:
             key: AssetState(
                 integer(item["round"], f"assets.{key}.round"), integer(item["timestamp"], f"assets.{key}.timestamp"),
                 integer(item["price"], f"assets.{key}.price"), integer(item["cumulative"], f"assets.{key}.cumulative"),
-                *(integer(item[name], f"assets.{key}.{name}") if name in item else None
-                  for name in ("funded", "active_at")),
+                *(_optional(item, name, f"assets.{key}")
+                  for name in ("funded", "active_at", "covered", "beyond", "halted_until")),
             )
             for key, item in mapping(raw["assets"], "assets").items()
         },

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Label = Literal["unsafe", "committed", "safe", "finalized"]
 LABELS: tuple[Label, ...] = ("unsafe", "committed", "safe", "finalized")
 """From the weakest promise to the strongest."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssetTerms:
+    """What an asset was listed with: an accepted price lies strictly between the bounds."""
+
+    signed: bool
+    min_answer: int
+    max_answer: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +31,7 @@ class RunRecord:
     genesis_timestamp: int
     deployment: Mapping[str, Any]
     accounts: Mapping[str, str]  # role name → address
+    assets: Mapping[str, AssetTerms] = field(default_factory=dict)  # those the venue began with, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,7 @@ class SeriesState:
     final: bool
     price: int
     funding: FundingState | None = None  # of a perpetual
+    disputed_at: int | None = None       # 0: never; None in histories from before disputes
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +127,9 @@ class AssetState:
     cumulative: int
     funded: int | None = None    # B and the active clock at the newest round; None in histories from before perpetuals
     active_at: int | None = None
+    covered: int | None = None   # seconds up to the newest observation; None in histories from before disputes
+    beyond: int | None = None
+    halted_until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,7 @@ class Series:
     feed: Feed                   # of its asset
     clearing: int = 0
     final_price: int | None = None
+    disputed_at: int = 0         # block time; 0: its settlement price was never in dispute
     settled_size: int = 0        # Σ q already settled; open sizes plus this are zero
     open_positions: int = 0
     open_interest: int = 0
@@ -123,8 +124,8 @@ class Book:
         self.dust = 0
         self.roundings = 0       # rounding operations whose residue went, or may go, to dust
         self.now = 0
-        self.is_up = True
-        self.started_at = 1
+        self.is_up = False       # before the first system call nothing is known, which counts as down
+        self.started_at = 0
         self.down_since = 0
         self.down_time = 0       # seconds of all outages that have ended
         self.orders = Orders()
@@ -162,7 +163,9 @@ class Book:
     def feed(self, asset: str) -> Feed:
         found = self.feeds.get(asset)
         if found is None:
-            found = self.feeds[asset] = Feed()
+            found = self.feeds[asset] = Feed(
+                age_max=self.params.max_price_age_s, gap_max=self.params.settlement_max_gap_s
+            )
         return found
 
     def index(self, series: Series) -> int:

@@ -43,6 +43,11 @@ class Context:
     haircuts: list[tuple[str, int]] = field(default_factory=list)              # told, not yet closed
     incoming: Incoming | None = None                                           # an order that is being matched
     book_trade: Mapping[str, Any] | None = None                                # a fill's Traded before its OrderFilled
+    halts: list[tuple[str, int, int, int]] = field(default_factory=list)
+    """breaches of a breaker whose MarketHalted is due: (asset, from, to, until)"""
+    overrides: dict[int, int] = field(default_factory=dict)      # series → price told, its dispute not yet resolved
+    resolutions: dict[int, int | None] = field(default_factory=dict)
+    """series → the model's price; resolved in this transaction, and due to be final in it"""
     _found: list[Discrepancy] = field(default_factory=list)
 
     def differ(self, what: str, expected: Any, got: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.model.feed import AssetTerms
 from harness.model.margin import Margin
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class TradeFact:
     cap_excess: int = 0          # > 0: how far (1e18 quote) a growing open interest lies beyond its cap
     open_interest: int = 0       # of the series, after
     cap: int = 0                 # 1e18 quote; 0: none
+    halted_until: int = 0        # of its asset's market; 0: never halted
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,59 @@ class RoundFact:
     sources: int
     previous_round: int | None
     previous_timestamp: int | None
+    prices: tuple[int, ...]      # as submitted
+    previous_price: int | None   # the model's
+    terms: AssetTerms
+    is_breach: bool              # moved by more than the breaker allows, so that the market must halt
+
+
+@dataclass(frozen=True, slots=True)
+class HaltFact:
+    """A market halted, by the event's words."""
+
+    block: int
+    tx: int
+    asset: str
+    got_from: int
+    got_to: int
+    got_until: int
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeFact:
+    block: int
+    tx: int
+    timestamp: int
+    series: int
+    expiry: int
+    got_covered: int
+    got_beyond: int
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideFact:
+    """A price set by a person."""
+
+    block: int
+    tx: int
+    timestamp: int
+    series: int
+    disputed_at: int             # the model's; 0: it was in no dispute
+    price: int
+    by: str
+    min_answer: int
+    max_answer: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResolutionFact:
+    block: int
+    tx: int
+    timestamp: int
+    series: int
+    disputed_at: int
+    got_route: int
+    got_price: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +325,10 @@ class Facts:
     settlements: list[SettlementFact] = field(default_factory=list)
     finals: list[FinalFact] = field(default_factory=list)
     rounds: list[RoundFact] = field(default_factory=list)
+    halts: list[HaltFact] = field(default_factory=list)
+    disputes: list[DisputeFact] = field(default_factory=list)
+    overrides: list[OverrideFact] = field(default_factory=list)
+    resolutions: list[ResolutionFact] = field(default_factory=list)
     restarts: list[UptimeFact] = field(default_factory=list)
     losses: list[LossFact] = field(default_factory=list)
     auctions: list[AuctionFact] = field(default_factory=list)

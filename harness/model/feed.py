@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.model.fixed import floor_div
+from harness.model.fixed import BPS, floor_div
 
 
 class NoPrice(ValueError):
@@ -19,6 +19,8 @@ class Round:
     timestamp: int
     price: int
     cumulative: int              # Σ price·dt from the first observation up to this one's timestamp
+    covered: int = 0             # seconds up to its timestamp that had a price young enough
+    beyond: int = 0              # seconds up to its timestamp whose price was older than a settlement bears
     funded: int = 0              # B: Σ |price|·counted active seconds, up to its acceptance
     active_at: int = 0           # the active clock when it was accepted
 
@@ -34,6 +36,25 @@ def median(prices: Sequence[int]) -> int:
     return floor_div(ordered[middle - 1] + ordered[middle], 2)
 
 
+def clamped_mean(prices: Sequence[int], clamp_bps: int) -> int:
+    """The index (spec 3.15): the floored mean of the prices, each clamped to that share of the median around it."""
+    middle = median(prices)
+    width = floor_div(abs(middle) * clamp_bps, BPS)
+    return floor_div(sum(min(max(price, middle - width), middle + width) for price in prices), len(prices))
+
+
+@dataclass(frozen=True, slots=True)
+class AssetTerms:
+    """What an asset was listed with; an accepted price lies strictly between the bounds."""
+
+    signed: bool = False
+    min_answer: int = 0
+    max_answer: int = 10**26
+
+
+UNSIGNED = AssetTerms()
+
+
 class Feed:
     """Accepted rounds in order of acceptance; grows, never changes.
 
@@ -41,7 +62,11 @@ class Feed:
     the first observation on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, age_max: int = 0, gap_max: int = 0) -> None:
+        """`age_max` and `gap_max` in seconds: what counts as covered, and as beyond bearing, in `sums_at`."""
+        self.terms = UNSIGNED
+        self.halted_until = 0    # block time; 0: no price ever breached the breaker
+        self._age_max, self._gap_max = age_max, gap_max
         self.rounds: list[Round] = []
         self.price = 0           # the newest accepted price, 0 before the first; plain, for it is read all the time
         self._timestamps: list[int] = []
@@ -62,11 +87,36 @@ class Feed:
             timestamp_sorted = max(timestamp, self._timestamps[-1])
         else:
             timestamp_sorted = timestamp
-        accepted = Round(round_, timestamp, price, cumulative, self.funded_at(active, funding_gap), active)
+        covered, beyond = self._ages(timestamp_sorted)
+        accepted = Round(round_, timestamp, price, cumulative, covered, beyond, self.funded_at(active, funding_gap),
+                         active)
         self.rounds.append(accepted)
         self.price = price
         self._timestamps.append(timestamp_sorted)
         return accepted
+
+    def _ages(self, t: int) -> tuple[int, int]:
+        """(covered, beyond) at a time not before the newest observation; zeros before the first."""
+        if not self.rounds:
+            return 0, 0
+        last, age = self.rounds[-1], t - self._timestamps[-1]
+        return last.covered + min(age, self._age_max), last.beyond + max(0, age - self._gap_max)
+
+    def ages_at(self, t: int) -> tuple[int, int]:
+        """Running sums of the seconds up to t whose price was young enough, and of those whose was too old to bear.
+
+        The newest observation is carried on beyond itself; both are 0 up to the first.
+        """
+        index = bisect_right(self._timestamps, t) - 1
+        if index < 0:
+            return 0, 0
+        held, age = self.rounds[index], t - self._timestamps[index]
+        return held.covered + min(age, self._age_max), held.beyond + max(0, age - self._gap_max)
+
+    def first_after(self, t: int) -> int | None:
+        """Timestamp of the first round later than t."""
+        index = bisect_right(self._timestamps, t)
+        return self._timestamps[index] if index < len(self._timestamps) else None
 
     def funded_at(self, active: int, gap: int) -> int:
         """B at that active clock, of which at most `gap` seconds since the newest round count; 0 before the first."""
@@ -76,26 +126,17 @@ class Feed:
         return last.funded + abs(last.price) * min(max(active - last.active_at, 0), gap)
 
     def cumulative_at(self, t: int) -> int:
-        """A(t), for first observation ≤ t ≤ last observation.
+        """A(t) from the first observation on; the newest price is carried on beyond its own time.
 
         Raises:
-            NoPrice: t lies outside.
+            NoPrice: nothing was observed by then.
         """
-        if not self.rounds or not self.rounds[0].timestamp <= t <= self._timestamps[-1]:
-            raise NoPrice(f"no cumulative at {t}: observations span {self._timestamps[:1]} to {self._timestamps[-1:]}")
+        if not self.rounds or t < self.rounds[0].timestamp:
+            raise NoPrice(f"no cumulative at {t}: observations begin at {self._timestamps[:1]}")
         index = bisect_right(self._timestamps, t) - 1
         return self.rounds[index].cumulative + self.rounds[index].price * (t - self._timestamps[index])
 
-    def settlement_price(self, expiry: int, window: int) -> int:
-        """S_T = fl((A(T) − A(T−w)) / w) (spec 3.12); w shortens to what the observations cover.
-
-        Raises:
-            NoPrice: nothing was observed at or after expiry yet.
-        """
-        if not self.rounds or self._timestamps[-1] < expiry:
-            raise NoPrice(f"no observation at or after expiry {expiry}")
-        first = self.rounds[0]
-        if first.timestamp >= expiry:
-            return first.price
-        start = max(expiry - window, first.timestamp)
-        return floor_div(self.cumulative_at(expiry) - self.cumulative_at(start), expiry - start)
+    @property
+    def newest(self) -> int | None:
+        """The latest time an observation is of."""
+        return self._timestamps[-1] if self._timestamps else None

@@ -34,10 +34,20 @@ class VenueParams:
     auction_max_bps: int = 500
     insurance_cap_bps: int = 5_000
     naked_step_s: int = 10       # a row of the table that bounds naked options
+    clamp_bps: int = 50          # how far from the median a reporter's price may count
+    breaker_bps: int = 1_000
+    halt_duration_s: int = 5
+    settlement_max_gap_s: int = 25
+    coverage_bps: int = 6_000    # of a settlement window that must have had a fresh price
+    dispute_patience_s: int = 20
+    override_delay_s: int = 20
+    dispute_window_s: int = 60
 
 
 FAST = VenueParams()
 MAINNET_LIKE = replace(
     FAST, max_price_age_s=300, grace_s=3600, uptime_gap_s=30, settlement_window_s=1800, funding_period_s=28_800,
     premium_window_s=1800, funding_gap_s=300, auction_duration_s=2_400, naked_step_s=604_800,
+    halt_duration_s=300, settlement_max_gap_s=375, dispute_patience_s=3_600, override_delay_s=21_600,
+    dispute_window_s=86_400,
 )

@@ -11,6 +11,7 @@ from harness.model.facts import FinalFact, LossFact, SettlementFact
 from harness.model.feed import NoPrice
 from harness.model.fixed import WAD, floor_div
 from harness.model.margin import payoff
+from harness.model.window import settlement_price
 
 
 def series_finalized(context: Context, args: Mapping[str, Any]) -> None:
@@ -19,10 +20,15 @@ def series_finalized(context: Context, args: Mapping[str, Any]) -> None:
     if series is None:
         return
     expected: int | None
-    try:
-        expected = series.feed.settlement_price(series.expiry, book.params.settlement_window_s)
-    except NoPrice:
-        expected = None
+    if series.disputed_at:
+        if series.id not in context.resolutions and series.final_price is None:
+            context.differ("DisputeResolved before SeriesFinalized", series.id, None)
+        expected = context.resolutions.pop(series.id, None)
+    else:
+        try:
+            expected = settlement_price(series.feed, series.expiry, book.params)
+        except NoPrice:
+            expected = None
     repeat = series.final_price is not None
     context.expect("SeriesFinalized.price", expected, args["price"])
     context.facts.finals.append(

@@ -47,7 +47,7 @@ def traded(context: Context, args: Mapping[str, Any]) -> None:
         TradeFact(
             context.block, context.tx, book.now, series.id, series.expiry, size, price, index,
             _band_excess(book, series, price, index), args["nonce"], age, leg(taker), leg(maker),
-            *_cap(series, interest, index),
+            *_cap(series, interest, index), series.feed.halted_until,
         )
     )
 

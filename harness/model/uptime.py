@@ -23,6 +23,8 @@ class Uptime:
         """The call of this block, at its time; it comes before everything else in the block."""
         book = context.book
         last, self._last_call = self._last_call, book.now
+        if last is None:
+            book.is_up, book.started_at = True, 1
         self._gap_s = 0 if last is None else book.now - last
         self._was_told = False
         is_gap = book.is_up and last is not None and self._gap_s > book.params.uptime_gap_s

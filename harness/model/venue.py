@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from harness.model import funding, insurance, liquidation, orders, settlement, trading
+from harness.model import disputes, funding, insurance, liquidation, oracle, orders, settlement, trading
 from harness.model.book import Book, Guards, Series, Terms
 from harness.model.context import Context
-from harness.model.facts import DepositFact, Discrepancy, Facts, RoundFact
+from harness.model.facts import DepositFact, Discrepancy, Facts
+from harness.model.feed import AssetTerms
 from harness.model.fixed import NATIVE
 from harness.model.margin import Kind, Margin
 from harness.model.params import FAST, VenueParams
@@ -52,7 +53,9 @@ class Venue:
         self._handlers: dict[str, Callable[[Context, Mapping[str, Any]], None]] = {
             "OutageEnded": self._uptime.outage_ended,
             "UptimeChanged": self._uptime.changed,
-            "RoundAccepted": _round_accepted,
+            "RoundAccepted": oracle.round_accepted,
+            "MarketHalted": oracle.market_halted,
+            "AssetListed": oracle.asset_listed,
             "Deposited": _deposited,
             "Withdrawn": trading.withdrawn,
             "InsuranceFunded": insurance.funded,
@@ -67,6 +70,9 @@ class Venue:
             "Traded": orders.traded,
             "PositionTransferred": liquidation.position_transferred,
             "Liquidated": liquidation.liquidated,
+            "SeriesDisputed": disputes.disputed,
+            "PriceOverridden": disputes.overridden,
+            "DisputeResolved": disputes.resolved,
             "SeriesFinalized": settlement.series_finalized,
             "Settled": settlement.settled,
             "BadDebt": settlement.bad_debt,
@@ -77,6 +83,11 @@ class Venue:
             "OrderFilled": orders.order_filled,
             "OrderRemoved": orders.order_removed,
         }
+
+    def list_assets(self, terms: Mapping[str, AssetTerms]) -> None:
+        """Assets the venue began with, which no event told of."""
+        for asset, each in terms.items():
+            self.book.feed(asset).terms = each
 
     def take_facts(self) -> Facts:
         """Facts that start empty here: the venue goes on writing into them, and forgets those it had."""
@@ -127,26 +138,11 @@ class Venue:
         if self._context.tx == -1:
             self._uptime.end_call(self._context)
         liquidation.end_transaction(self._context)
+        oracle.end_transaction(self._context)
+        disputes.end_transaction(self._context)
         settlement.end_transaction(self._context)
         insurance.end_transaction(self._context)
         orders.end_transaction(self._context)
-
-
-def _round_accepted(context: Context, args: Mapping[str, Any]) -> None:
-    book = context.book
-    feed = book.feed(args["asset"])
-    last = feed.latest
-    context.facts.rounds.append(
-        RoundFact(
-            context.block, context.tx, book.now, args["asset"], args["round"], args["timestamp"], args["price"],
-            args["sources"], None if last is None else last.round, None if last is None else last.timestamp,
-        )
-    )
-    feed.accept(
-        args["round"], timestamp=args["timestamp"], price=args["price"], active=book.active_clock,
-        funding_gap=book.params.funding_gap_s,
-    )
-    book.prices_changed()
 
 
 def _deposited(context: Context, args: Mapping[str, Any]) -> None:

@@ -1,13 +1,31 @@
-"""The venue's operator: pays in the insurance fund and lists the plan's series, in order, once the chain lives."""
+"""The venue's operator: pays in the insurance fund and lists the plan's series, in order, once the chain lives; and
+decides a disputed settlement when its time has come and nobody else could end it.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import astuple
 
+from harness.plan import NEVER_S, Product
+from harness.ports import PortError
 from harness.roles.client import ChainClient
 from harness.roles.context import RoleContext
+from harness.roles.market import PricePath
 from harness.venue.book import TICK_WAD, encode_open_market
-from harness.venue.exchange import KINDS, NEVER, encode_fund_insurance, encode_list_series_with
+from harness.venue.exchange import (
+    KINDS,
+    NEVER,
+    decode_state,
+    encode_fund_insurance,
+    encode_list_series_with,
+    encode_override_price,
+    encode_state,
+)
+
+WATCH_S = 1.0
+DELAY_S = 2
+"""A keeper that can end a dispute is given so long before the operator decides it."""
 
 
 def series_id(context: RoleContext, product: str) -> int:
@@ -16,12 +34,14 @@ def series_id(context: RoleContext, product: str) -> int:
 
 
 class Admin:
-    """Does its few calls one by one and stops; one that fails is fatal, for every later series id would be wrong."""
+    """Does its few calls one by one; one that fails is fatal, for every later series id would be wrong. Then it watches
+    what expires, until all of it is settled."""
 
     def __init__(self, context: RoleContext) -> None:
         self.context = context
         self.client = ChainClient.of(context)
         self._calls = 0
+        self._overrides = 0
 
     async def run(self) -> None:
         plan, deployment = self.context.plan, self.context.deployment
@@ -39,6 +59,39 @@ class Admin:
             for number, product in enumerate(plan.products, start=1):
                 data = encode_open_market(number, tick=TICK_WAD, lot=plan.venue.lot_wad)
                 await self._carry_out("open-market", {"product": product.id}, deployment["order_book"], data)
+        await self._decide_disputes([product for product in plan.products if product.expires_s != NEVER_S])
+
+    async def _decide_disputes(self, products: list[Product]) -> None:
+        """Overrides the price of what stays disputed, with the true price at its expiry; ends when all is final."""
+        clock, lens = self.context.clock, self.context.deployment["lens"]
+        open_ = {series_id(self.context, product.id): product for product in products}
+        while open_:
+            first = min(product.expires_s for product in open_.values())
+            await clock.sleep(max(WATCH_S, first - clock.monotonic() / 1e9))
+            with suppress(PortError):  # no gateway in reach: a second later is another chance
+                view = await self.client.read(lens, encode_state([], []))
+                for series in decode_state(view.data).series:
+                    if series.series_id not in open_:
+                        continue
+                    if series.is_final:
+                        del open_[series.series_id]
+                    elif series.disputed_at:
+                        await self._override(open_[series.series_id], view.timestamp - series.disputed_at)
+
+    async def _override(self, product: Product, disputed_s: int) -> None:
+        venue = self.context.plan.venue
+        if not venue.override_delay_s + DELAY_S <= disputed_s < venue.dispute_window_s:
+            return
+        path = PricePath(dict(self.context.plan.markets)[product.underlying])
+        price = path.at(product.expires_s * 1_000_000_000)
+        self._overrides += 1
+        await self.client.operate(
+            f"{self.context.name}/override-price:{product.id}-{self._overrides}",
+            "override-price",
+            {"product": product.id, "price": str(price)},
+            self.context.deployment["settlement"],
+            encode_override_price(series_id(self.context, product.id), price),
+        )
 
     async def _carry_out(self, action: str, args: dict[str, str], to: str, data: bytes) -> None:
         """The next call, which is the one of the next nonce: whoever lives through a crash carries on with the same."""

@@ -20,6 +20,7 @@ from harness.roles.context import RoleContext
 from harness.roles.deposit import deposit_once
 from harness.venue.exchange import (
     STAGES,
+    SeriesState,
     VenueState,
     decode_stages,
     decode_state,
@@ -30,6 +31,7 @@ from harness.venue.exchange import (
     encode_finalize,
     encode_haircut,
     encode_liquidate,
+    encode_resolve,
     encode_settle,
     encode_stages,
     encode_state,
@@ -74,6 +76,10 @@ class Keeper:
         """For so many turns more an auction or a deficit may be open."""
         self._accrued_window = -1
         """The newest premium window in which every perpetual was seen accrued."""
+        self._windows: dict[int, int] = {}
+        """Disputed series → the first observation after its dispute, which begins the window that may end it."""
+        self._resolved: set[int] = set()
+        """Disputed series whose window this keeper has tried already."""
         self._ages: dict[str, int] = {}
         """Duty → turns it has been open."""
         self._operations = 0
@@ -97,6 +103,7 @@ class Keeper:
         if not mine:
             return
         names = []
+        self._resolved |= {int(duty.args["series"]) for duty in mine if duty.action == "resolve"}
         for duty in mine:
             self._operations += 1
             name = f"{self.context.name}/{duty.action}-{self.context.clock.monotonic()}-{self._operations}"
@@ -145,12 +152,16 @@ class Keeper:
         duties = self._accruals(state, view.timestamp) if must_accrue else []
         duties += self._losses(state)
         observed = {asset.name: asset.timestamp for asset in state.assets}
+        patience = self.context.plan.venue.dispute_patience_s
         for number, expiry, product in expired:
             series = next((s for s in state.series if s.series_id == number), None)
             if series is None:
                 continue
             if not series.is_final:
-                if observed.get(product.underlying, 0) >= expiry and view.timestamp >= expiry:
+                last = observed.get(product.underlying, 0)
+                if series.disputed_at:
+                    duties += self._dispute(series, last, view.timestamp)
+                elif view.timestamp >= expiry and (last >= expiry or view.timestamp >= expiry + patience):
                     call = encode_finalize(number)
                     duties.append(self._duty("finalize", {"series": number}, "settlement", call, number))
             elif series.open_positions:
@@ -182,6 +193,17 @@ class Keeper:
         elif totals.deficit:
             duties.append(self._duty("haircut", {}, "liquidator", encode_haircut(), 0))
         return duties
+
+    def _dispute(self, series: SeriesState, last: int, now_s: int) -> list[Duty]:
+        """Once the window after a dispute is full, and again once nothing but the carried price is left."""
+        venue, number = self.context.plan.venue, series.series_id
+        if last > series.disputed_at:
+            self._windows.setdefault(number, last)
+        is_full = number in self._windows and last >= self._windows[number] + venue.settlement_window_s
+        is_over = now_s >= series.disputed_at + venue.dispute_window_s
+        if not is_over and (not is_full or number in self._resolved):
+            return []
+        return [self._duty("resolve", {"series": number}, "settlement", encode_resolve(number), number)]
 
     def _settle(self, state: VenueState, number: int) -> Sequence[Duty]:
         return [

@@ -106,7 +106,7 @@ class Maker:
         side = 1 if size > 0 else -1
         if product.kind in ("future", "perpetual"):
             skew = self._skew(product, held[0])
-            price = held[0] + held[0] * (side * HALF_SPREAD_BPS + skew) // BPS
+            price = held[0] + abs(held[0]) * (side * HALF_SPREAD_BPS + skew) // BPS
         else:
             price = premium(
                 product, index=held[0], remaining_s=expiry - now_s, half_spread_bps=side * HALF_SPREAD_BPS

@@ -129,6 +129,7 @@ class Observer:
                     **jsonable({"clearing": s.clearing, "open_interest": s.open_interest, "price": s.price}),
                     "open_positions": s.open_positions,
                     "final": s.is_final,
+                    "disputed_at": s.disputed_at,
                     **({"funding": _funding(perpetuals[s.series_id])} if s.series_id in perpetuals else {}),
                 }
                 for s in state.series
@@ -139,6 +140,9 @@ class Observer:
                     "timestamp": a.timestamp,
                     **jsonable({"price": a.price, "cumulative": a.cumulative, "funded": a.funded}),
                     "active_at": a.active_at,
+                    "covered": a.covered,
+                    "beyond": a.beyond,
+                    "halted_until": a.halted_until,
                 }
                 for a in state.assets
             },

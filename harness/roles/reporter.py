@@ -55,6 +55,7 @@ class Reporter:
         self.peers = plan.of_kind("reporter")
         self.signers = {account(p.account).address for p in self.peers if p.account is not None}
         self.paths = {asset: PricePath(knots, period_ns=plan.market_period_ns) for asset, knots in plan.markets}
+        self._signed = {asset: plan.terms_of(asset).signed for asset, _ in plan.markets}
         self.rounds: dict[tuple[str, int], Round] = {}
         self.feed = context.deployment["price_feed"]
         self.client = ChainClient.of(context, patience_s=STAGE_S)
@@ -153,7 +154,8 @@ class Reporter:
         asset, number = text(payload, "asset"), wire_number(payload, "round")
         timestamp = wire_number(payload, "timestamp")
         price, signature = quantity(payload, "price"), data(payload, "signature")
-        if asset not in self.paths or price <= 0 or timestamp != self.context.genesis_timestamp + number:
+        is_priced = asset in self.paths and (price > 0 or self._signed[asset])
+        if not is_priced or timestamp != self.context.genesis_timestamp + number:
             return None
         if abs(timestamp - self.context.clock.now() // 1_000_000_000) > ROUNDS_KEPT * ROUND_S:
             return None  # nobody needs it, and what is kept stays bounded, whatever round a liar names

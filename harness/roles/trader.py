@@ -106,9 +106,9 @@ class Trader:
         mine = state.accounts[0]
         if operation.action == "open":
             price = state.assets[0].price
-            if mine.equity <= 0 or price <= 0:
+            if mine.equity <= 0 or price == 0:
                 raise NothingToDo(f"equity {mine.equity} at price {price} opens nothing")
-            size = notional_size(mine.equity * operation.leverage_milli // MILLI, price)
+            size = notional_size(mine.equity * operation.leverage_milli // MILLI, abs(price))
             side = operation.side
         else:
             held = self._held(mine, operation.product)

@@ -52,7 +52,8 @@ async def _run(
     loop = virtual_loop()
     writer = HistoryWriter(stream, now_ns=lambda: loop.now_ns)
     history = WatchedHistory(writer.write)
-    history.write(RUNNER, "run", run_record(plan, stage, runtime="sim"))
+    opening = run_record(plan, stage, runtime="sim")
+    history.write(RUNNER, "run", opening)
     engines = SimEngines(
         lambda chain, name: AnvilEngine(stage.l1 if chain == "l1" else stage.l2, name=name), shared=shared
     )
@@ -74,6 +75,7 @@ async def _run(
         has_failed=lambda: runtime.failed.is_set() or history.refusal is not None,
     )
     history.watcher = conductor.watch
+    conductor.watch(RUNNER, "run", opening)  # was written before there was a watcher; the judge begins with it
     await conductor.run()
     if history.refusal is not None:
         raise history.refusal

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from harness.plan import NEVER_S, Bounds, Knot, Plan, Product, RoleKind
+from harness.plan import ANSWER_MAX_WAD, NEVER_S, AssetTerms, Bounds, Knot, Plan, Product, RoleKind
 from harness.rollup.profile import from_name
 from harness.runtimes.random import KeyedRandom
 from harness.scenario import schema, units
@@ -110,7 +110,7 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
     except VenueProblem as problem:
         raise document.error(("venue", problem.key), str(problem)) from None
     markets = tuple(
-        (asset, path_of(document, ("market", asset), path, units.price_wad))
+        (asset, path_of(document, ("market", asset), path, units.signed_price_wad if path.signed else units.price_wad))
         for asset, path in sorted(scenario.market.items())
     )
     base_fee: tuple[Knot, ...] = (Knot(0, DEFAULT_BASE_FEE_WEI),)
@@ -141,6 +141,7 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
         products=products,
         venue=venue,
         insurance_native=scenario.venue.insurance,
+        assets=_asset_terms(scenario),
         operations=operations,
         faults=plan_faults(document, scenario, roles, storm_ns=storm_ns, random=random),
         storm_ns=storm_ns,
@@ -200,6 +201,17 @@ def _checks(document: Document, scenario: schema.Scenario, project: ProjectFile 
         raise document.error(("checks",), "no check is left")
     words = tuple(str(chosen) for chosen in wanted.values())
     return ("all",) if words == tuple(str(chosen) for chosen in select(["all"], available)) else words
+
+
+def _asset_terms(scenario: schema.Scenario) -> tuple[AssetTerms, ...]:
+    """Terms of the markets that are not on the usual ones."""
+    found = []
+    for asset, market in sorted(scenario.market.items()):
+        low, high = market.bounds or (-ANSWER_MAX_WAD if market.signed else 0, ANSWER_MAX_WAD)
+        terms = AssetTerms(asset, market.signed, low, high)
+        if terms != AssetTerms(asset):
+            found.append(terms)
+    return tuple(found)
 
 
 def _products(document: Document, scenario: schema.Scenario) -> tuple[Product, ...]:

@@ -30,7 +30,8 @@ async def conduct(
     """
     interruption.cancels_this_task()
     history = WatchedHistory(runtime.write)
-    history.write(RUNNER, "run", run_record(plan, stage, runtime=name))
+    opening = run_record(plan, stage, runtime=name)
+    history.write(RUNNER, "run", opening)
     began = time.monotonic()
     stats: dict[str, Any] = {}
     conductor = Conductor(
@@ -43,6 +44,7 @@ async def conduct(
         on_booted=lambda: stats.update(boot_s=round(time.monotonic() - began, 3)),
     )
     history.watcher = runtime.watcher = conductor.watch
+    conductor.watch(RUNNER, "run", opening)  # was written before there was a watcher; the judge begins with it
     try:
         await conductor.run()
     finally:

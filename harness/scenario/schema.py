@@ -20,6 +20,7 @@ from harness.scenario.vocabulary import (
     PriceWad,
     Probability,
     Rate,
+    SignedPriceWad,
     Words,
 )
 
@@ -68,6 +69,23 @@ class Path(Words):
             raise ValueError("a csv needs its column")
         if self.knots is not None and {"column", "time", "compress", "start", "end"} & self.model_fields_set:
             raise ValueError("column, time, compress, start and end go with csv, not with knots")
+        return self
+
+
+class Market(Path):
+    """The true price of an asset, and on which terms the price feed lists it."""
+
+    signed: bool = Field(default=False, description="whether it may be zero or negative, as oil was")
+    bounds: Annotated[list[SignedPriceWad], Field(min_length=2, max_length=2)] | None = Field(
+        default=None, description="[low, high]: an index at or beyond either is refused"
+    )
+
+    @model_validator(mode="after")
+    def _bounds_fit(self) -> Market:
+        if self.bounds is not None and self.bounds[0] >= self.bounds[1]:
+            raise ValueError("bounds are [low, high] with low < high")
+        if self.bounds is not None and self.bounds[0] < 0 and not self.signed:
+            raise ValueError("a low bound below 0 needs signed: true")
         return self
 
 
@@ -122,6 +140,14 @@ class Venue(Words):
     trading: Literal["quotes", "book"] = Field(
         default="quotes", description="takers ask the maker for a signed quote, or send orders to the order book"
     )
+    clamp_bps: int | None = Field(default=None, ge=0, le=10_000, description="how far a source may lie from the median")
+    breaker_bps: int | None = Field(default=None, ge=1, le=10_000, description="a larger jump halts the market")
+    halt_duration: Duration | None = Field(default=None, description="how long nobody opens after a jump")
+    settlement_max_gap: PositiveDuration | None = Field(default=None, description="an older price is disputed")
+    coverage_bps: int | None = Field(default=None, ge=0, le=10_000, description="least covered part of its window")
+    dispute_patience: Duration | None = Field(default=None, description="how long a price of the expiry is waited for")
+    override_delay: Duration | None = Field(default=None, description="then the owner may decide a dispute")
+    dispute_window: PositiveDuration | None = Field(default=None, description="then the carried price decides it")
     insurance: Native = 250_000 * 10**units.NATIVE_DECIMALS
 
 
@@ -160,7 +186,7 @@ class Scenario(Words):
     project: str | dict[str, Any] | None = Field(
         default=None, description="your own contracts: a project file, a folder with harness.yaml, or its content"
     )
-    market: dict[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{0,11}$")], Path] = Field(default={}, max_length=8)
+    market: dict[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{0,11}$")], Market] = Field(default={}, max_length=8)
     l1_base_fee: Path | None = Field(default=None, description="gwei; knots or csv. Default: 1 gwei throughout")
     products: Annotated[list[Product], Field(max_length=32)] = Field(default=[])
     venue: Venue = Venue()

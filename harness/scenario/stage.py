@@ -98,7 +98,7 @@ def _venue_genesis(plan: Plan, accounts: Mapping[str, str], contracts: Path | No
     return build_genesis(
         GenesisSpec(
             params=plan.venue,
-            assets=tuple(asset.encode() for asset, _ in plan.markets),
+            assets=tuple(plan.terms_of(asset) for asset, _ in plan.markets),
             reporters=tuple(accounts[role.name] for role in plan.of_kind("reporter")),
             owner=accounts[admins[0].name] if admins else account(OWNER).address,
             collateral=dict.fromkeys(people, USER_NATIVE) | _collateral(plan, accounts),
@@ -142,4 +142,12 @@ def run_record(plan: Plan, stage: Stage, *, runtime: str) -> dict[str, Any]:
         "genesis_timestamp": stage.genesis_timestamp,
         "deployment": dict(stage.deployment),
         "accounts": dict(stage.accounts),
+        "assets": {
+            asset: {
+                "signed": terms.signed,
+                "min_answer": str(terms.min_answer),
+                "max_answer": str(terms.max_answer),
+            }
+            for asset, terms in ((asset, plan.terms_of(asset)) for asset, _ in plan.markets)
+        },
     }

@@ -96,6 +96,13 @@ def price_wad(value: object) -> int:
     return wad
 
 
+def signed_price_wad(value: object) -> int:
+    """A price of any sign in 1e18 quote."""
+    if decimal(value) < 0:
+        return -fixed_point(str(value).strip().removeprefix("-"), decimals=WAD_DECIMALS)
+    return fixed_point(value, decimals=WAD_DECIMALS)
+
+
 def native_amount(value: object) -> int:
     """Token units (6 decimals) of an amount in quote."""
     return fixed_point(value, decimals=NATIVE_DECIMALS)

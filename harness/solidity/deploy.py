@@ -7,8 +7,9 @@ from dataclasses import astuple
 from typing import Any, Final, NamedTuple
 
 from harness.anvil.rpc import BATCH_MAX, IpcClient, RpcError
+from harness.evm.abi import asset_word
 from harness.evm.keccak import keccak
-from harness.plan import VenueParameters
+from harness.plan import AssetTerms, VenueParameters
 from harness.solidity.artifacts import Artifact, Artifacts
 from harness.venue.deployment import CONTRACTS, L1_INFO, Deployment
 
@@ -63,20 +64,20 @@ def creations(
     params: VenueParameters,
     owner: str,
     reporters: Sequence[str],
-    assets: Sequence[bytes],
+    assets: Sequence[AssetTerms],
 ) -> list[Transaction]:
     """The creating transactions of every contract, in the deployer's nonce order."""
     arguments: dict[str, tuple[Any, ...]] = {
         "collateral_token": (owner,),
         "l1_info": (params.uptime_gap_s,),
-        "price_feed": (astuple(params), owner, at.clearing_house, at.l1_info, list(reporters),
-                       [name.ljust(32, b"\x00") for name in assets]),
+        "price_feed": (astuple(params), owner, at.clearing_house, at.settlement, at.l1_info,
+                       list(reporters), [(asset_word(item.name), *astuple(item)[1:]) for item in assets]),
         "vault": (astuple(params), at.collateral_token, at.clearing_house, at.liquidator, at.settlement),
         "clearing_house": (astuple(params), owner, at.vault, at.price_feed, at.perpetuals, at.liquidator,
                            at.settlement, at.order_book),
         "perpetuals": (astuple(params), at.clearing_house, at.price_feed),
         "liquidator": (astuple(params), at.clearing_house, at.vault, at.price_feed, at.l1_info),
-        "settlement": (astuple(params), at.clearing_house, at.vault, at.price_feed),
+        "settlement": (astuple(params), owner, at.clearing_house, at.vault, at.price_feed),
         "lens": (at.clearing_house, at.vault, at.price_feed, at.settlement, at.liquidator, at.perpetuals),
         "batch_inbox": (),
         "order_book": (astuple(params), owner, at.clearing_house, at.price_feed),

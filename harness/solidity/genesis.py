@@ -14,7 +14,7 @@ import orjson
 from harness.anvil.process import AnvilProcess
 from harness.anvil.rpc import IpcClient
 from harness.anvil.spec import ChainSpec
-from harness.plan import VenueParameters
+from harness.plan import AssetTerms, VenueParameters
 from harness.solidity import deploy
 from harness.solidity.artifacts import Artifacts, write_atomically
 from harness.solidity.compile import compile_contracts
@@ -35,7 +35,7 @@ class GenesisSpec:
     """What the chains hold before their first block. Equal specs give equal files."""
 
     params: VenueParameters
-    assets: tuple[bytes, ...]                   # names of at most 32 bytes, for instance b"ETH"
+    assets: tuple[AssetTerms, ...]              # names of at most 32 ASCII characters
     reporters: tuple[str, ...]                  # addresses
     owner: str                                  # lists series, mints, changes reporters
     collateral: Mapping[str, int] = field(default_factory=dict)   # address → native units, allowed to the vault
@@ -80,7 +80,7 @@ def build_genesis(spec: GenesisSpec, *, artifacts: Artifacts | None = None) -> G
 
 def _cache_key(spec: GenesisSpec, artifacts: Artifacts) -> str:
     plain = asdict(spec) | {
-        "assets": [name.hex() for name in spec.assets],
+        "assets": [[item.name, item.signed, str(item.min_answer), str(item.max_answer)] for item in spec.assets],
         # As text: amounts may not fit JSON's 64 bits.
         "collateral": {address.lower(): str(amount) for address, amount in spec.collateral.items()},
         "l1_balances": {address.lower(): str(amount) for address, amount in spec.l1_balances.items()},

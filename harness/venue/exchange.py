@@ -24,9 +24,8 @@ __all__ = [
     "encode_balance_of", "encode_bid", "encode_cancel_auction", "encode_cover_deficit", "encode_deposit",
     "encode_finalize", "encode_fund_insurance", "encode_haircut", "encode_inbox_submit", "encode_latest",
     "encode_liquidatable", "encode_liquidate", "encode_list_series", "encode_list_series_with", "encode_mint",
-    "encode_set_l1_block",
-    "encode_settle", "encode_settle_funding", "encode_stages", "encode_state", "encode_submit", "encode_trade",
-    "encode_withdraw", "explain_revert",
+    "encode_override_price", "encode_resolve", "encode_set_l1_block", "encode_settle", "encode_settle_funding",
+    "encode_stages", "encode_state", "encode_submit", "encode_trade", "encode_withdraw", "explain_revert",
 ]
 
 KINDS: Final = {"future": 0, "call": 1, "put": 2, "perpetual": 3}
@@ -161,6 +160,16 @@ def encode_finalize(series_id: int) -> bytes:
 
 def encode_settle(account: str, series_id: int) -> bytes:
     return _encode("settlement", "settle", account, series_id)
+
+
+def encode_resolve(series_id: int) -> bytes:
+    """Permissionless, to the settlement: end a dispute by the next sound window, or in the end by the carried price."""
+    return _encode("settlement", "resolve", series_id)
+
+
+def encode_override_price(series_id: int, price: int) -> bytes:
+    """Owner only, to the settlement, and only in a dispute's own time: its settlement price, 1e18 quote."""
+    return _encode("settlement", "overridePrice", series_id, price)
 
 
 # To the price feed.

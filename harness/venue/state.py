@@ -46,6 +46,7 @@ class SeriesState:
     open_positions: int
     is_final: bool
     price: int          # S_T once final, else 0
+    disputed_at: int = 0    # when its settlement price became disputed; 0: never
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,9 @@ class AssetState:
     cumulative: int     # A at the newest observation
     funded: int = 0     # B there
     active_at: int = 0  # the active clock when it was accepted
+    covered: int = 0    # seconds with a usable price up to the newest observation
+    beyond: int = 0     # seconds with one too old to settle by
+    halted_until: int = 0   # nobody opens before; 0: the breaker never tripped
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def lines() -> list[bytes]:
         events: list[dict[str, object]] = []
         timestamp = START + number // 2
 
-        def say(name: str, tx: int, into: list[dict[str, object]], **args: int | str) -> None:
+        def say(name: str, tx: int, into: list[dict[str, object]], **args: int | str | list[str]) -> None:
             into.append({"name": name, "contract": "Venue", "tx": tx, "args": {
                 key: str(value) if isinstance(value, int) else value for key, value in args.items()}})
 
@@ -55,8 +55,9 @@ def lines() -> list[bytes]:
             for trader in range(TRADERS):
                 say("Deposited", 0, events, account=_address(trader), amount=10**12)
         if number % 2 == 0 or number == 1:
-            say("RoundAccepted", 0, events, asset="ETH", round=number, timestamp=timestamp,
-                price=100 * W + (number * 7919 % 1000) * 10**16, sources=4)
+            price = 100 * W + (number * 7919 % 1000) * 10**16
+            say("RoundAccepted", 0, events, asset="ETH", round=number, timestamp=timestamp, price=price, sources=4,
+                prices=[str(price)] * 4)
         for tx in range(1, TRADES_PER_BLOCK + 1):
             trade += 1
             taker = trade * 31 % TRADERS

@@ -17,6 +17,8 @@ from harness.checks.results import CheckResult, JudgeBounds
 from harness.history.reader import History, from_lines
 from harness.history.records import Event
 from harness.model.book import Perpetual
+from harness.model.disputes import way_out
+from harness.model.feed import AssetTerms
 from harness.model.funding import PERPETUAL_EXPIRY, preview
 from harness.model.insurance import haircut_shares
 from harness.model.ladder import terms
@@ -24,6 +26,7 @@ from harness.model.matching import MAKER_CANNOT, Do
 from harness.model.orders import BOOK_NONCE, due, leftover, maker_can
 from harness.model.params import FAST, VenueParams
 from harness.model.venue import Venue
+from harness.model.window import GOVERNANCE
 
 W = 10**18
 START = 1_000_000
@@ -41,6 +44,8 @@ def block_hash(number: int, fork: int = 0) -> str:
 
 def wire(value: Any) -> Any:
     """As a history writes it: integers beyond bools are decimal strings."""
+    if isinstance(value, tuple):
+        return [wire(item) for item in value]
     return str(value) if type(value) is int else value
 
 
@@ -61,7 +66,9 @@ class Run:
         self._followers = followers
         self._serial = 0
         self.record("run", "run", scenario="test", seed=1, runtime="sim", versions={}, genesis_timestamp=START,
-                    deployment={"liquidator": address("liquidator")}, accounts={})
+                    deployment={"liquidator": address("liquidator")}, accounts={"admin-0": address("admin")},
+                    assets={"OIL": {"signed": True, "min_answer": str(-(10**26)), "max_answer": str(10**26)}})
+        self.venue.list_assets({"OIL": AssetTerms(True, -(10**26), 10**26)})
 
     # -- recording ---------------------------------------------------------------------------------------------
 
@@ -211,16 +218,30 @@ class Run:
         return self
 
     def price(self, price: int, *, asset: str = "ETH", age: int = 0, round_: int | None = None, sources: int = 3,
-              observed: tuple[int, ...] | None = None, wad: int | None = None) -> Run:
-        """A round at `price` (whole quote units), reported `age` seconds ago; observations recorded alongside."""
+              observed: tuple[int, ...] | None = None, wad: int | None = None, prices: tuple[int, ...] | None = None,
+              said: int | None = None, halt: Mapping[str, Any] | bool | None = None) -> Run:
+        """A round at `price` (whole quote units), reported `age` seconds ago; observations recorded alongside.
+
+        `prices` as submitted, `said` the index the event tells; `halt` what its MarketHalted tells, False for none.
+        """
         number = self.rounds.get(asset, 0) + 1 if round_ is None else round_
         self.rounds[asset] = number
         value, timestamp = price * W if wad is None else wad, self.timestamp - age
         for index, seen in enumerate((value,) * 3 if observed is None else observed):
             self.lines.append({"t": self.t, "node": f"reporter-{index}", "kind": "observation", "asset": asset,
                                "round": number, "timestamp": timestamp, "price": str(seen), "source": str(value)})
-        self._emit("RoundAccepted", self._next(), asset=asset, round=number, timestamp=timestamp, price=value,
-                   sources=sources)
+        tx = self._next()
+        self._emit("RoundAccepted", tx, asset=asset, round=number, timestamp=timestamp, price=UNSAID,
+                   sources=sources, prices=(value,) * sources if prices is None else prices)
+        self._corrupt(-1, {} if said is None else {"price": said})
+        if halt is not False:
+            for due in list(self.venue._context.halts):
+                self._emit("MarketHalted", tx, **dict(zip(("asset", "from", "to", "until"), due, strict=True)))
+                self._corrupt(-1, halt or {})
+        return self
+
+    def list_asset(self, asset: str, *, signed: bool, low: int, high: int) -> Run:
+        self._emit("AssetListed", self._next(), asset=asset, isSigned=signed, minAnswer=low * W, maxAnswer=high * W)
         return self
 
     def deposit(self, name: str, amount: int) -> Run:
@@ -378,6 +399,25 @@ class Run:
         self._corrupt(-1, wrong)
         return self
 
+    def dispute(self, series: int = 1, **wrong: Any) -> Run:
+        self._emit("SeriesDisputed", self._next(), seriesId=series, covered=UNSAID, beyond=UNSAID)
+        self._corrupt(-1, wrong)
+        return self
+
+    def resolve(self, series: int = 1, *, route: int = UNSAID, override: int | None = None, by: str = "admin",
+                **wrong: Any) -> Run:
+        """The way out that is open; governance's when `override` is a price (in wei)."""
+        tx = self._next()
+        if override is not None:
+            self._emit("PriceOverridden", tx, seriesId=series, price=override, by=address(by))
+        due = way_out(self.venue.book, self.venue.book.series[series]) if override is None else (GOVERNANCE, override)
+        said, price = due or (3, 0)
+        self._emit("DisputeResolved", tx, seriesId=series, route=said if route == UNSAID else route, price=price)
+        self._corrupt(-1, wrong)
+        self._emit("SeriesFinalized", tx, seriesId=series, price=UNSAID)
+        self._corrupt(-1, wrong)
+        return self
+
     def finalize(self, series: int = 1, **wrong: Any) -> Run:
         self._emit("SeriesFinalized", self._next(), seriesId=series, price=-(1 << 200))
         self._corrupt(-1, wrong)
@@ -417,12 +457,13 @@ class Run:
             "series": {
                 str(id_): {"clearing": s.clearing, "open_interest": s.open_interest,
                            "open_positions": s.open_positions, "final": s.final_price is not None,
-                           "price": s.final_price or 0, **_market(s.perpetual)}
+                           "price": s.final_price or 0, "disputed_at": s.disputed_at, **_market(s.perpetual)}
                 for id_, s in book.series.items()
             },
             "assets": {
                 asset: {"round": r.round, "timestamp": r.timestamp, "price": r.price, "cumulative": r.cumulative,
-                        "funded": r.funded, "active_at": r.active_at}
+                        "funded": r.funded, "active_at": r.active_at, "covered": r.covered, "beyond": r.beyond,
+                        "halted_until": feed.halted_until}
                 for asset, feed in book.feeds.items() if (r := feed.latest) is not None
             },
         }
@@ -462,6 +503,6 @@ def _market(market: Perpetual | None) -> dict[str, Any]:
 def stringed(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: stringed(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [stringed(item) for item in value]
     return wire(value)

@@ -217,7 +217,7 @@ def attempt(error: str) -> Run:
     return run
 
 
-def during_grace(action: str, error: str) -> Run:
+def during_grace(action: str, error: str | None) -> Run:
     run = after_outage(5).op("trader-0/1", "invoke", action=action)
     return run.op("trader-0/1", "fail", run.transaction(ok=False, error=error), action=action)
 
@@ -295,6 +295,35 @@ def spread() -> Run:
 
 
 SPREADER = address("spreader")
+
+
+def crashed(**halt: object) -> Run:
+    """Alice long 3 at 100, bob at nothing; a price 20 % down in the open block."""
+    run = market(expires_in=500).trade("alice", "maker", 3, 100).block()
+    return run.price(80, **halt).block()  # type: ignore[arg-type]
+
+
+def unwatched(silence: int = 20) -> Run:
+    """Alice holds a future (1) that expires after so long a silence of the oracle; the open block is past it."""
+    run = market(expires_in=silence + 6).trade("alice", "maker", 5, 100).blocks(6, price=100).blocks(silence)
+    return run.block().price(97).block()
+
+
+def in_dispute(seconds: int = 0, price: int | None = None) -> Run:
+    """The series of `unwatched` (30 s of silence) in dispute for so long, with or without new prices."""
+    return unwatched(30).dispute(1).state().blocks(seconds, price=price).block()
+
+
+def sure_of_nothing() -> Run:
+    """Alice is liquidated in the very first block, without any word of the system before it."""
+    run = Run()
+    run.number = -1
+    run.block(parent="0x" + "00" * 32).price(100, age=5).list_series(0, expires_in=500)
+    for name, amount in (("alice", 100), ("maker", 100_000), ("keeper", 10_000)):
+        run.deposit(name, amount)
+    return run.trade("alice", "maker", 9, 100).price(94).liquidate("alice").state().block()
+
+
 CASES: dict[str, Case] = {
     "C1": Case(unread, {
         "more custody than owed": storage("totals.custody"),
@@ -359,6 +388,14 @@ CASES: dict[str, Case] = {
         "negative": storage("totals.dust", -100),
     }),
     "A6": Case(unread, {
+        "a mean without its clamp": lambda: quiet().block().price(
+            100, prices=(100 * W, 100 * W, 200 * W), said=400 * W // 3).state(),
+        "a halt that was never told": lambda: crashed(halt=False).state(),
+        "a halt that is shorter in storage": lambda: crashed().state(corrupt={"assets.ETH.halted_until": -1}),
+        "a dispute's time": lambda: in_dispute().state(corrupt={"series.1.disputed_at": 1}),
+        "a second covered too much": storage("assets.ETH.covered"),
+        "resolved and not final": lambda: in_dispute(60).raw("DisputeResolved", seriesId=1, route=3, price=100 * W)
+        .state(),
         "storage differs": storage("series.1.open_positions"),
         "an amount differs": lambda: market().trade("alice", "maker", 5, 100, fee=1).state(),
         "an order out of place": lambda: resting().block().state(corrupt={"book.1.0.0": 1}),
@@ -506,6 +543,10 @@ CASES: dict[str, Case] = {
         "a gas more than a quarter": lambda: sick().liquidate("alice", gas=7_500_001),
     }),
     "G1": Case(lambda: after_outage(20).deposit("alice", 1), {
+        "top-up refused by another name": lambda: during_grace("deposit", "Paused()"),
+        "top-up refused without a word": lambda: during_grace("deposit", None),
+        "close panicked": lambda: during_grace("close", "Panic(17)"),
+        "settlement for want of a fresh price": lambda: during_grace("settle", "StalePrice(1)"),
         "top-up refused": lambda: during_grace("deposit", "SequencerGrace(1)"),
         "close refused": lambda: during_grace("close", "SequencerDown()"),
         "settlement refused": lambda: during_grace("settle", "SequencerGrace(1)"),
@@ -556,15 +597,26 @@ CASES: dict[str, Case] = {
     }),
     "S4": Case(due, {
         "not the average": lambda: due().finalize(1, price=97 * W + 1),
+        "another price than the dispute gave": lambda: in_dispute(60).resolve(1, price=99 * W),
         "a second price": lambda: due().finalize(1).block().raw("SeriesFinalized", seriesId=1, price=97 * W),
         "storage shows another": lambda: due().finalize(1).state(corrupt={"series.1.price": 1}),
     }),
     "S6": Case(due, {
         "never finalized": lambda: due().blocks(10),
+        "never disputed": lambda: market(expires_in=20).trade("alice", "maker", 5, 100).blocks(19, price=97).blocks(32),
+        "a dispute nobody ended": lambda: in_dispute(71),
         "someone left behind": lambda: due().finalize(1).finalize(3).settle("alice").settle("bob", 3)
         .settle("writer", 3).blocks(10),
     }),
     "S5": Case(due, {
+        "final after a silence": lambda: unwatched(30).finalize(1, price=100 * W),
+        "disputed without cause": lambda: due().dispute(1),
+        "disputed before patience was over": lambda: market(expires_in=20).trade("alice", "maker", 5, 100)
+        .blocks(19, price=97).blocks(5).block().dispute(1),
+        "a second of silence untold": lambda: unwatched(30).dispute(1, beyond=0),
+        "the next window before it was over": lambda: in_dispute(14, 95).resolve(1, route=1, price=95 * W),
+        "another average of the next window": lambda: in_dispute(20, 95).resolve(1, price=95 * W + 1),
+        "carried before the window was over": lambda: in_dispute(40).resolve(1, route=3, price=100 * W),
         "a later round entered": lambda: late_final(lambda price: price + W),
         "before any round at expiry": lambda: market(expires_in=20).trade("alice", "maker", 5, 100)
         .blocks(19, price=97).block().raw("SeriesFinalized", seriesId=1, price=97 * W),
@@ -609,8 +661,36 @@ CASES: dict[str, Case] = {
         "a new time under an old round": storage("assets.ETH.timestamp"),
         "a round never accepted": storage("assets.ETH.round"),
     }),
+    "O3": Case(quiet, {
+        "no halt": lambda: crashed(halt=False),
+        "a shorter halt": lambda: crashed(halt={"until": START + 5}),
+        "a halt without cause": lambda: quiet().block().raw("MarketHalted", **{
+            "asset": "ETH", "from": 100 * W, "to": 100 * W, "until": START + 9}),
+        "opened in a halt": lambda: crashed().trade("bob", "maker", 1, 80),
+        "turned over in a halt": lambda: crashed().trade("alice", "maker", -4, 80),
+    }),
+    "O4": Case(lambda: Run().blocks(3).block().deposit("alice", 5), {
+        "on its ceiling": lambda: Run().block().list_asset("ETH", signed=False, low=0, high=100).price(100),
+        "on its floor": lambda: Run().block().list_asset("ETH", signed=False, low=5, high=100).price(5),
+        "unsigned and below zero": lambda: Run().block().list_asset("ETH", signed=False, low=-5, high=5).price(-3),
+        "zero without a word about bounds": lambda: Run().block().price(0),
+    }),
+    "O9": Case(unread, {
+        "down": while_down,
+        "before the first word": sure_of_nothing,
+    }),
+    "G5": Case(lambda: in_dispute(60).resolve(1), {
+        "before the delay": lambda: in_dispute(5).resolve(1, override=90 * W),
+        "after the window": lambda: in_dispute(60).resolve(1, override=90 * W),
+        "by another": lambda: in_dispute(20).resolve(1, override=90 * W, by="mallory"),
+        "out of bounds": lambda: in_dispute(20).resolve(1, override=0),
+        "in no dispute": lambda: due().resolve(1, override=90 * W),
+        "another price than told": lambda: in_dispute(20).resolve(1, override=90 * W, price=91 * W),
+    }),
     "P1": Case(lambda: Run().block().price(100, observed=()), {
         "above all that were signed": lambda: quiet().block().price(100, observed=(97 * W, 98 * W, 99 * W)),
+        "a liar moved it further than the clamp lets": lambda: quiet().block().price(
+            100, observed=(100 * W,) * 2, prices=(100 * W, 100 * W, 200 * W), said=100 * W + W // 6 + 2),
     }),
     "H1": Case(no_heads, {"safe above committed": label("safe", 11), "safe on another branch": label("safe", 10, 1)}),
     "H2": Case(one_node, {"another block at a height": label("committed", 7, 1)}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.model.params import FAST, VenueParams
-from tests.checks.builder import Run, address
+from tests.checks.builder import Run, W, address
 
 
 def market(*, expires_in: int = 60, insurance: int = 50, params: VenueParams = FAST) -> Run:
@@ -105,3 +105,22 @@ def ruin() -> Run:
     run.block().price(60).haircut().state().block().withdraw("maker", 5).state()
     run.block().settle("bob").state()
     return run.blocks(14).state()
+
+
+def doubt() -> Run:
+    """Three assets, each silent across an expiry: their futures are disputed, and each finds another way out."""
+    run = Run().block().price(100).price(50, asset="BTC").price(20, asset="OIL")
+    for asset in ("ETH", "BTC", "OIL"):
+        run.list_series(0, expires_in=30, asset=asset)
+    for name in ("alice", "maker"):
+        run.deposit(name, 10_000)
+    for series, price in ((1, 100), (2, 50), (3, 20)):
+        run.trade("alice", "maker", 3, price, series=series)
+    run.state().blocks(30).block().price(95)
+    for series in (1,):
+        run.dispute(series)
+    run.state().block().price(96).blocks(15, price=96).block().resolve(1).settle("alice", 1).settle("maker", 1)
+    run.blocks(4).block().dispute(2).dispute(3).state()
+    run.blocks(19).block().resolve(2, override=48 * W).settle("alice", 2).state()
+    run.blocks(39).block().price(-3, asset="OIL").resolve(3).settle("maker", 3).settle("alice", 3)
+    return run.settle("maker", 2).blocks(14).state()

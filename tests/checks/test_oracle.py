@@ -54,7 +54,8 @@ def test_rounds_may_skip_numbers() -> None:
     ],
 )
 def test_a_price_outside_what_was_signed_is_found(observed: tuple[int, ...], verdict: Verdict) -> None:
-    assert Run().block().price(100, observed=observed).judge("P1").verdict is verdict
+    run = Run().block().price(100, observed=observed, prices=observed, said=100 * W)
+    assert run.judge("P1").verdict is verdict
 
 
 def test_a_round_nobody_recorded_signing_is_not_judged() -> None:

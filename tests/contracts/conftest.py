@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from harness.anvil.process import AnvilProcess
 from harness.anvil.rpc import IpcClient, RpcError
 from harness.anvil.spec import ChainSpec
-from harness.plan import VenueParameters
+from harness.plan import ANSWER_MAX_WAD, AssetTerms, VenueParameters
 from harness.rollup.blocks import Hash, L1Origin, Log
 from harness.venue import exchange as ex
 from harness.evm import wallet
@@ -34,7 +34,11 @@ PARAMS = VenueParameters(
     im_bps=1000, mm_bps=625, penalty_bps=250, keeper_share_bps=5000, taker_fee_bps=5, band_bps=1000,
     option_im_bps=1500, option_min_im_bps=1000, option_mm_bps=750, min_sources=3, max_price_age_s=20, grace_s=30,
     uptime_gap_s=3, settlement_window_s=15,
+    # Tests about other things move prices as far, and observe as rarely, as they like.
+    halt_duration_s=0, settlement_max_gap_s=10**6, coverage_bps=0,
 )
+STRICT = replace(PARAMS, halt_duration_s=5, settlement_max_gap_s=25, coverage_bps=6_000)
+"""With the reference venue's breaker and gap rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +216,8 @@ def standing_venue(params: VenueParameters = PARAMS) -> Iterator[Venue]:
     """
     binary = anvil_binary()
     genesis = build_genesis(GenesisSpec(
-        params=params, assets=(b"ETH", b"BTC"), owner=account(OWNER).address,
+        params=params, assets=(AssetTerms("ETH"), AssetTerms("BTC"),
+                AssetTerms("WTI", signed=True, min_answer=-ANSWER_MAX_WAD)), owner=account(OWNER).address,
         insurance=INSURANCE, reporters=tuple(account(index).address for index in REPORTERS[:5]),
         collateral={account(index).address: START for index in EVERYONE},
     ))
@@ -222,7 +227,9 @@ def standing_venue(params: VenueParameters = PARAMS) -> Iterator[Venue]:
     try:
         node.start()
         node.wait_until_ready(client)
-        yield Venue(client, dict(genesis.deployment.to_json()))
+        venue = Venue(client, dict(genesis.deployment.to_json()))
+        venue.system()  # before the first call of its system transaction a chain counts as down
+        yield venue
     finally:
         client.close()
         node.close()

@@ -33,7 +33,6 @@ def test_accepted_price_is_the_median_floored_for_an_even_number(venue: Venue, p
 
 def test_median_of_negative_prices_is_floored_toward_minus_infinity(venue: Venue) -> None:
     """Solidity alone would answer −2 for the mean of −3 and −2; only an asset flagged signed takes them."""
-    venue.ok(OWNER, "price_feed", venue.raw("price_feed", "listAsset", b"WTI".ljust(32, b"\0"), True))
     assert venue.observe([-9, -3, -2, 5], "WTI").one("RoundAccepted")["price"] == -3
 
 

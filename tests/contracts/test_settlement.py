@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.venue import exchange as ex
-from harness.evm.accounts import MAKER, account
-from tests.contracts.conftest import PARAMS, T0, USD, Venue, W
+from harness.evm.accounts import MAKER, OWNER, account
+from tests.contracts.conftest import PARAMS, STRICT, T0, USD, Venue, W
 
 pytestmark = pytest.mark.node
 
@@ -17,7 +17,7 @@ WINDOW = PARAMS.settlement_window_s
 def test_settlement_price_is_the_floored_mean_over_the_window(venue: Venue) -> None:
     """Steps inside the 15 s before expiry, weighted by hand; what comes at or after expiry does not count."""
     series = venue.list_series("future", expires=60)
-    for at, price in ((0, 1000), (50, 2000), (57, 2001), (60, 9000), (61, 8000)):
+    for at, price in ((40, 1000), (50, 2000), (57, 2001), (60, 9000), (61, 8000)):
         venue.now = T0 + at
         venue.observe(price)
     # 45…50 at 1000, 50…57 at 2000, 57…60 at 2001.
@@ -38,20 +38,109 @@ def test_late_round_gives_the_same_price_as_one_on_time(venue: Venue) -> None:
         assert venue.finalize(series).one("SeriesFinalized")["price"] == (1000 * 10 + 1300 * 5) // WINDOW
 
 
-@pytest.mark.parametrize(("first", "expected"), [(50, (10 * 1000) // 10), (60, 1000), (75, 1000)])
-def test_window_starts_at_the_first_observation_when_that_is_later(venue: Venue, first: int, expected: int) -> None:
-    """An asset younger than the window settles by what there is; one first seen at or after expiry by that price."""
+def test_window_starts_at_the_first_observation_when_that_is_later(venue: Venue) -> None:
+    """An asset younger than the window settles by what there is, if that is enough of it: 10 of 15 s."""
+    venue.list_series("future", expires=60)
+    venue.now = T0 + 50
+    venue.observe(1000)
+    venue.now = T0 + 80
+    venue.observe(5000)
+    assert venue.finalize(1).one("SeriesFinalized")["price"] == 1000
+
+
+@pytest.mark.parametrize("first", [60, 75])
+def test_an_asset_first_seen_at_or_after_expiry_is_disputed_and_settles_by_that_price(venue: Venue, first: int) -> None:
+    """Nobody can vouch for a price of the window; in the end the first there was is carried, and nobody is stranded."""
     venue.list_series("future", expires=60)
     venue.now = T0 + first
     venue.observe(1000)
     venue.now = T0 + 80
     venue.observe(5000)
-    assert venue.finalize(1).one("SeriesFinalized")["price"] == expected
+    assert venue.finalize(1).one("SeriesDisputed") == {"seriesId": 1, "covered": 0, "beyond": 0}
+    assert venue.finalize(1).error == f"SeriesInDispute(id=1,since={T0 + 80})"
+    venue.now = T0 + 80 + PARAMS.dispute_window_s - 1
+    early = venue.send(BOB, "settlement", ex.encode_resolve(1))
+    assert early.error == f"StillDisputed(id=1,until={T0 + 80 + PARAMS.dispute_window_s})"
+    venue.now += 1
+    resolved = venue.send(BOB, "settlement", ex.encode_resolve(1))
+    assert resolved.one("DisputeResolved") == {"seriesId": 1, "route": 3, "price": 1000}
+    assert resolved.one("SeriesFinalized")["price"] == 1000
+    assert venue.send(BOB, "settlement", ex.encode_resolve(1)).error == "NotDisputed(id=1)"
+
+
+def test_a_dispute_whose_window_is_over_is_nobodys_to_decide(venue: Venue) -> None:
+    """G5: the second from which the carried price may be taken is the first in which the owner may not decide."""
+    venue.list_series("future", expires=60)
+    venue.observe(W)
+    venue.now = T0 + 60 + PARAMS.dispute_patience_s
+    venue.finalize(1)
+    end = venue.now + PARAMS.dispute_window_s
+    venue.now = end
+    refused = venue.send(OWNER, "settlement", ex.encode_override_price(1, 7 * W))
+    assert refused.error == f"DisputeWindowOver(id=1,end={end})"
+    assert venue.send(BOB, "settlement", ex.encode_resolve(1)).one("DisputeResolved")["route"] == 3
+
+
+@pytest.mark.parametrize("venue", [STRICT], indirect=True)
+@pytest.mark.parametrize(("silence", "event"), [(25, "SeriesFinalized"), (26, "SeriesDisputed")])
+def test_a_silence_longer_than_the_gap_limit_is_disputed(venue: Venue, silence: int, event: str) -> None:
+    """One second more than 25 before expiry and nobody vouches for the carried price; the window was covered before."""
+    venue.list_series("future", expires=60)
+    for at in (60 - silence, 60):
+        venue.now = T0 + at
+        venue.observe(1000)
+    covered = 15 - (silence - 20)
+    assert [item.name for item in venue.finalize(1).events] == [event]
+    assert covered * 10_000 >= 6_000 * 15
+
+
+@pytest.mark.parametrize("venue", [STRICT], indirect=True)
+def test_a_jump_beyond_the_breaker_halts_opening_and_nothing_else(venue: Venue) -> None:
+    """O3: 10 % is no breach, a wei more is; who holds may reduce to nothing, not turn over, and the price counts."""
+    venue.list_series("future")
+    venue.observe(1000 * W)
+    for trader in (ALICE, MAKER):
+        venue.deposit(trader, 10_000)
+    assert venue.trade(ALICE, 1, 2 * W, 1000 * W).error == ""
+    venue.now += 1
+    assert [event.name for event in venue.observe(900 * W).events] == ["RoundAccepted"]
+    venue.now += 1
+    halted = venue.observe(900 * W - 90 * W - 1)
+    until = venue.now + STRICT.halt_duration_s
+    assert halted.one("MarketHalted") == {"asset": "ETH", "from": 900 * W, "to": 810 * W - 1, "until": until}
+    for who, size in ((BOB, W), (ALICE, W), (ALICE, -2 * W - 1)):
+        refused = venue.trade(who, 1, size, 810 * W)
+        assert refused.error == f"MarketIsHalted(asset=ETH,until={until})", size
+    assert venue.trade(ALICE, 1, -W, 810 * W).error == ""
+    venue.now = until - 1
+    assert venue.trade(ALICE, 1, W, 810 * W).error.startswith("MarketIsHalted(")
+    venue.now = until
+    assert venue.trade(ALICE, 1, W, 810 * W).error == ""
+
+
+def test_only_the_owner_decides_a_dispute_in_its_own_time_and_within_the_bounds(venue: Venue) -> None:
+    """G5: a second early, by another, out of bounds: refused, and nothing changed."""
+    venue.list_series("future", expires=60)
+    venue.now = T0 + 60 + PARAMS.dispute_patience_s
+    assert venue.finalize(1).one("SeriesDisputed")["seriesId"] == 1
+    since = venue.now
+    data = ex.encode_override_price(1, 7 * W)
+    opens = since + PARAMS.override_delay_s
+    venue.now = opens - 1
+    assert venue.send(OWNER, "settlement", data).error == f"OverrideTooEarly(id=1,notBefore={opens})"
+    venue.now = opens
+    assert venue.send(BOB, "settlement", data).error.startswith("OwnableUnauthorizedAccount(")
+    for price in (0, -W, 10**26):
+        refused = venue.send(OWNER, "settlement", ex.encode_override_price(1, price))
+        assert refused.error.startswith("AnswerOutOfBounds("), price
+    said = venue.send(OWNER, "settlement", data)
+    assert [event.name for event in said.events] == ["PriceOverridden", "DisputeResolved", "SeriesFinalized"]
+    assert said.one("DisputeResolved") == {"seriesId": 1, "route": 2, "price": 7 * W}
+    assert venue.send(OWNER, "settlement", data).error == "NotDisputed(id=1)"
 
 
 def test_settlement_price_below_zero_is_floored_and_paid(venue: Venue) -> None:
     """S7: futures follow the price below zero, as oil did; the mean of a negative integral rounds down."""
-    venue.ok(0, "price_feed", venue.raw("price_feed", "listAsset", b"WTI".ljust(32, b"\0"), True))
     venue.list_series("future", asset="WTI", expires=60)
     venue.observe(10 * W, "WTI")
     for trader in (ALICE, MAKER):

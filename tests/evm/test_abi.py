@@ -61,13 +61,14 @@ def test_event_arguments_are_named_and_typed() -> None:
     """Addresses lower-case, integers int, the asset its name."""
     log = Log(
         AT["price_feed"],
-        (topic(keccak(b"RoundAccepted(bytes32,uint64,uint64,int256,uint256)")), topic(asset_word("ETH")),
+        (topic(keccak(b"RoundAccepted(bytes32,uint64,uint64,int256,uint256,int256[])")), topic(asset_word("ETH")),
          topic(b"\x09")),
-        encode(["uint64", "int256", "uint256"], [1_700_000_000, -5, 4]),
+        encode(["uint64", "int256", "uint256", "int256[]"], [1_700_000_000, -5, 4, [-6, -5, -4]]),
     )
     assert ex.decode_log(log, AT) == ex.Event(
         "RoundAccepted", "price_feed",
-        {"asset": "ETH", "round": 9, "timestamp": 1_700_000_000, "price": -5, "sources": 4},
+        {"asset": "ETH", "round": 9, "timestamp": 1_700_000_000, "price": -5, "sources": 4,
+         "prices": (-6, -5, -4)},
     )
 
 

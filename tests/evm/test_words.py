@@ -19,9 +19,10 @@ POSITIONS = st.lists(st.tuples(UINT, INT, INT, INT), max_size=3).map(tuple)
 VENUE = st.tuples(
     st.tuples(UINT, UINT, UINT, INT, UINT),
     st.lists(st.tuples(ADDRESS, INT, INT, UINT, UINT, U64, POSITIONS), max_size=3).map(tuple),
-    st.lists(st.tuples(UINT, INT, UINT, UINT, st.booleans(), INT), max_size=3).map(tuple),
+    st.lists(st.tuples(UINT, INT, UINT, UINT, st.booleans(), INT, U64), max_size=3).map(tuple),
     st.lists(st.tuples(UINT, INT, INT, UINT, U64, UINT, INT), max_size=3).map(tuple),
-    st.lists(st.tuples(st.binary(min_size=32, max_size=32), U64, U64, INT, INT, UINT, U64), max_size=3).map(tuple),
+    st.lists(st.tuples(st.binary(min_size=32, max_size=32), U64, U64, INT, INT, UINT, U64, U64, U64, U64), max_size=3)
+    .map(tuple),
 )
 
 

@@ -18,6 +18,7 @@ import pytest
 from harness.anvil.process import AnvilProcess
 from harness.anvil.rpc import IpcClient
 from harness.anvil.spec import ChainSpec
+from harness.checks.market_guards import reduces
 from harness.checks.storage import snapshot
 from harness.evm.accounts import KEEPERS, MAKER, OWNER, REPORTERS, account
 from harness.history.records import (
@@ -30,15 +31,18 @@ from harness.history.records import (
     StateRecord,
 )
 from harness.model import ladder, matching, orders
+from harness.model.disputes import is_disputable, may_override, way_out
+from harness.model.feed import clamped_mean
 from harness.model.fixed import NATIVE
 from harness.model.margin import may_move
 from harness.model.params import VenueParams
 from harness.model.venue import Venue as Model
+from harness.plan import ANSWER_MAX_WAD, AssetTerms
 from harness.solidity.genesis import GenesisSpec, build_genesis
 from harness.toolchain import ToolError, anvil_binary
 from harness.venue import book as wire
 from harness.venue import exchange as ex
-from tests.contracts.conftest import CHAIN, EVERYONE, INSURANCE, PARAMS, START, T0, TRADERS, Outcome, Venue, W
+from tests.contracts.conftest import CHAIN, EVERYONE, INSURANCE, START, STRICT, T0, TRADERS, Outcome, Venue, W
 
 ASSETS = ("ETH", "OIL")
 EXPIRY = 40                                     # seconds after T0, of every series that expires soon
@@ -63,7 +67,7 @@ class Duel:
     def __init__(self, chain: Venue) -> None:
         self.chain = chain
         names = VenueParams.__dataclass_fields__
-        self.params = VenueParams(**{name: getattr(PARAMS, name) for name in names})
+        self.params = VenueParams(**{name: getattr(STRICT, name) for name in names})
         self.model = Model(self.params)
         self.block = 0
         self.model.begin_block(0, T0 - 1)
@@ -79,7 +83,8 @@ class Duel:
         """ETH at 2000, OIL (signed) at 20; six series; three traders with 3 000, a rich maker and keeper."""
         chain = self.chain
         self.tick(0)
-        self.send(OWNER, "price_feed", chain.raw("price_feed", "listAsset", b"OIL".ljust(32, b"\0"), True))
+        terms = (True, -ANSWER_MAX_WAD, ANSWER_MAX_WAD)
+        self.send(OWNER, "price_feed", chain.raw("price_feed", "listAsset", b"OIL".ljust(32, b"\0"), *terms))
         self.price(2000 * W, "ETH")
         self.price(20 * W, "OIL")
         for kind, strike, expires, asset in (
@@ -126,11 +131,17 @@ class Duel:
 
     def price(self, price: int, asset: str = "ETH", *, age: int = 0) -> Outcome:
         """A round at that price; refused where it does not move the feed forward."""
-        feed = self.model.book.feeds.get(asset)
-        latest = feed.latest if feed is not None else None
+        return self.prices([price] * 3, asset, age=age)
+
+    def prices(self, prices: list[int], asset: str = "ETH", *, age: int = 0) -> Outcome:
+        """A round of those prices; refused too where its index is not strictly between the bounds of its asset."""
+        feed = self.model.book.feed(asset)
+        latest, terms = feed.latest, feed.terms
         stamp = self.chain.now - age
-        allowed = (latest is None or stamp > latest.timestamp) and (asset == "OIL" or price > 0)
-        data = self.chain.round(price, asset, timestamp=stamp)
+        index = clamped_mean(prices, self.params.clamp_bps)
+        allowed = ((latest is None or stamp > latest.timestamp) and (terms.signed or min(prices) > 0)
+                   and terms.min_answer < index < terms.max_answer)
+        data = self.chain.round(prices, asset, timestamp=stamp)
         return self._expect("price", allowed, self.send(OWNER, "price_feed", data))
 
     def deposit(self, who: int, native: int) -> Outcome:
@@ -153,11 +164,23 @@ class Duel:
         return self._expect("liquidate", allowed, self.send(keeper, "liquidator", data))
 
     def finalize(self, series: int) -> Outcome:
-        item = self.model.book.series[series]
-        latest = item.feed.latest
-        allowed = (item.final_price is None and self.chain.now >= item.expiry
-                   and latest is not None and latest.timestamp >= item.expiry)
+        """Makes the series final, or brings it into dispute; refused before expiry, twice, and in too little time."""
+        item, book = self.model.book.series[series], self.probe().book
+        is_due = item.final_price is None and not item.disputed_at and self.chain.now >= item.expiry
+        is_observed = item.feed.newest is not None and item.feed.newest >= item.expiry
+        allowed = is_due and (is_observed or is_disputable(book, item))
         return self._expect("finalize", allowed, self.send(OWNER, "settlement", ex.encode_finalize(series)))
+
+    def resolve(self, series: int) -> Outcome:
+        book = self.probe().book
+        allowed = way_out(book, book.series[series]) is not None
+        return self._expect("resolve", allowed, self.send(KEEPER, "settlement", ex.encode_resolve(series)))
+
+    def override(self, who: int, series: int, price: int) -> Outcome:
+        book = self.probe().book
+        allowed = who == OWNER and may_override(book, book.series[series], price)
+        data = ex.encode_override_price(series, price)
+        return self._expect("override", allowed, self.send(who, "settlement", data))
 
     def settle(self, who: int, series: int) -> Outcome:
         item = self.model.book.series[series]
@@ -223,6 +246,8 @@ class Duel:
         other.apply(Said("Traded", 0, {"seriesId": series, "taker": address(taker), "maker": address(maker),
                                        "size": size, "price": price, "nonce": 0, "fee": 0}))
         fact = other.facts.trades[-1]
+        if fact.timestamp < fact.halted_until and not reduces(fact.taker, size):
+            return False
         return (fact.band_excess <= 0 and fact.cap_excess <= 0 and fact.oldest_age is not None
                 and fact.oldest_age <= self.params.max_price_age_s
                 and all(may_move(leg.before, leg.after) for leg in (fact.taker, fact.maker)))
@@ -249,7 +274,10 @@ class Duel:
             other.apply(Said("Traded", 0, {
                 "seriesId": order.series_id, "taker": taker, "maker": step.order.account, "size": size,
                 "price": step.order.price, "nonce": orders.BOOK_NONCE + other.book.orders.fills + 1, "fee": 0}))
-            leg, age = other.facts.trades[-1].taker, other.book.oldest_age(taker)
+            fact, age = other.facts.trades[-1], other.book.oldest_age(taker)
+            leg = fact.taker
+            if fact.timestamp < fact.halted_until and not reduces(leg, size):
+                return False
             if not may_move(leg.before, leg.after) or age is None or age > self.params.max_price_age_s:
                 return False
             other.apply(Said("OrderFilled", 0, {"orderId": step.order.id, "takerOrderId": incoming.order.id,
@@ -406,12 +434,13 @@ def record(state: ex.VenueState, number: int) -> StateRecord:
         {
             item.series_id: SeriesState(
                 item.clearing, item.open_interest, item.open_positions, item.is_final, item.price,
-                market(item.series_id),
+                market(item.series_id), item.disputed_at,
             )
             for item in state.series
         },
         {
-            item.name: AssetState(item.round, item.timestamp, item.price, item.cumulative, item.funded, item.active_at)
+            item.name: AssetState(item.round, item.timestamp, item.price, item.cumulative, item.funded, item.active_at,
+                                  item.covered, item.beyond, item.halted_until)
             for item in state.assets
         },
         totals.deficit,
@@ -426,7 +455,7 @@ def duel() -> Iterator[Duel]:
     except ToolError as error:
         pytest.skip(f"no Anvil: {error}")
     genesis = build_genesis(GenesisSpec(
-        params=PARAMS, assets=(b"ETH", b"BTC"), owner=account(OWNER).address, insurance=INSURANCE,
+        params=STRICT, assets=(AssetTerms("ETH"), AssetTerms("BTC")), owner=account(OWNER).address, insurance=INSURANCE,
         reporters=tuple(account(index).address for index in REPORTERS[:5]),
         collateral={account(index).address: START for index in EVERYONE},
     ))

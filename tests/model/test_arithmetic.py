@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from fractions import Fraction
@@ -10,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model.feed import Feed, NoPrice, median
+from harness.model.feed import Feed, NoPrice, clamped_mean, median
 from harness.model.fixed import BPS, WAD, ceil_div, floor_div, truncate
 from harness.model.legs import future_leg, option_leg
 from harness.model.margin import Kind, Margin, intrinsic, may_move, payoff, requirement
-from harness.model.params import FAST, MAINNET_LIKE
+from harness.model.params import FAST, MAINNET_LIKE, VenueParams
+from harness.model.window import carried_price, closing_window, next_quorum, settlement_price
 from tests.model import shadow
 
 ints = st.integers(-(2**255), 2**255)
@@ -201,38 +203,135 @@ def test_the_settlement_price_is_the_mean_of_the_seconds(
     steps: list[tuple[int, int]], expiry: int, window: int
 ) -> None:
     """3.12, against a plain average over every second of the window."""
-    feed, observations, now = Feed(), list[tuple[int, Fraction]](), 0
+    feed, observations, now = Feed(gap_max=10**9), list[tuple[int, Fraction]](), 0
+    params = lenient(window)
     for index, (wait, price) in enumerate(steps):
         now += wait
         feed.accept(index + 1, timestamp=now, price=price)
         observations.append((now, Fraction(price, WAD)))
-    if now < expiry:
+    if now < expiry or observations[0][0] >= expiry:
         with pytest.raises(NoPrice):
-            feed.settlement_price(expiry, window)
+            settlement_price(feed, expiry, params)
         return
-    assert feed.settlement_price(expiry, window) == shadow.average(observations, expiry, window)
+    assert settlement_price(feed, expiry, params) == shadow.average(observations, expiry, window)
+    assert carried_price(feed, expiry, params) == shadow.average(observations, expiry, window)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 30), prices), min_size=1, max_size=8),
+    st.integers(1, 120), st.integers(1, 40), st.integers(1, 20), st.integers(1, 25),
+)
+def test_what_a_window_had_of_prices_is_counted_by_the_second(
+    steps: list[tuple[int, int]], expiry: int, window: int, age_max: int, gap_max: int
+) -> None:
+    """Each second of the window has the price that held at its start: young enough, or too old to bear, or neither.
+
+    Where observations end before the window the newest is carried on; what comes after expiry changes nothing.
+    """
+    feed, times, now = Feed(age_max=age_max, gap_max=gap_max), list[int](), 0
+    for index, (wait, price) in enumerate(steps):
+        now += wait
+        feed.accept(index + 1, timestamp=now, price=price)
+        times.append(now)
+    params = dataclasses.replace(lenient(window), max_price_age_s=age_max, settlement_max_gap_s=gap_max)
+    found = closing_window(feed, expiry, params)
+    if times[0] >= expiry:
+        assert found is None
+        assert carried_price(feed, expiry, params) == steps[0][1]
+        return
+    assert found is not None
+    ages = [second - max(t for t in times if t <= second) for second in range(max(expiry - window, times[0]), expiry)]
+    assert found.covered == sum(age < age_max for age in ages)
+    assert found.beyond == sum(age >= gap_max for age in ages)
+    feed.accept(99, timestamp=max(now, expiry) + 7, price=5)
+    assert closing_window(feed, expiry, params) == found
+
+
+@pytest.mark.parametrize(
+    ("covered", "is_sound"), [(9, True), (8, False)], ids=["nine of fifteen", "a second less than 60 %"]
+)
+def test_the_boundary_of_coverage(covered: int, is_sound: bool) -> None:
+    """60 % of 15 s is 9 s exactly; with an age limit of so many seconds one observation covers so many."""
+    params = dataclasses.replace(FAST, max_price_age_s=covered, settlement_max_gap_s=15)
+    feed = Feed(age_max=covered, gap_max=15)
+    feed.accept(1, timestamp=100, price=7)
+    feed.accept(2, timestamp=115, price=8)
+    found = closing_window(feed, 115, params)
+    assert found is not None
+    assert (found.covered, found.beyond, found.is_sound(params)) == (covered, 0, is_sound)
+
+
+@pytest.mark.parametrize(("silence", "is_sound"), [(25, True), (26, False)])
+def test_the_boundary_of_the_gap(silence: int, is_sound: bool) -> None:
+    """A price may be 25 s old in its last second and not 26, although the window was well covered before."""
+    params = dataclasses.replace(FAST, settlement_window_s=40)
+    feed = Feed(age_max=20, gap_max=25)
+    feed.accept(1, timestamp=0, price=7)
+    feed.accept(2, timestamp=40 - silence, price=7)
+    feed.accept(3, timestamp=40, price=8)
+    found = closing_window(feed, 40, params)
+    assert found is not None
+    assert (found.beyond, found.is_sound(params)) == (silence - 25, is_sound)
+
+
+def test_the_first_window_after_a_dispute_opens_with_the_first_round_after_it() -> None:
+    feed = Feed(age_max=20, gap_max=25)
+    for second, price in ((10, 100), (100, 900), (105, 200), (114, 300)):
+        feed.accept(second, timestamp=second, price=price)
+    assert next_quorum(feed, 99, FAST) is None                       # 100 to 115 is not over at 114
+    feed.accept(120, timestamp=120, price=10**9)
+    assert next_quorum(feed, 99, FAST) == (5 * 900 + 9 * 200 + 300) // 15
+    assert next_quorum(feed, 100, FAST) == (9 * 200 + 6 * 300) // 15     # from 105; the round at 100 is not after it
+    assert next_quorum(feed, 105, FAST) is None
+
+
+@pytest.mark.parametrize(
+    ("given_prices", "expected"),
+    [
+        ([100 * WAD] * 3, 100 * WAD),
+        ([100 * WAD, 100 * WAD, 200 * WAD], (300 * WAD + WAD // 2) // 3),    # 200 counts as 100.5
+        ([1, 2, 3], 2),                                                      # the clamp is nothing: all count as 2
+        ([-9 * WAD, -3 * WAD, -2 * WAD], (-9 * WAD) // 3),                   # −3 ± 0.015: −3.015, −3, −2.985
+        ([-1, -2, -2, -2], -2),
+    ],
+)
+def test_the_index_clamps_every_price_to_the_median(given_prices: list[int], expected: int) -> None:
+    assert clamped_mean(given_prices, 50) == expected
+
+
+@given(st.lists(prices, min_size=3, max_size=7), st.integers(0, 10**30))
+def test_a_liar_moves_the_index_by_no_more_than_its_share_of_the_clamp(given_prices: list[int], lie: int) -> None:
+    """Of n prices, one replaced by anything at all: the index stays among the others, or within clamp / n of them."""
+    others, n = sorted(given_prices), len(given_prices) + 1
+    got = clamped_mean([*others, lie], 50)
+    middle = Fraction(abs(median([*others, lie])) * 50, BPS)
+    assert others[0] - middle / n - 1 <= got <= others[-1] + middle / n
+
+
+def lenient(window: int) -> VenueParams:
+    """A venue that settles on whatever was observed."""
+    return dataclasses.replace(FAST, settlement_window_s=window, coverage_bps=0, settlement_max_gap_s=10**9)
 
 
 def test_a_late_observation_does_not_change_the_settlement_price() -> None:
     """S9: late relay equals on-time relay."""
-    feed = Feed()
+    feed = Feed(age_max=20, gap_max=25)
     for second, price in ((10, 100), (20, 120), (31, 7)):
         feed.accept(second, timestamp=second, price=price)
-    before = feed.settlement_price(30, 15)
+    before = settlement_price(feed, 30, FAST)
     feed.accept(99, timestamp=99, price=10**6)
-    assert feed.settlement_price(30, 15) == before == (5 * 100 + 10 * 120) // 15
+    assert settlement_price(feed, 30, FAST) == before == (5 * 100 + 10 * 120) // 15
 
 
-def test_the_cumulative_is_refused_outside_the_observations() -> None:
+def test_the_cumulative_is_refused_before_the_observations_and_carried_on_after() -> None:
     feed = Feed()
     with pytest.raises(NoPrice):
         feed.cumulative_at(0)
     feed.accept(1, timestamp=10, price=5)
     feed.accept(2, timestamp=14, price=6)
-    assert [feed.cumulative_at(t) for t in (10, 11, 13, 14)] == [0, 5, 15, 20]
-    for outside in (9, 15):
-        with pytest.raises(NoPrice):
-            feed.cumulative_at(outside)
+    assert [feed.cumulative_at(t) for t in (10, 11, 13, 14, 16)] == [0, 5, 15, 20, 32]
+    with pytest.raises(NoPrice):
+        feed.cumulative_at(9)
 
 
 def test_profiles_differ_in_times_only() -> None:

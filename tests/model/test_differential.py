@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from harness.evm.accounts import MAKER
+from harness.evm.accounts import MAKER, OWNER
 from tests.contracts.conftest import T0, TRADERS, W
 from tests.model.side_by_side import (
     CALL,
@@ -69,6 +69,12 @@ step = st.one_of(
     st.tuples(st.just("cover"),), st.tuples(st.just("haircut"),),
     st.tuples(st.just("finalize"), series),
     st.tuples(st.just("settle"), who, series),
+    st.tuples(st.just("resolve"), series),
+    st.tuples(st.just("override"), st.sampled_from((OWNER, A)), series, st.sampled_from((-1, 0, 1, 10**6)), odd),
+    st.tuples(st.just("quorum"), st.sampled_from(("ETH", "OIL")), st.sampled_from((14, 15, 16)), st.integers(1, 5)),
+    st.tuples(st.just("spread"), st.lists(st.integers(-9_000, 20_000), min_size=3, max_size=5)),
+    st.tuples(st.just("late"), st.integers(-1500, 1500), st.integers(0, 3)),
+    st.tuples(st.just("silence"), st.sampled_from((19, 20, 25, 26, 60))),
     st.tuples(st.just("fund"), who),
 )
 
@@ -132,6 +138,24 @@ def play(both: Duel, step: Step) -> None:
             both.tick(min(3, T0 + EXPIRY + rest[0] - both.chain.now))
         both.price(eth, "ETH")
         both.price(book.feed("OIL").price, "OIL")
+    elif verb == "override":
+        both.override(rest[0], rest[1], rest[2] * 1_000 * W + rest[3] % 7)
+    elif verb == "quorum":
+        asset, seconds, every = rest
+        price = book.feed(asset).price
+        for second in range(0, seconds + 1, min(3, every)):
+            both.tick(min(3, every) if second else 1)
+            if second % every == 0 or second + every > seconds:
+                both.prices([price + second] * 3, asset)
+    elif verb == "spread":
+        later(both, "ETH")
+        both.prices([max(1, eth + eth * off // 10_000) for off in rest[0]], "ETH")
+    elif verb == "late":
+        both.tick(3)
+        both.price(max(1, eth + eth * rest[0] // 10_000), "ETH", age=rest[1])
+    elif verb == "silence":
+        for second in range(0, rest[0], 3):
+            both.tick(min(3, rest[0] - second))
     elif verb == "drain":
         both.withdraw(rest[0], max(1, both.most_withdrawable(rest[0]) + rest[1]))
     elif verb == "fund":
@@ -157,13 +181,26 @@ def live(both: Duel, steps: list[Step]) -> None:
     # Whatever happened, everything that expires can be settled by anyone, and then holds nothing.
     play(both, ("expire", 1))
     for number in (FUTURE, CALL, PUT, OIL_FUTURE):
-        if both.model.book.series[number].final_price is None:
-            both.finalize(number)
+        conclude(both, number)
     for number in (FUTURE, CALL, PUT, OIL_FUTURE):
         for person in PEOPLE:
             if number in both.model.book.account(address(person)).positions:
                 both.settle(person, number)
         assert both.model.book.series[number].clearing == 0
+
+
+def conclude(both: Duel, number: int) -> None:
+    """Whatever happened to its oracle, a series becomes final in the end, by anybody's calls."""
+    series = both.model.book.series[number]
+    if series.final_price is None and not series.disputed_at:
+        both.finalize(number)
+    if series.final_price is None:
+        play(both, ("silence", series.disputed_at + both.params.dispute_window_s - both.chain.now - 1))
+        both.resolve(number)
+        if both.model.book.series[number].final_price is None:
+            both.tick(1)
+            both.resolve(number)
+    assert both.model.book.series[number].final_price is not None
 
 
 LEVERED: Step = ("trade", A, MAKER, FUTURE, 14 * W, 0, 0)
@@ -180,8 +217,9 @@ LEVERED: Step = ("trade", A, MAKER, FUTURE, 14 * W, 0, 0)
           ("wait", 3), ("cancel", A), ("bid", KEEPER, A), ("trade", A, MAKER, LATER, W, 0, 0), ("drain", MAKER, 0)])
 @example([LEVERED, ("trade", C, MAKER, PERPETUAL, 9 * W, 500, 1), ("price", -1_500, 0), ("liquidate", KEEPER, A),
           ("liquidate", MAKER, C), ("cover",), ("haircut",), ("drain", B, 0)])
-@example([LEVERED, ("trade", B, MAKER, PERPETUAL, -7 * W, -300, 9), ("outage", 31, False), ("fresh", 1),
-          ("price", -4_000, 0), ("expire", 0), ("finalize", FUTURE), ("settle", A, FUTURE), ("drain", MAKER, 0),
+@example([LEVERED, ("trade", B, MAKER, PERPETUAL, -7 * W, -300, 9), ("outage", 21, False),
+          ("price", -4_000, 0), ("quorum", "ETH", 16, 3), ("expire", 0),
+          ("finalize", FUTURE), ("settle", A, FUTURE), ("drain", MAKER, 0),
           ("insure", 10**7), ("haircut",), ("cover",), ("fresh", 1), ("haircut",), ("drain", MAKER, 0)])
 @example([LEVERED, ("price", -850, 0), ("liquidate", KEEPER, A), ("price", 600, 0), ("cancel", A), ("cancel", A)])
 @example([("oil", 1, 20 * W), ("trade", A, MAKER, OIL_FUTURE, 40 * W, 0, 3), ("wait", 1), ("oil", -1, 37 * W),
@@ -192,6 +230,19 @@ LEVERED: Step = ("trade", A, MAKER, FUTURE, 14 * W, 0, 0)
           ("reduce", A, PERPETUAL, 1000)])
 @example([LEVERED, ("trade", A, MAKER, CALL, 3 * W, 200, 0), ("trade", A, MAKER, PUT, -1 * W, 500, 1),
           ("outage", 31, False), ("price", -900, 0), ("liquidate", KEEPER, A), ("grace",), ("liquidate", KEEPER, A)])
+# In dispute: too early and too late for all; the next quorum, a second short of its window; governance; carried.
+@example([("silence", 60), ("finalize", FUTURE), ("finalize", CALL), ("resolve", FUTURE),
+          ("override", OWNER, FUTURE, 1, 1), ("quorum", "ETH", 14, 3), ("resolve", FUTURE),
+          ("override", A, CALL, 1, 1), ("override", OWNER, CALL, 1, 1),
+          ("quorum", "ETH", 15, 3), ("resolve", FUTURE), ("settle", B, FUTURE), ("settle", B, CALL)])
+@example([("silence", 60), ("fresh", 1), ("finalize", FUTURE), ("finalize", OIL_FUTURE), ("silence", 19),
+          ("override", OWNER, OIL_FUTURE, -1, 3), ("wait", 1), ("override", OWNER, OIL_FUTURE, 10**6, 3),
+          ("override", OWNER, OIL_FUTURE, -1, 3), ("settle", C, OIL_FUTURE), ("silence", 19), ("silence", 19),
+          ("override", OWNER, FUTURE, 1, 3), ("resolve", FUTURE), ("wait", 1), ("wait", 1), ("resolve", FUTURE)])
+# The breaker trips: nobody opens, everybody closes; then prices that disagree, one of them wildly.
+@example([("price", -1_001, 0), ("trade", A, MAKER, FUTURE, W, 0, 0), ("reduce", B, PERPETUAL, 400),
+          ("reduce", B, PERPETUAL, 1001), ("wait", 3), ("wait", 1), ("trade", A, MAKER, FUTURE, W, 0, 0), ("wait", 1),
+          ("trade", A, MAKER, FUTURE, W, 0, 0), ("spread", [0, 10, 20_000, -9_000]), ("late", 50, 3), ("late", 50, 2)])
 @given(st.lists(step, min_size=5, max_size=28))
 def test_contracts_and_model_agree_on_every_state_and_every_refusal(both: Duel, steps: list[Step]) -> None:
     """A6 and every guard of RULES.md at once, under prices from a wei to a billionfold, signed ones below zero."""
@@ -203,7 +254,8 @@ def test_the_lives_reached_what_they_are_for(both: Duel) -> None:
     if not both.accepted.get("liquidate"):
         pytest.skip("the lives were not played in this process")
     reached = ("trade", "withdraw", "liquidate", "bid", "cancel", "cover", "haircut", "insure", "finalize", "settle")
-    for what in (*reached, "price"):
+    for what in (*reached, "price", "resolve", "override"):
         assert both.accepted.get(what, 0) > 0, (what, both.accepted)
     assert {"trade", "withdraw", "liquidate", "bid", "cancel", "cover", "haircut"} <= both.refused.keys()
+    assert {"finalize", "resolve", "override"} <= both.refused.keys()
     assert LATER in SERIES

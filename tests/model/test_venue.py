@@ -62,7 +62,9 @@ class Market:
     def price(self, price: int) -> None:
         latest = self.venue.book.feed("ETH").latest
         self.say("RoundAccepted", asset="ETH", round=1 if latest is None else latest.round + 1, timestamp=self.now,
-                 price=price, sources=3)
+                 price=price, sources=3, prices=(price,) * 3)
+        for due in list(self.venue._context.halts):
+            self.say("MarketHalted", same_tx=True, **dict(zip(("asset", "from", "to", "until"), due, strict=True)))
 
     def deposit(self, account: str, native: int) -> None:
         assert self.say("Deposited", account=account, amount=native) == []
@@ -460,7 +462,7 @@ def test_a_status_that_could_not_change_so_is_a_discrepancy(said: list[tuple[int
 def test_the_keepers_own_prices_are_told_of_a_liquidation() -> None:
     """What the keeper holds beyond what it took over is as old as its own assets."""
     m = Market()
-    m.say("RoundAccepted", asset="BTC", round=1, timestamp=m.now, price=50 * W, sources=3)
+    m.say("RoundAccepted", asset="BTC", round=1, timestamp=m.now, price=50 * W, sources=3, prices=(50 * W,) * 3)
     m.say("SeriesListed", id=4, kind=0, asset="BTC", strike=0, expiry=1000)
     for name, whole in (("alice", 100), ("maker", 10_000), ("keeper", 10_000)):
         m.deposit(name, whole * 10**6)

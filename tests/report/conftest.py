@@ -77,6 +77,7 @@ def _records(plan: Plan) -> Iterator[dict[str, Any]]:
                 "timestamp": str(number),
                 "price": str(price),
                 "sources": "4",
+                "prices": [str(price)] * 4,
             }
             events.append({"name": "RoundAccepted", "contract": "feed", "tx": 0, "args": arguments})
             last_price = price

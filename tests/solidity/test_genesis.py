@@ -13,7 +13,7 @@ from harness.anvil.process import AnvilProcess
 from harness.anvil.rpc import IpcClient
 from harness.anvil.spec import ChainSpec
 from harness.evm.accounts import account
-from harness.plan import VenueParameters
+from harness.plan import AssetTerms, VenueParameters
 from harness.solidity import genesis as genesis_module
 from harness.solidity.compile import compile_contracts
 from harness.solidity.deploy import DeploymentFailed
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.node
 PARAMS = VenueParameters(1000, 625, 250, 5000, 5, 1000, 1500, 1000, 750, 3, 20, 30, 3, 15)
 OWNER, TRADER = account(0).address, account(100).address
 SPEC = GenesisSpec(
-    params=PARAMS, assets=(b"ETH",), reporters=tuple(account(30 + i).address for i in range(4)), owner=OWNER,
+    params=PARAMS, assets=(AssetTerms("ETH"),), reporters=tuple(account(30 + i).address for i in range(4)), owner=OWNER,
     collateral={TRADER: 5_000_000, OWNER: 7}, insurance=1_000_000, l1_balances={account(1).address: 10**20},
 )
 
