@@ -96,7 +96,7 @@ class OnlineJudge:
             return []
         path: list[BlockRecord] = []
         wanted = state.hash
-        while (block := self._blocks.get(wanted)) is not None:
+        while len(path) <= BLOCKS_WAITING_MAX and (block := self._blocks.get(wanted)) is not None:
             path.append(block)
             if self._tip is not None and block.parent == self._tip.hash:
                 break

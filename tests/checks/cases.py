@@ -318,7 +318,7 @@ def sure_of_nothing() -> Run:
     """Alice is liquidated in the very first block, without any word of the system before it."""
     run = Run()
     run.number = -1
-    run.block(parent="0x" + "00" * 32).price(100, age=5).list_series(0, expires_in=500)
+    run.block(parent="0x" + "ff" * 32).price(100, age=5).list_series(0, expires_in=500)
     for name, amount in (("alice", 100), ("maker", 100_000), ("keeper", 10_000)):
         run.deposit(name, amount)
     return run.trade("alice", "maker", 9, 100).price(94).liquidate("alice").state().block()

@@ -80,6 +80,18 @@ def test_a_missing_block_stops_the_judging_and_says_so() -> None:
     assert "does not reach down" in judge.stopped
 
 
+def test_a_block_that_says_it_is_its_own_parent_stops_the_judging() -> None:
+    """A record like that must not be followed for ever."""
+    run = market().block().state().close()
+    for line in run.lines:
+        if line["kind"] == "block" and line["number"] == 2:
+            line["parent"] = line["hash"]
+    judge, alarms = told(run)
+    assert alarms == []
+    assert judge.stopped is not None
+    assert "does not reach down" in judge.stopped
+
+
 @pytest.mark.parametrize(
     "fields", [{"number": 1, "hash": "0x" + "12" * 32}, {"number": "one", "hash": "x", "totals": 7}]
 )
