@@ -28,7 +28,10 @@ SHIPPED = (
     "restart-after-outage",
     "split-brain",
 )
-OF_THE_VENUE = ("auction-across-outage", "funding-squeeze", "insurance-exhausted", "order-book")
+OF_THE_VENUE = (
+    "auction-across-outage", "disputed-settlement", "funding-squeeze", "insurance-exhausted", "oil-below-zero",
+    "order-book",
+)
 """Storms on the venue's own rules; fewer seeds, since what they add is not the network."""
 DECEIVING = ("lying-rpc", "l1-reorg", "byzantine-reporter")
 """Fewer seeds in CI, for its time; all ten were run when they were made."""
