@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.toolchain.anvil import pinned_anvil
 from harness.toolchain.commands import run
 from harness.toolchain.errors import ToolError
+from harness.toolchain.machine_lock import machine_lock
 from harness.toolchain.places import PIN_FILES, PINS, anvil_package, installed_root, toolchain_root
 
 Narrate = Callable[[str], None]
@@ -22,7 +21,6 @@ Narrate = Callable[[str], None]
 
 NPM_TIMEOUT_S = 600.0
 LOCK_TIMEOUT_S = 660.0  # longer than the other installer may take
-_LOCK_POLL_S = 0.2
 
 
 def node_binary() -> Path:
@@ -70,7 +68,8 @@ def install(narrate: Narrate = lambda line: None) -> Path:
         return root
     try:
         toolchain_root().mkdir(parents=True, exist_ok=True)
-        with _installer_lock(narrate):
+        lock = toolchain_root() / "install.lock"
+        with machine_lock(lock, who="installer of the pinned tools", timeout_s=LOCK_TIMEOUT_S, narrate=narrate):
             if not root.is_dir():  # another installer may have finished while we waited
                 _install_into(root, narrate)
     except OSError as error:
@@ -104,28 +103,6 @@ def _install_into(root: Path, narrate: Narrate) -> None:
     narrate(f"installed the pinned tools in {time.monotonic() - started:.1f} s")
     if not pinned_anvil().exists():
         narrate(f"npm has no {anvil_package()}: set $ANVIL to an Anvil of the accepted version")
-
-
-@contextmanager
-def _installer_lock(narrate: Narrate) -> Iterator[None]:
-    """Hold the machine-wide install lock; the kernel lets it go if we die."""
-    path = toolchain_root() / "install.lock"
-    with path.open("w") as handle:
-        deadline = time.monotonic() + LOCK_TIMEOUT_S
-        waiting = False
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise ToolError("another installer holds the lock", found=f"{path} for {LOCK_TIMEOUT_S:.0f} s",
-                                    remedy="end that installer, or set $HARNESS_HOME to another folder") from None
-                if not waiting:
-                    narrate(f"waiting up to {LOCK_TIMEOUT_S:.0f} s for another installer of the pinned tools")
-                    waiting = True
-                time.sleep(_LOCK_POLL_S)
-        yield
 
 
 def _on_path(name: str) -> Path:

@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import shutil
 import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +31,7 @@ from harness.runtimes.compose.dependencies import (
 )
 from harness.toolchain.anvil import anvil_binary
 from harness.toolchain.errors import ToolError
+from harness.toolchain.machine_lock import machine_lock
 from harness.toolchain.places import cache_home
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ REPOSITORY = "harness"
 LABEL = "harness.image"
 BUILD_TIMEOUT_S = 600       # for the engine to say anything; the whole takes half a minute
 LOCK_TIMEOUT_S = 1800.0     # longer than the other builder may take, its base image and wheels included
-_LOCK_POLL_S = 0.2
 KEPT_IMAGES = 12
 """Older ones of other contents go after a build, unless a container uses them."""
 _PACKAGE = Path(__file__).parents[2]
@@ -83,7 +82,8 @@ def ensure_image(client: DockerClient, narrate: Narrate = lambda line: None) -> 
         tag = recipe.tag
         if _is_there(client, tag):
             return tag
-        with _builder_lock(narrate):
+        lock = cache_home() / "images" / "build.lock"
+        with machine_lock(lock, who="builder of the image", timeout_s=LOCK_TIMEOUT_S, narrate=narrate):
             if not _is_there(client, tag):  # another builder may have finished while we waited
                 _build(client, recipe, tag, narrate)
                 _remove_old(client, keep=tag)
@@ -145,29 +145,6 @@ def _remove_old(client: DockerClient, *, keep: str) -> None:
                     client.images.remove(tag)
                 except APIError:
                     continue
-
-
-@contextmanager
-def _builder_lock(narrate: Narrate) -> Iterator[None]:
-    """One build at a time on this machine; the kernel lets the lock go if we die."""
-    path = cache_home() / "images" / "build.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        deadline = time.monotonic() + LOCK_TIMEOUT_S
-        waiting = False
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise ToolError("another builder holds the lock", found=f"{path} for {LOCK_TIMEOUT_S:.0f} s",
-                                    remedy="end that build, or set $HARNESS_HOME to another folder") from None
-                if not waiting:
-                    narrate("another harness is building the image; waiting for it")
-                    waiting = True
-                time.sleep(_LOCK_POLL_S)
-        yield
 
 
 def _digest(file: Path) -> str:
