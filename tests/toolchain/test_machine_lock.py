@@ -25,12 +25,13 @@ with machine_lock(Path(sys.argv[1]), who="test", timeout_s=5, narrate=print):
 def test_who_waits_too_long_is_told_where_and_what_to_do(tmp_path: Path) -> None:
     told: list[str] = []
     path = tmp_path / "made" / "on demand.lock"
-    with machine_lock(path, who="builder", timeout_s=1, narrate=told.append):
-        with (
-            pytest.raises(ToolError, match=re.escape(f"another builder holds the lock: {path} for 1 s; end it, or set")),
-            machine_lock(path, who="builder", timeout_s=1, narrate=told.append),
-        ):
-            raise AssertionError("two hold it")
+    problem = re.escape(f"another builder holds the lock: {path} for 1 s; end it, or set")
+    with (
+        machine_lock(path, who="builder", timeout_s=1, narrate=told.append),
+        pytest.raises(ToolError, match=problem),
+        machine_lock(path, who="builder", timeout_s=1, narrate=told.append),
+    ):
+        raise AssertionError("two hold it")
     assert told == ["waiting up to 1 s for another builder"]
     with machine_lock(path, who="builder", timeout_s=0, narrate=told.append):
         assert len(told) == 1, "nobody waits for a free one"
