@@ -7,7 +7,6 @@ from dataclasses import astuple
 from typing import Any, Final, NamedTuple
 
 from harness.anvil.rpc import BATCH_MAX, IpcClient, RpcError
-from harness.evm.abi import asset_word
 from harness.evm.keccak import keccak
 from harness.plan import AssetTerms, VenueParameters
 from harness.solidity.artifacts import Artifact, Artifacts
@@ -67,6 +66,8 @@ def creations(
     assets: Sequence[AssetTerms],
 ) -> list[Transaction]:
     """The creating transactions of every contract, in the deployer's nonce order."""
+    from harness.evm.abi import asset_word  # by who deploys, as below
+
     arguments: dict[str, tuple[Any, ...]] = {
         "collateral_token": (owner,),
         "l1_info": (params.uptime_gap_s,),

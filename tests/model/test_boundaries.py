@@ -197,7 +197,7 @@ def test_expiry_belongs_to_the_settled_side(both: Duel, late: int) -> None:
     target = T0 + EXPIRY + late
     while both.chain.now < target:
         both.tick(min(3, target - both.chain.now))
-    both.price(1880 * W)
+        both.price(INDEX if both.chain.now < target else 1880 * W)   # a window without prices would be in dispute
     both.price(20 * W, "OIL")
     traded = both.trade(B, MAKER, FUTURE, W, 1880 * W)
     with both.aside():
