@@ -21,6 +21,8 @@ def lean_imports(*, with_user_code: bool) -> Iterator[None]:
     gc.disable()
     make = ssl.create_default_context
     ssl.create_default_context = lambda *_, **__: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Its second context, which verifies nothing, reads them all the same: 70 ms, in each of thirty containers.
+    ssl.SSLContext.set_default_verify_paths = lambda _: None  # type: ignore[assignment]
     if not with_user_code:
         unused = types.ModuleType("eth_utils.pydantic")
         unused.CamelModel = type("CamelModel", (), {})  # type: ignore[attr-defined]
@@ -29,4 +31,5 @@ def lean_imports(*, with_user_code: bool) -> Iterator[None]:
         yield
     finally:
         ssl.create_default_context = make
+        del ssl.SSLContext.set_default_verify_paths   # the inherited one is back
         gc.enable()
