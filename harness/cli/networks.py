@@ -61,7 +61,8 @@ def up(
     """Example: harness up --detach
 
     Start a rollup with the venue on it, and keep it up: contracts deployed, accounts funded, the first block
-    committed. Ctrl-C ends it; with --detach, harness down does. Everything binds 127.0.0.1.
+    committed. Ctrl-C ends it; with --detach, harness down does. Everything binds 127.0.0.1; only a swarm
+    can not.
     """
     began = time.monotonic()
     from harness.network.network_file import network_plan
@@ -83,6 +84,11 @@ def up(
         network = start(wanted, meanwhile=lambda: import_module("harness.cli.network_tables"))
         from harness.cli import network_tables
 
+        if runtime == "swarm":
+            from harness.report.console import make_console
+            from harness.runtimes.compose.layout import SWARM_IS_PUBLIC
+
+            make_console(sys.stderr).print(SWARM_IS_PUBLIC)
         network_tables.ready(network.description(), took_s=time.monotonic() - began, json=json, detached=True)
         return 0
 

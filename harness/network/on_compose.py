@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,13 @@ class ComposePlatform:
             keeps_history=self._wanted.keeps_history,
             saved=None if origin.saved is None else origin.saved.stores,
             network=self._wanted.name,
+            narrate=_narrate,
         )
 
     def close(self) -> None:
         """Nothing was prepared."""
+
+
+def _narrate(line: str) -> None:
+    """To the terminal in the foreground, and to the owner's log once it is detached."""
+    print(line, file=sys.stderr, flush=True)

@@ -36,6 +36,11 @@ SMALL_DISK_BYTES = 48 * 2**20
 BEGIN = "HARNESS_BEGIN"            # who tells the roles to begin:
 ALONE, HARNESS = "alone", "harness"
 
+SWARM_IS_PUBLIC = (
+    "Docker Swarm publishes ports on every address of a machine: whoever reaches this one reaches the network's nodes "
+    "and its fault controls, so run it where nobody else does, or behind a firewall"
+)
+
 EDGE_BY_NAME = "proxy-at-edge"     # in a swarm, where nobody has a fixed address; the proxy finds out what it is
 
 LABEL = "harness"

@@ -133,6 +133,10 @@ def _unpack(content: bytes, into: Path) -> None:
 class SwarmRuntime(ComposeRuntime):
     """`async with SwarmRuntime(...)` as `ComposeRuntime`, on an engine that manages a swarm."""
 
+    async def _prepare(self) -> None:
+        self._narrate(names.SWARM_IS_PUBLIC)
+        await super()._prepare()
+
     def _reached(self, layout: Layout) -> Layout:
         return by_name(layout)
 

@@ -27,19 +27,26 @@ ROLES = ["replica-0", "replica-1"]
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
 
-def works(command: list[str]) -> bool:
-    return bool(shutil.which(command[0])) and not subprocess.run([*command, "version"], capture_output=True).returncode
+COMPOSES = {"v2": ["docker", "compose"], "v1": ["docker-compose"]}
+"""v1 is `docker-compose` 1.29 from PyPI, which needs an environment of its own: "pyyaml<6", "docker<6", "urllib3<2"."""
+
+
+def works(command: list[str], version: str) -> bool:
+    """Whether it is installed, and that version; a `docker-compose` may also be the second one."""
+    if not shutil.which(command[0]):
+        return False
+    told = subprocess.run([*command, "version", "--short"], capture_output=True, text=True)
+    return not told.returncode and f"v{told.stdout.strip().removeprefix('v')[:1]}" == version
 
 
 class Hand:
     """A person at a terminal beside the file."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, command: list[str]) -> None:
         self.folder = folder
-        self.command = next((words for words in (["docker", "compose"], ["docker-compose"]) if works(words)), None)
+        self.command = command
 
     def compose(self, *words: str) -> str:
-        assert self.command is not None
         done = subprocess.run(
             [*self.command, "-f", str(self.folder / FILE), *words], capture_output=True, text=True, timeout=DEADLINE_S,
             env={name: value for name, value in os.environ.items() if not name.startswith("HARNESS_")},
@@ -54,12 +61,15 @@ class Hand:
             time.sleep(0.2)
 
 
-@pytest.fixture
-def hand(engine: docker.DockerClient, image: str, tmp_path: Path) -> Iterator[Hand]:
+@pytest.fixture(params=list(COMPOSES))
+def hand(
+    engine: docker.DockerClient, image: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Hand]:
     """Beside the file of a network that the harness has had up and has ended."""
-    person = Hand(tmp_path)
-    if person.command is None:
-        pytest.skip("neither `docker compose` nor docker-compose is installed")
+    command = COMPOSES[request.param]
+    if not works(command, request.param):
+        pytest.skip(f"`{' '.join(command)}` {request.param} is not installed")
+    person = Hand(tmp_path, command)
 
     async def once() -> str:
         runtime = ComposeRuntime(echo_plan(ROLES), echo_factory, folder=tmp_path, genesis_timestamp=GENESIS)

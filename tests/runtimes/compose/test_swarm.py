@@ -78,6 +78,37 @@ def test_a_storm_on_a_swarm_of_one_node(own_engine: OwnEngine, swarm: docker.Doc
     assert left_over(swarm, "harness.owner") == []
 
 
+def test_a_dev_network_on_a_swarm_is_lived_in_and_leaves_nothing(
+    own_engine: OwnEngine, swarm: docker.DockerClient, tmp_path: Path
+) -> None:
+    """It boots, feels a fault, takes a restarted node back, is saved, and goes; and it is said who can reach it."""
+    environment = {**os.environ, "DOCKER_HOST": own_engine.host, "HARNESS_STATE": str(tmp_path / "state")}
+
+    def harness(*words: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [*own_engine.prefix, sys.executable, "-m", "harness.cli", *words, "--name", "sw"],
+            env=environment, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{words}: {done.stdout[-1000:]}{done.stderr[-2000:]}"
+        return done
+
+    small = [f"--set=network.{key}" for key in ("l2.sequencers=1", "l2.replicas=1", "l1.followers=0", "keepers=1")]
+    try:
+        started = harness("up", "--runtime", "swarm", "--detach", "--any-port", *small)
+        assert "on every address" in " ".join(started.stderr.split())
+        assert len(swarm.services.list(filters={"label": "harness.network=sw"})) == 12
+        felt = json.loads(harness("fault", "latency", "--from", "user", "--to", "sequencer-0", "--delay", "400ms",
+                                  "--for", "2s", "--json").stdout)  # fmt: skip
+        assert felt["felt"][0]["during_ms"] > 400 > felt["felt"][0]["before_ms"]
+        harness("restart", "replica-0")
+        harness("snapshot", "save", "one")
+        states = {role["state"] for role in json.loads(harness("status", "--json").stdout)["roles"]}
+        assert states == {"running"}
+    finally:
+        harness("down")
+    assert left_over(swarm, "harness.owner") == []
+
+
 def test_an_engine_without_a_swarm_is_told_what_to_do(own_engine: OwnEngine, tmp_path: Path) -> None:
     done = run(own_engine, tmp_path)
     assert done.returncode == 4
