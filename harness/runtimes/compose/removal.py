@@ -22,6 +22,8 @@ REMOVE_SECONDS_MAX = 60.0
 """For all that carries a label, together; the engine answers 409 while it still lets go of something."""
 LOOK_AGAIN_SECONDS = 0.2
 LOOK_AGAIN_SECONDS_MAX = 2.0
+QUIET_SECONDS = 0.3
+"""Without anything: the engine hides a network that it deletes, and shows it again where that fails."""
 SWARM_QUIET_SECONDS = 1.5
 """A swarm's agent may still start a task whose service is gone: nothing must have come for so long."""
 _REMOVED_AT_ONCE = 8
@@ -93,7 +95,8 @@ def remove_labelled(client: DockerClient, label: str, *, seconds_max: float | No
                     left |= _all(there, kind, removed)
             now = time.monotonic()
             quiet_since = None if found else quiet_since or now
-            if quiet_since is not None and not (swarm and len(removed) and now - quiet_since < SWARM_QUIET_SECONDS):
+            quiet_s = SWARM_QUIET_SECONDS if swarm else QUIET_SECONDS
+            if quiet_since is not None and not (len(removed) and now - quiet_since < quiet_s):
                 return removed
             if found and not left:
                 continue   # the engine did it all: see that it did
