@@ -73,7 +73,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _terminate(number: int, frame: FrameType | None) -> None:
     """SIGTERM takes the way of Ctrl-C, so that whatever puts that off or waits for it knows this one too.
 
-    Where Ctrl-C is ignored, as in a script's background jobs, nothing waits for it: this one is raised where it comes.
+    Where Ctrl-C is ignored, as in a script's background jobs, who waits takes this one over; else it is raised here.
     """
     global _terminated
     _terminated = True

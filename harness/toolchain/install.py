@@ -67,7 +67,6 @@ def install(narrate: Narrate = lambda line: None) -> Path:
     if root.is_dir():
         return root
     try:
-        toolchain_root().mkdir(parents=True, exist_ok=True)
         lock = toolchain_root() / "install.lock"
         with machine_lock(lock, who="installer of the pinned tools", timeout_s=LOCK_TIMEOUT_S, narrate=narrate):
             if not root.is_dir():  # another installer may have finished while we waited

@@ -8,7 +8,7 @@ or it is.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -471,3 +471,11 @@ def duel() -> Iterator[Duel]:
         node.close()
 
 
+def last(allowed: Callable[[int], bool], good: int, bad: int) -> int:
+    """The last allowed number on the way from `good` to `bad`, which is not."""
+    assert allowed(good)
+    assert not allowed(bad)
+    while abs(bad - good) > 1:
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if allowed(middle) else (good, middle)
+    return good

@@ -6,7 +6,7 @@ which side of it each of the two neighbours must fall, so that both being wrong 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -24,6 +24,7 @@ from tests.model.side_by_side import (
     Duel,
     address,
     duel,
+    last,
 )
 
 pytestmark = pytest.mark.node
@@ -44,16 +45,6 @@ def both(shared: Duel) -> Duel:
     """ETH at 2000, OIL at 20; A and B with 3 000 each; nothing held."""
     shared.reset()
     return shared
-
-
-def last(allowed: Callable[[int], bool], good: int, bad: int) -> int:
-    """The last allowed number on the way from `good` to `bad`, which is not."""
-    assert allowed(good)
-    assert not allowed(bad)
-    while abs(bad - good) > 1:
-        middle = (good + bad) // 2
-        good, bad = (middle, bad) if allowed(middle) else (good, middle)
-    return good
 
 
 def went(outcome: Outcome) -> bool:

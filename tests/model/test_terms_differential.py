@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from harness.evm.accounts import MAKER, OWNER
 from harness.venue import exchange as ex
 from tests.contracts.conftest import T0, TRADERS, W
-from tests.model.side_by_side import EXPIRY, KEEPER, Duel, address, duel
+from tests.model.side_by_side import EXPIRY, KEEPER, Duel, address, duel, last
 
 pytestmark = pytest.mark.node
 
@@ -124,16 +124,6 @@ def test_contracts_and_model_agree_on_series_with_terms(both: Duel, steps: list[
     opened(both)
     for one in steps:
         play(both, one)
-
-
-def last(allowed: Callable[[int], bool], good: int, bad: int) -> int:
-    """The last allowed number on the way from `good` to `bad`, which is not."""
-    assert allowed(good)
-    assert not allowed(bad)
-    while abs(bad - good) > 1:
-        middle = (good + bad) // 2
-        good, bad = (middle, bad) if allowed(middle) else (good, middle)
-    return good
 
 
 @pytest.mark.parametrize(("number", "sign"), [
