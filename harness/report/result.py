@@ -29,8 +29,10 @@ def build_result(
     stats: Mapping[str, Any],
     versions: Mapping[str, str],
     replay: str,
+    market: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The document of DESIGN §4; `stats` joins the counts of the story, `replay` is the command that runs it again."""
+    """The document of DESIGN §4; `stats` joins the counts of the story, `replay` is the command that runs it again,
+    `market` how well the market worked (`market_quality`)."""
     verdict = verdict_of(checks, faults)
     words = {fault.id: fault.text for fault in plan.faults}
     return {
@@ -57,6 +59,7 @@ def build_result(
             for problem in sorted(history.problems, key=lambda item: not item.fatal)[:PROBLEMS_KEPT_MAX]
         ],
         "stats": {**story.counts, **stats},
+        **({} if market is None else {"market": market}),
         "versions": dict(versions),
         "history_sha256": history_sha256,
         "replay": replay,

@@ -20,6 +20,7 @@ from harness.plan import Plan
 from harness.project.judging import available_checks
 from harness.report.html import report_html
 from harness.report.junit import junit_xml
+from harness.report.market_quality import fills_of, market_quality
 from harness.report.result import build_result, result_bytes
 from harness.report.story import tell
 from harness.scenario.abilities import refuse_undoable
@@ -143,6 +144,7 @@ def judge(
         history_sha256=history_sha256,
         story=story,
         stats={**stats, "compared_at_the_wei": compared_amounts(subject)},
+        market=market_quality(plan, history, fills_of(plan, history)) if plan.products else None,
         versions=versions(),
         replay=f"harness replay {shlex.quote(str(folder.path / 'plan.json'))} --runtime {runtime}"
         + (f" --mutant {stats['mutant']}" if "mutant" in stats else ""),
