@@ -19,6 +19,7 @@ from harness.roles.jsonrpc.faults import (
     refused,
 )
 from harness.roles.jsonrpc.rich_blocks import RichBlock, RichBlocks
+from harness.roles.jsonrpc.slow_lane import SlowLane
 from harness.roles.jsonrpc.source import ChainSource
 from harness.roles.jsonrpc.turns import WHOLE, Turns
 from harness.rollup.blocks import Hash
@@ -30,19 +31,9 @@ CALL_GAS_MAX: Final = 30_000_000
 LONG_QUERIES: Final = frozenset({
     "eth_call", "eth_estimateGas", "eth_createAccessList", "debug_traceCall", "debug_traceTransaction", "eth_getProof",
 })  # fmt: skip
-LONG_QUERY_NS: Final = 10_000_000
-"""One of these that took longer is followed by a pause as long as itself: half the node's time stays blocks'."""
-PAUSE_NS_MAX: Final = 25_000_000
-"""What a call may take at most where nothing else runs; on a busy machine a quick one takes as long."""
 WAITERS_MAX: Final = 1_024
 CALL_SHARE: Final = WHOLE // 8
 """Of a turn, for one of the long ones while they are quick."""
-SLOW_FOR_NS: Final = 250_000_000
-SLOW_FOR_NS_MAX: Final = 8_000_000_000
-"""After one of them was not, each of them has the node alone for so long: what a block waits for stays one of them.
-Twice as long each time it was one that shared a turn, so that nobody can have several be slow together at will."""
-CALM_NS: Final = 10_000_000_000
-"""Without a slow one for so long, the next is taken for an exception again."""
 
 TAGS: Final = {
     "latest": Label.UNSAFE,
@@ -66,12 +57,11 @@ class Desk:
         self.chain = CanonicalChain(source)
         self.blocks = RichBlocks(source)
         self.turns = Turns()
+        self._slow_lane = SlowLane(clock, source.block_interval_ns)
+        self._newest = source.head(Label.UNSAFE).hash
         self.gas_cap = min(CALL_GAS_MAX, source.gas_limit)
         self.signing = asyncio.Lock()
         """Held while a dev account's next nonce is being used."""
-        self._slow_until = 0
-        """Monotonic time before which a long query has the node alone."""
-        self._slow_for = SLOW_FOR_NS
         self._change: asyncio.Future[None] | None = None
         self._waiting = 0
 
@@ -79,6 +69,10 @@ class Desk:
 
     def changed(self) -> None:
         """A head has moved: whoever waits for that looks again."""
+        newest = self.source.head(Label.UNSAFE).hash
+        if newest != self._newest:
+            self._newest = newest
+            self._slow_lane.block_seen()
         change, self._change = self._change, None
         if change is not None and not change.done():
             change.set_result(None)
@@ -136,8 +130,16 @@ class Desk:
 
     async def timed_query(self, session: RpcSession, method: str, params: list[Any], *, at: Hash) -> tuple[Any, int]:
         """The answer, and how long the node took for it and for what it was asked together with, in ns."""
-        is_long = method in LONG_QUERIES
-        size = 1 if not is_long else CALL_SHARE if self.clock.monotonic() >= self._slow_until else WHOLE
+        if method not in LONG_QUERIES:
+            return await self._asked(session, 1, method, params, at)
+        if not self._slow_lane.is_in_use:
+            return await self._asked(session, CALL_SHARE, method, params, at)
+        async with self._slow_lane.turn(session):
+            return await self._asked(session, WHOLE, method, params, at)
+
+    async def _asked(
+        self, session: RpcSession, size: int, method: str, params: list[Any], at: Hash
+    ) -> tuple[Any, int]:
         async with self.turns.turn(session, size):
             began = self.clock.monotonic()
             took = 0
@@ -146,23 +148,13 @@ class Desk:
                     answer = await self.source.engine.query(method, params, at=at)
                 finally:
                     took = self.clock.monotonic() - began
-                    if is_long and took > LONG_QUERY_NS:
-                        self._note_slow(began, began + took, was_shared=size < WHOLE)
-                        await self.clock.sleep(min(took, PAUSE_NS_MAX) / 1e9)
+                    if method in LONG_QUERIES:
+                        self._slow_lane.note(began, took, was_shared=size < WHOLE)
             except QueryRefused as refusal:
                 raise self._fault_of(refusal) from refusal
             except EngineFailure as failure:
                 raise RpcFault(RESOURCE_UNAVAILABLE, "the execution node is being replaced; ask again") from failure
             return answer, took
-
-    def _note_slow(self, began: int, now: int, *, was_shared: bool) -> None:
-        if was_shared and began < self._slow_until:
-            return  # those it shared its turn with have said so
-        if now - self._slow_until > CALM_NS:
-            self._slow_for = SLOW_FOR_NS
-        elif was_shared:
-            self._slow_for = min(2 * self._slow_for, SLOW_FOR_NS_MAX)
-        self._slow_until = now + self._slow_for
 
     async def rich(self, session: RpcSession, name: Hash) -> RichBlock:
         """A canonical block in full; from memory where it was read before."""

@@ -28,6 +28,11 @@ class ChainSource(Protocol):
         ...
 
     @property
+    def block_interval_ns(self) -> int:
+        """How far apart blocks are meant to be."""
+        ...
+
+    @property
     def genesis_hash(self) -> Hash: ...
 
     @property

@@ -38,6 +38,10 @@ class L2Source:
         return self._chain.pool.gas_limit
 
     @property
+    def block_interval_ns(self) -> int:
+        return self._node.context.plan.profile.l2_block_ms * 1_000_000
+
+    @property
     def genesis_hash(self) -> Hash:
         return self._chain.genesis_hash
 
@@ -93,6 +97,10 @@ class L1Source:
         self._builder = builder
         self._project = ProjectCodec(chain.context.plan.project)
         self.base_fee = base_fee
+
+    @property
+    def block_interval_ns(self) -> int:
+        return self._chain.context.plan.profile.l1_block_ms * 1_000_000
 
     @property
     def genesis_hash(self) -> Hash:
