@@ -228,6 +228,7 @@ class VenueParameters:
     dispute_patience_s: int = 20
     override_delay_s: int = 20
     dispute_window_s: int = 60
+    timelock_delay_s: int = 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,12 @@ pragma solidity ^0.8.28;
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
+import {FactorRules, Factors} from "./Factors.sol";
 import {BPS, FixedPoint, WAD} from "./FixedPoint.sol";
 import {Risk} from "./Margin.sol";
 import {Opening} from "./Opening.sol";
 import {Params} from "./Params.sol";
+import {Pauses} from "./Pauses.sol";
 import {Perpetuals} from "./Perpetuals.sol";
 import {Portfolios} from "./Portfolios.sol";
 import {PriceFeed} from "./PriceFeed.sol";
@@ -49,11 +51,16 @@ contract ClearingHouse is Ownable, Opening, Quotes {
     error NotOrderBook(address caller);
     error NotLiquidator(address caller);
     error NotSettlement(address caller);
+    error NotTimelock(address caller);
 
     event SeriesListed(uint256 indexed id, uint8 kind, bytes32 indexed asset, uint256 strike, uint64 expiry);
     /// @notice Follows the listing of a series that has other than the default terms; limits in whole quote.
     event TermsSet(
         uint256 indexed seriesId, uint8 optionMargin, uint32 pool, uint64 oiLower, uint64 oiCap, uint64 profitCap
+    );
+    /// @notice All margins are of these from now on; 1/10 000.
+    event FactorsChanged(
+        uint16 imBps, uint16 mmBps, uint16 optionImBps, uint16 optionMinImBps, uint16 optionMmBps
     );
     event Traded(
         uint256 indexed seriesId,
@@ -81,6 +88,8 @@ contract ClearingHouse is Ownable, Opening, Quotes {
     address public immutable liquidator;
     address public immutable settlement;
     address public immutable orderBook;
+    address public immutable timelock;
+    uint256 public immutable penaltyBps;
     uint256 public immutable bandBps;
     uint256 public immutable takerFeeBps;
     uint64 public immutable settlementWindow;
@@ -93,11 +102,15 @@ contract ClearingHouse is Ownable, Opening, Quotes {
         Perpetuals perpetuals_,
         address liquidator_,
         address settlement_,
-        address orderBook_
-    ) Ownable(owner_) Portfolios(params, vault_, feed_, perpetuals_) {
+        address orderBook_,
+        Pauses pauses_,
+        address timelock_
+    ) Ownable(owner_) Portfolios(params, vault_, feed_, perpetuals_) Opening(pauses_) {
         liquidator = liquidator_;
         settlement = settlement_;
         orderBook = orderBook_;
+        timelock = timelock_;
+        penaltyBps = params.penaltyBps;
         bandBps = params.bandBps;
         takerFeeBps = params.takerFeeBps;
         settlementWindow = params.settlementWindow;
@@ -214,6 +227,16 @@ contract ClearingHouse is Ownable, Opening, Quotes {
         held = _positions[account][id];
         _setPosition(account, id, held.size, Position(0, 0));
         isLast = _series[id].openPositions == 0;
+    }
+
+    /// @notice Changes the margin factors of every account at once; timelock only, so everybody saw it coming.
+    function setFactors(Factors calldata factors_) external {
+        if (msg.sender != timelock) revert NotTimelock(msg.sender);
+        FactorRules.check(factors_, penaltyBps);
+        _factors = factors_;
+        emit FactorsChanged(
+            factors_.imBps, factors_.mmBps, factors_.optionImBps, factors_.optionMinImBps, factors_.optionMmBps
+        );
     }
 
     /// @notice Reverts unless the account's equity without unrealised profit covers its initial margin at fresh prices.

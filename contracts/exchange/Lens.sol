@@ -2,10 +2,12 @@
 pragma solidity ^0.8.28;
 
 import {ClearingHouse} from "./ClearingHouse.sol";
+import {Factors} from "./Factors.sol";
 import {Liquidator} from "./Liquidator.sol";
 import {Risk} from "./Margin.sol";
 import {Sums} from "./Observations.sol";
 import {Market, Perpetuals} from "./Perpetuals.sol";
+import {Pauses} from "./Pauses.sol";
 import {PriceFeed} from "./PriceFeed.sol";
 import {Kind, Position, Series} from "./Series.sol";
 import {Settlement} from "./Settlement.sol";
@@ -39,7 +41,7 @@ contract Lens {
         int256 equity;
         uint256 initialMargin;
         uint256 maintenanceMargin;
-        /// Active clock at the start of its auction, 0 when there is none.
+        /// Auction clock at the start of its auction, 0 when there is none.
         uint64 auction;
         PositionState[] positions;
     }
@@ -72,7 +74,7 @@ contract Lens {
         uint64 timestamp;
         int256 price;
         int256 cumulative;
-        /// B and the active clock at the newest round.
+        /// B and the funding clock at the newest round.
         uint256 funded;
         uint64 activeAt;
         /// Seconds with a usable price, and with one too old for settlement, at the newest round.
@@ -80,6 +82,23 @@ contract Lens {
         uint64 beyond;
         /// Nobody opens before, 0 when the breaker never tripped.
         uint64 haltedUntil;
+    }
+
+    struct GovernanceState {
+        /// Mask: 1 trading, 2 liquidation, 4 withdrawals.
+        uint8 paused;
+        /// When liquidation was last allowed again, 0 when it never was paused.
+        uint64 resumedAt;
+        uint64 fundingClock;
+        uint64 auctionClock;
+        uint16 imBps;
+        uint16 mmBps;
+        uint16 optionImBps;
+        uint16 optionMinImBps;
+        uint16 optionMmBps;
+        uint256 keeperShareBps;
+        /// Of the liquidator behind its proxy.
+        uint64 version;
     }
 
     ClearingHouse public immutable clearingHouse;
@@ -132,6 +151,25 @@ contract Lens {
         perpetualStates = _perpetuals(seriesStates.length);
         assetStates = new AssetState[](assets.length);
         for (uint256 i; i < assets.length; ++i) assetStates[i] = _asset(assets[i]);
+    }
+
+    /// @notice What the guardian and the timelock decided, and the clocks that depend on it.
+    function governance() external view returns (GovernanceState memory) {
+        Pauses pauses = clearingHouse.pauses();
+        Factors memory factors = clearingHouse.factors();
+        return GovernanceState(
+            pauses.paused(),
+            pauses.resumedAt(),
+            pauses.fundingClock(),
+            pauses.auctionClock(),
+            factors.imBps,
+            factors.mmBps,
+            factors.optionImBps,
+            factors.optionMinImBps,
+            factors.optionMmBps,
+            liquidator.keeperShareBps(),
+            liquidator.version()
+        );
     }
 
     /// @notice What `Liquidator.liquidate` would find of each account now; false when a guard forbids it.

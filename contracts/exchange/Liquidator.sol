@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {Initializable} from "@openzeppelin/contracts/proxy/utils/Initializable.sol";
+import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
@@ -11,6 +13,7 @@ import {BPS, FixedPoint, WAD} from "./FixedPoint.sol";
 import {Estate, Holding, Ladder} from "./Ladder.sol";
 import {Margin, Risk} from "./Margin.sol";
 import {Params} from "./Params.sol";
+import {Pauses} from "./Pauses.sol";
 import {PriceFeed} from "./PriceFeed.sol";
 import {isLinear, Series, SeriesExpired} from "./Series.sol";
 import {Vault} from "./Vault.sol";
@@ -19,15 +22,18 @@ import {Vault} from "./Vault.sol";
 /// @notice An account below maintenance margin is first cut back to its initial margin by a keeper. One that cannot pay
 /// the whole penalty is auctioned at a price that falls in active time; what nobody buys, or the insurance could not make
 /// good, is deleveraged. Losses end in the vault's deficit, which everybody shares in the end.
-contract Liquidator is Deleveraging {
+/// @dev Runs behind a proxy: what it remembers is the proxy's, what it was built with is this version's.
+contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
     using SafeCast for int256;
 
     error SelfLiquidation(address account);
     error SequencerDown();
     /// @notice The sequencer restarted lately; nobody is liquidated before `until` (seconds).
     error SequencerGrace(uint64 until);
-    /// @notice The newest price was observed before the sequencer's restart.
+    /// @notice The newest price was observed before the sequencer restarted or liquidation was allowed again.
     error PriceBeforeRestart(bytes32 asset, uint64 timestamp, uint64 startedAt);
+    /// @notice Liquidation was paused lately; nobody is liquidated before `until` (seconds).
+    error PauseGrace(uint64 until);
     error NotLiquidatable(int256 equity, uint256 maintenanceMargin);
     /// @notice Bid for it; active seconds.
     error AuctionRunning(address account, uint64 elapsed, uint64 duration);
@@ -40,6 +46,8 @@ contract Liquidator is Deleveraging {
     error NoDeficit();
     error InsuranceNotExhausted(uint256 insurance);
     error LotIsZero();
+    /// @notice At most all of a penalty; 1/10 000.
+    error ShareOutOfRange(uint256 shareBps);
 
     event PositionTransferred(
         address indexed account, address indexed keeper, uint256 indexed seriesId, int256 size, int256 price
@@ -67,6 +75,8 @@ contract Liquidator is Deleveraging {
     /// @notice An account's part of the deficit, 1e18 quote.
     event Haircut(address indexed account, uint256 amount);
     event DeficitSocialized(uint256 amount, uint256 remaining);
+    /// @notice The keeper's part of a penalty from now on; 1/10 000.
+    event KeeperShareSet(uint256 shareBps);
 
     uint8 internal constant PARTIAL = 1;
     uint8 internal constant AUCTION = 2;
@@ -74,30 +84,49 @@ contract Liquidator is Deleveraging {
 
     PriceFeed public immutable feed;
     L1Info public immutable l1Info;
+    Pauses public immutable pauses;
+    /// @notice Which version this is, counted from 1.
+    uint64 public immutable version;
     uint256 public immutable penaltyBps;
-    uint256 public immutable keeperShareBps;
     uint64 public immutable grace;
     uint256 public immutable lot;
     uint256 public immutable smallNotional;
     uint64 public immutable auctionDuration;
     uint256 public immutable auctionMaxBps;
 
-    /// @notice Active clock at the start of an account's auction; 0 when there is none.
+    /// @notice Auction clock at the start of an account's auction; 0 when there is none.
     mapping(address account => uint64) public auctionStart;
+    /// @notice The keeper's part of the penalty, 1/10 000; the insurance fund gets the rest.
+    uint256 public keeperShareBps;
 
-    constructor(Params memory params, ClearingHouse clearingHouse_, Vault vault_, PriceFeed feed_, L1Info l1Info_)
-        Deleveraging(clearingHouse_, vault_)
-    {
+    constructor(
+        Params memory params,
+        ClearingHouse clearingHouse_,
+        Vault vault_,
+        PriceFeed feed_,
+        Pauses pauses_,
+        uint64 version_
+    ) Deleveraging(clearingHouse_, vault_) {
+        _disableInitializers();
         if (params.lot == 0) revert LotIsZero();
         feed = feed_;
-        l1Info = l1Info_;
+        pauses = pauses_;
+        l1Info = pauses_.l1Info();
+        version = version_;
         penaltyBps = params.penaltyBps;
-        keeperShareBps = params.keeperShareBps;
         grace = params.grace;
         lot = params.lot;
         smallNotional = params.smallNotional;
         auctionDuration = params.auctionDuration;
         auctionMaxBps = params.auctionMaxBps;
+    }
+
+    /// @notice Sets what this version's storage needs; once per version, in the transaction that switches to it.
+    /// @param keeperShareBps_ 1/10 000
+    function initialize(uint256 keeperShareBps_) external reinitializer(version) {
+        if (keeperShareBps_ > BPS) revert ShareOutOfRange(keeperShareBps_);
+        keeperShareBps = keeperShareBps_;
+        emit KeeperShareSet(keeperShareBps_);
     }
 
     /// @notice Takes the next step for an account below maintenance margin: cuts it back, starts its auction, or
@@ -109,7 +138,7 @@ contract Liquidator is Deleveraging {
         (bool isRunning, uint64 elapsed) = _auction(account);
         if (short_ || (isRunning && elapsed >= auctionDuration)) return _deleverage(account, estate);
         if (isRunning) revert AuctionRunning(account, elapsed, auctionDuration);
-        uint64 start = l1Info.activeClock();
+        uint64 start = pauses.auctionClock();
         auctionStart[account] = start;
         emit AuctionStarted(account, msg.sender, start, estate.risk.equity, estate.risk.maintenanceMargin);
     }
@@ -148,6 +177,7 @@ contract Liquidator is Deleveraging {
 
     /// @notice Shares the deficit among all accounts by their equity, once the insurance is empty; anyone may ask for it.
     function haircut() external {
+        pauses.requireLiquidation();
         uint256 open = vault.deficit();
         if (open == 0) revert NoDeficit();
         if (vault.insurance() > 0) revert InsuranceNotExhausted(vault.insurance());
@@ -189,12 +219,16 @@ contract Liquidator is Deleveraging {
         if (startedAt != l1Info.UP_SINCE_GENESIS() && block.timestamp < startedAt + grace) {
             revert SequencerGrace(startedAt + grace);
         }
+        pauses.requireLiquidation();
+        uint64 resumedAt = pauses.resumedAt();
+        if (resumedAt != 0 && block.timestamp < resumedAt + grace) revert PauseGrace(resumedAt + grace);
+        uint64 since = resumedAt > startedAt ? resumedAt : startedAt;
         uint256[] memory ids = clearingHouse.holdings(account);
         for (uint256 i; i < ids.length; ++i) {
             Series memory series = clearingHouse.series(ids[i]);
             if (block.timestamp >= series.expiry) revert SeriesExpired(ids[i], series.expiry);
             (, uint64 timestamp) = feed.freshPrice(series.asset);
-            if (timestamp < startedAt) revert PriceBeforeRestart(series.asset, timestamp, startedAt);
+            if (timestamp < since) revert PriceBeforeRestart(series.asset, timestamp, since);
         }
         result = clearingHouse.risk(account);
         if (!_isBelow(result)) revert NotLiquidatable(result.equity, result.maintenanceMargin);
@@ -320,11 +354,17 @@ contract Liquidator is Deleveraging {
         return estate.value < 0 && uint256(-estate.value) > vault.insuranceAvailable();
     }
 
+    /// @dev Who may switch to another version; asked through the proxy only.
+    function _authorizeUpgrade(address) internal view override {
+        if (msg.sender != clearingHouse.timelock()) revert ClearingHouse.NotTimelock(msg.sender);
+    }
+
     /// @dev Lapses after twice its duration, so that an old start is no head start.
     function _auction(address account) internal view returns (bool isRunning, uint64 elapsed) {
         uint64 start = auctionStart[account];
         if (start == 0) return (false, 0);
-        elapsed = l1Info.activeClock() - start;
+        uint64 clock = pauses.auctionClock();
+        elapsed = clock > start ? clock - start : 0;
         isRunning = elapsed < 2 * auctionDuration;
     }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-/// @notice The venue's parameters, fixed at construction; each contract keeps what it needs as immutables.
+/// @notice The venue's parameters at construction; each contract keeps what it needs as immutables. Only the margin factors
+/// can change, by the timelock.
 /// @dev Equal field by field to the model's. Ratios are in 1/10 000, times in seconds.
 struct Params {
     /// Initial margin of a future, of its notional.
@@ -70,4 +71,6 @@ struct Params {
     uint64 overrideDelay;
     /// How long a dispute lasts before the carried price decides it.
     uint64 disputeWindow;
+    /// How long what governance announces waits before it can be done.
+    uint64 timelockDelay;
 }

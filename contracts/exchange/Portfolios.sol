@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {LibBit} from "solady/src/utils/LibBit.sol";
+import {Factors} from "./Factors.sol";
 import {Leg, Legs} from "./Legs.sol";
 import {Margin, Risk} from "./Margin.sol";
 import {OptionMargin, ReliefBook} from "./OptionMargin.sol";
@@ -31,16 +32,12 @@ abstract contract Portfolios {
     Vault public immutable vault;
     PriceFeed public immutable feed;
     Perpetuals public immutable perpetuals;
-    uint256 public immutable imBps;
-    uint256 public immutable mmBps;
-    uint256 public immutable optionImBps;
-    uint256 public immutable optionMinImBps;
-    uint256 public immutable optionMmBps;
     uint64 public immutable nakedStep;
 
     /// @notice Number of series listed; their ids are 1 to this.
     uint256 public seriesCount;
 
+    Factors internal _factors;
     mapping(uint256 id => Series) internal _series;
     mapping(uint256 id => Terms) internal _terms;
     mapping(address account => mapping(uint256 id => Position)) internal _positions;
@@ -51,11 +48,13 @@ abstract contract Portfolios {
         vault = vault_;
         feed = feed_;
         perpetuals = perpetuals_;
-        imBps = params.imBps;
-        mmBps = params.mmBps;
-        optionImBps = params.optionImBps;
-        optionMinImBps = params.optionMinImBps;
-        optionMmBps = params.optionMmBps;
+        _factors = Factors(
+            params.imBps.toUint16(),
+            params.mmBps.toUint16(),
+            params.optionImBps.toUint16(),
+            params.optionMinImBps.toUint16(),
+            params.optionMmBps.toUint16()
+        );
         nakedStep = params.nakedStep;
     }
 
@@ -67,6 +66,11 @@ abstract contract Portfolios {
     /// @notice What a series was listed with; zeros when with nothing, or when there is no such series.
     function terms(uint256 id) external view returns (Terms memory) {
         return _terms[id];
+    }
+
+    /// @notice The margin factors in force.
+    function factors() external view returns (Factors memory) {
+        return _factors;
     }
 
     /// @notice What an account holds of a series.
@@ -220,12 +224,13 @@ abstract contract Portfolios {
         int256 size,
         int256 price
     ) private view {
-        uint256 base = Margin.futureRequirement(size, price, imBps);
+        Factors memory factors_ = _factors;
+        uint256 base = Margin.futureRequirement(size, price, factors_.imBps);
         result.baseMargin += base;
         result.initialMargin += terms_.oiLower < terms_.oiCap
-            ? TermRules.scaledRequirement(terms_, size, price, imBps, series_.openInterest)
+            ? TermRules.scaledRequirement(terms_, size, price, factors_.imBps, series_.openInterest)
             : base;
-        result.maintenanceMargin += Margin.futureRequirement(size, price, mmBps);
+        result.maintenanceMargin += Margin.futureRequirement(size, price, factors_.mmBps);
     }
 
     function _addOptionMargins(
@@ -252,8 +257,15 @@ abstract contract Portfolios {
             );
             OptionMargin.add(book, POSITIONS_MAX, series_, size, price, initial, maintenance);
         } else {
+            Factors memory factors_ = _factors;
             (initial, maintenance) = Margin.optionRequirements(
-                series_.kind, series_.strike, size, price, optionImBps, optionMinImBps, optionMmBps
+                series_.kind,
+                series_.strike,
+                size,
+                price,
+                factors_.optionImBps,
+                factors_.optionMinImBps,
+                factors_.optionMmBps
             );
         }
         result.initialMargin += initial;

@@ -6,11 +6,11 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
-import {L1Info} from "../l2/L1Info.sol";
 import {BPS} from "./FixedPoint.sol";
 import {IndexPrice} from "./IndexPrice.sol";
 import {Observations, Sums} from "./Observations.sol";
 import {Params} from "./Params.sol";
+import {Pauses} from "./Pauses.sol";
 
 /// @notice What is fixed about an asset when it is listed.
 struct AssetTerms {
@@ -61,9 +61,9 @@ contract PriceFeed is Ownable, Observations {
 
     /// @dev What funding accrues on; one slot.
     struct Funded {
-        /// Active clock at the last acceptance.
+        /// Funding clock at the last acceptance.
         uint64 activeAt;
-        /// B: Σ |price|·active seconds, a gap counted for at most `fundingGap` of them.
+        /// B: Σ |price|·seconds of that clock, a gap counted for at most `fundingGap` of them.
         uint192 integral;
     }
 
@@ -81,8 +81,8 @@ contract PriceFeed is Ownable, Observations {
     uint256 public immutable breakerBps;
     /// @notice How long a market halts, in seconds.
     uint64 public immutable haltDuration;
-    /// @notice Where the active clock runs.
-    L1Info public immutable l1Info;
+    /// @notice Where the funding clock runs.
+    Pauses public immutable pauses;
     /// @notice Active seconds after an observation for which funding goes on without another.
     uint64 public immutable fundingGap;
 
@@ -96,7 +96,7 @@ contract PriceFeed is Ownable, Observations {
     /// @param owner_ who lists assets and changes reporters
     /// @param clearingHouse_ who may ask for instants to be kept
     /// @param settlement_ who may ask for windows to be kept
-    /// @param l1Info_ where the active clock runs
+    /// @param pauses_ where the funding clock runs
     /// @param reporters the first reporter set
     /// @param assets the first assets
     constructor(
@@ -104,7 +104,7 @@ contract PriceFeed is Ownable, Observations {
         address owner_,
         address clearingHouse_,
         address settlement_,
-        L1Info l1Info_,
+        Pauses pauses_,
         address[] memory reporters,
         AssetTerms[] memory assets
     ) Ownable(owner_) Observations(params, clearingHouse_, settlement_) {
@@ -112,7 +112,7 @@ contract PriceFeed is Ownable, Observations {
         clampBps = params.clampBps;
         breakerBps = params.breakerBps;
         haltDuration = params.haltDuration;
-        l1Info = l1Info_;
+        pauses = pauses_;
         fundingGap = params.fundingGap;
         for (uint256 i; i < reporters.length; ++i) _setReporter(reporters[i], true);
         for (uint256 i; i < assets.length; ++i) _listAsset(assets[i]);
@@ -184,15 +184,15 @@ contract PriceFeed is Ownable, Observations {
         return (_newest(asset, head).price, head.timestamp);
     }
 
-    /// @notice B now: ∫ |price| over active time, 1e18 quote-seconds. After a round it goes on for `fundingGap` active
-    /// seconds at that round's price and then stands still until the next; 0 before the first.
+    /// @notice B now: ∫ |price| over the funding clock, 1e18 quote-seconds. After a round it goes on for `fundingGap` of
+    /// its seconds at that round's price and then stands still until the next; 0 before the first.
     function fundedIntegral(bytes32 asset) external view returns (uint256) {
         Head memory head = _head(asset);
         if (head.count == 0) return 0;
-        return _fundedUntil(_funded[asset], l1Info.activeClock(), _newest(asset, head).price);
+        return _fundedUntil(_funded[asset], pauses.fundingClock(), _newest(asset, head).price);
     }
 
-    /// @notice B and the active clock as the newest round left them.
+    /// @notice B and the funding clock as the newest round left them.
     function fundedAtLastRound(bytes32 asset) external view returns (uint256 integral, uint64 activeAt) {
         Funded memory funded = _funded[asset];
         return (funded.integral, funded.activeAt);
@@ -221,7 +221,7 @@ contract PriceFeed is Ownable, Observations {
 
     /// @dev Brings B up to now at the price that held until now.
     function _fund(bytes32 asset, bool isFirst, int256 price) internal {
-        uint64 active = l1Info.activeClock();
+        uint64 active = pauses.fundingClock();
         Funded memory funded = _funded[asset];
         if (!isFirst) funded.integral = _fundedUntil(funded, active, price).toUint192();
         funded.activeAt = active;

@@ -8,6 +8,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ClearingHouse} from "./ClearingHouse.sol";
 import {BPS} from "./FixedPoint.sol";
 import {Params} from "./Params.sol";
+import {Pauses} from "./Pauses.sol";
 
 /// @title Custody of the collateral, and the cash ledger
 /// @notice Cash is int256 in 1e18 quote; the token has 6 decimals, so 1 native unit is exactly 1e12 of cash and no
@@ -48,6 +49,7 @@ contract Vault {
     ClearingHouse public immutable clearingHouse;
     address public immutable liquidator;
     address public immutable settlement;
+    Pauses public immutable pauses;
     /// @notice The most the insurance pays in one block, of what it holds.
     uint256 public immutable insuranceCapBps;
 
@@ -79,16 +81,18 @@ contract Vault {
         IERC20 collateral_,
         ClearingHouse clearingHouse_,
         address liquidator_,
-        address settlement_
+        address settlement_,
+        Pauses pauses_
     ) {
         insuranceCapBps = params.insuranceCapBps;
         collateral = collateral_;
         clearingHouse = clearingHouse_;
         liquidator = liquidator_;
         settlement = settlement_;
+        pauses = pauses_;
     }
 
-    /// @notice Adds collateral to the caller's account; always allowed.
+    /// @notice Adds collateral to the caller's account; always allowed, whatever is paused.
     /// @param amount native token units
     function deposit(uint256 amount) external {
         _register(msg.sender);
@@ -98,9 +102,10 @@ contract Vault {
     }
 
     /// @notice Takes collateral out, if what stays, without unrealised profit, covers the initial margin at fresh
-    /// prices, and no deficit is open: nobody gains by leaving first.
+    /// prices, no deficit is open (nobody gains by leaving first) and withdrawals are not paused.
     /// @param amount native token units
     function withdraw(uint256 amount) external {
+        pauses.requireWithdrawals();
         if (deficit > 0) revert DeficitUncovered(deficit);
         cash[msg.sender] -= (amount * CASH_PER_UNIT).toInt256();
         // After the effect, since the rule is on the state after it; a view, so nothing can re-enter.

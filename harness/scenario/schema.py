@@ -148,6 +148,7 @@ class Venue(Words):
     dispute_patience: Duration | None = Field(default=None, description="how long a price of the expiry is waited for")
     override_delay: Duration | None = Field(default=None, description="then the owner may decide a dispute")
     dispute_window: PositiveDuration | None = Field(default=None, description="then the carried price decides it")
+    timelock_delay: Duration | None = Field(default=None, description="how long an announced change waits")
     insurance: Native = 250_000 * 10**units.NATIVE_DECIMALS
 
 

@@ -19,6 +19,7 @@ _MAX_GAP_S = {"fast": 25, "mainnet-like": 375}
 _PATIENCE_S = {"fast": 20, "mainnet-like": 3_600}
 _OVERRIDE_S = {"fast": 20, "mainnet-like": 21_600}
 _DISPUTE_S = {"fast": 60, "mainnet-like": 86_400}
+_TIMELOCK_S = {"fast": 20, "mainnet-like": 172_800}
 _BPS = (
     "im_bps", "mm_bps", "penalty_bps", "keeper_share_bps", "taker_fee_bps", "band_bps", "min_sources",
     "funding_cap_bps", "funding_interest_bps", "auction_max_bps", "insurance_cap_bps", "small_notional",
@@ -31,6 +32,7 @@ _TIMES = (
     ("auction_duration", "auction_duration_s"), ("halt_duration", "halt_duration_s"),
     ("settlement_max_gap", "settlement_max_gap_s"), ("dispute_patience", "dispute_patience_s"),
     ("override_delay", "override_delay_s"), ("dispute_window", "dispute_window_s"),
+    ("timelock_delay", "timelock_delay_s"),
 )  # fmt: skip
 
 
@@ -53,6 +55,7 @@ def venue_parameters(profile: Profile, overrides: schema.Venue, *, reporters: in
         auction_duration_s=_AUCTION_S[profile.name], halt_duration_s=_HALT_S[profile.name],
         settlement_max_gap_s=_MAX_GAP_S[profile.name], dispute_patience_s=_PATIENCE_S[profile.name],
         override_delay_s=_OVERRIDE_S[profile.name], dispute_window_s=_DISPUTE_S[profile.name],
+        timelock_delay_s=_TIMELOCK_S[profile.name],
     )  # fmt: skip
     changes = {key: getattr(overrides, key) for key in _BPS if getattr(overrides, key) is not None}
     for key, field in _TIMES:

@@ -10,13 +10,16 @@ from harness.anvil.rpc import BATCH_MAX, IpcClient, RpcError
 from harness.evm.keccak import keccak
 from harness.plan import AssetTerms, VenueParameters
 from harness.solidity.artifacts import Artifact, Artifacts
-from harness.venue.deployment import CONTRACTS, L1_INFO, Deployment
+from harness.venue.deployment import CONTRACTS, IMPLEMENTATIONS, L1_INFO, Deployment
 
 DEPLOYER: Final = "0x00000000000000000000000000000000de9107e5"
 """Creates every contract and does nothing else, so that addresses depend on no user account. Nobody has its key."""
 
-_ORDER: Final = tuple(CONTRACTS)
+_ORDER: Final = (*CONTRACTS, *IMPLEMENTATIONS)
 """The deployer's nonce of each contract is its place here."""
+
+_CREATED: Final = {"liquidator": "LiquidatorProxy"} | dict.fromkeys(IMPLEMENTATIONS, "Liquidator")
+"""What is created where it is not the contract one talks to."""
 
 _GAS: Final = 15_000_000  # per transaction; the largest constructor takes some 3 M
 _SENDS_PER_BATCH: Final = BATCH_MAX - 1  # the last element mines
@@ -67,26 +70,33 @@ def creations(
 ) -> list[Transaction]:
     """The creating transactions of every contract, in the deployer's nonce order."""
     from harness.evm.abi import asset_word  # by who deploys, as below
+    from harness.venue.governance import encode_initialize
 
+    liquidator = (astuple(params), at.clearing_house, at.vault, at.price_feed, at.pauses)
     arguments: dict[str, tuple[Any, ...]] = {
         "collateral_token": (owner,),
         "l1_info": (params.uptime_gap_s,),
-        "price_feed": (astuple(params), owner, at.clearing_house, at.settlement, at.l1_info,
+        "price_feed": (astuple(params), owner, at.clearing_house, at.settlement, at.pauses,
                        list(reporters), [(asset_word(item.name), *astuple(item)[1:]) for item in assets]),
-        "vault": (astuple(params), at.collateral_token, at.clearing_house, at.liquidator, at.settlement),
+        "vault": (astuple(params), at.collateral_token, at.clearing_house, at.liquidator, at.settlement,
+                  at.pauses),
         "clearing_house": (astuple(params), owner, at.vault, at.price_feed, at.perpetuals, at.liquidator,
-                           at.settlement, at.order_book),
+                           at.settlement, at.order_book, at.pauses, at.timelock),
         "perpetuals": (astuple(params), at.clearing_house, at.price_feed),
-        "liquidator": (astuple(params), at.clearing_house, at.vault, at.price_feed, at.l1_info),
+        "pauses": (at.timelock, owner, at.l1_info),
+        "timelock": (astuple(params), [owner]),
+        "liquidator_v1": (*liquidator, 1),
+        "liquidator_v2": (*liquidator, 2),
+        "liquidator": (at.liquidator_v1, encode_initialize(params.keeper_share_bps)),
         "settlement": (astuple(params), owner, at.clearing_house, at.vault, at.price_feed),
         "lens": (at.clearing_house, at.vault, at.price_feed, at.settlement, at.liquidator, at.perpetuals),
         "batch_inbox": (),
         "order_book": (astuple(params), owner, at.clearing_house, at.price_feed),
     }
     return [
-        Transaction(f"creation of {CONTRACTS[name]}", DEPLOYER, None, creation_code(artifacts[CONTRACTS[name]],
-                                                                                    *arguments[name]))
+        Transaction(f"creation of {contract}", DEPLOYER, None, creation_code(artifacts[contract], *arguments[name]))
         for name in _ORDER
+        for contract in (_CREATED.get(name) or CONTRACTS[name],)
     ]
 
 

@@ -19,9 +19,9 @@ from harness.solidity import deploy
 from harness.solidity.artifacts import Artifacts, write_atomically
 from harness.solidity.compile import compile_contracts
 from harness.toolchain import ACCEPTED_ANVIL, anvil_binary, cache_home
-from harness.venue.deployment import CONTRACTS, L1_INFO, Deployment
+from harness.venue.deployment import CONTRACTS, IMPLEMENTATIONS, L1_INFO, Deployment
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Part of the cache key; raise it when the same inputs should give another file."""
 
 _SCRATCH_TIMESTAMP: Final = 1
@@ -144,7 +144,7 @@ def _alloc(accounts: dict[str, dict[str, Any]], deployment: Deployment) -> dict[
         for address, account in sorted(accounts.items())
         if account["code"] not in ("", "0x")
     }
-    ours = {getattr(deployment, name) for name in CONTRACTS}
+    ours = {getattr(deployment, name) for name in (*CONTRACTS, *IMPLEMENTATIONS)}
     return {address: account for address, account in alloc.items() if address in ours}
 
 
