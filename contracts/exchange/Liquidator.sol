@@ -31,7 +31,7 @@ contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
     /// @notice The sequencer restarted lately; nobody is liquidated before `until` (seconds).
     error SequencerGrace(uint64 until);
     /// @notice The newest price was observed before the sequencer restarted or liquidation was allowed again.
-    error PriceBeforeRestart(bytes32 asset, uint64 timestamp, uint64 startedAt);
+    error PriceBeforeRestart(bytes32 asset, uint64 timestamp, uint64 since);
     /// @notice Liquidation was paused lately; nobody is liquidated before `until` (seconds).
     error PauseGrace(uint64 until);
     error NotLiquidatable(int256 equity, uint256 maintenanceMargin);

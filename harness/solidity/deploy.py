@@ -15,10 +15,11 @@ from harness.venue.deployment import CONTRACTS, IMPLEMENTATIONS, L1_INFO, Deploy
 DEPLOYER: Final = "0x00000000000000000000000000000000de9107e5"
 """Creates every contract and does nothing else, so that addresses depend on no user account. Nobody has its key."""
 
-_ORDER: Final = (*CONTRACTS, *IMPLEMENTATIONS)
-"""The deployer's nonce of each contract is its place here."""
+_PROXY: Final = "liquidator"
+_ORDER: Final = (*(name for name in CONTRACTS if name != _PROXY), *IMPLEMENTATIONS, _PROXY)
+"""The deployer's nonce of each contract is its place here; the proxy initialises the first version, so it comes last."""
 
-_CREATED: Final = {"liquidator": "LiquidatorProxy"} | dict.fromkeys(IMPLEMENTATIONS, "Liquidator")
+_CREATED: Final = {_PROXY: "LiquidatorProxy"} | dict.fromkeys(IMPLEMENTATIONS, "Liquidator")
 """What is created where it is not the contract one talks to."""
 
 _GAS: Final = 15_000_000  # per transaction; the largest constructor takes some 3 M
@@ -87,7 +88,7 @@ def creations(
         "timelock": (astuple(params), [owner]),
         "liquidator_v1": (*liquidator, 1),
         "liquidator_v2": (*liquidator, 2),
-        "liquidator": (at.liquidator_v1, encode_initialize(params.keeper_share_bps)),
+        _PROXY: (at.liquidator_v1, encode_initialize(params.keeper_share_bps)),
         "settlement": (astuple(params), owner, at.clearing_house, at.vault, at.price_feed),
         "lens": (at.clearing_house, at.vault, at.price_feed, at.settlement, at.liquidator, at.perpetuals),
         "batch_inbox": (),

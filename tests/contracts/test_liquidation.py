@@ -202,7 +202,7 @@ def test_fresh_price_observed_before_the_restart_does_not_count(long: Venue) -> 
     started = long.now
     long.now += 5
     assert long.liquidate(KEEPER, ALICE).error == (
-        f"PriceBeforeRestart(asset=ETH,timestamp={observed},startedAt={started})"
+        f"PriceBeforeRestart(asset=ETH,timestamp={observed},since={started})"
     )
     long.send(0, "price_feed", long.round(1800 * W, timestamp=started))
     assert long.liquidate(KEEPER, ALICE).error == ""
