@@ -231,6 +231,20 @@ class VenueParameters:
     timelock_delay_s: int = 20
 
 
+FACTORS = ("im_bps", "mm_bps", "option_im_bps", "option_min_im_bps", "option_mm_bps")
+"""The venue's parameters that governance may change, in the order of the contracts' `Factors`."""
+
+
+@dataclass(frozen=True, slots=True)
+class GovernanceStep:
+    """A decision of the guardian, at once, or of the timelock, announced at `at_ns` and done after its delay."""
+
+    at_ns: int
+    action: Literal["pause", "unpause", "factors", "upgrade"]
+    mask: int = 0                   # of pause and unpause: 1 trading, 2 liquidation, 4 withdrawals
+    factors: tuple[int, ...] = ()   # of factors: the values of FACTORS
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     scenario: str
@@ -255,6 +269,7 @@ class Plan:
     users: tuple[int, ...] = ()   # dev accounts of people: they have ether and collateral, and keepers watch them
     assets: tuple[AssetTerms, ...] = ()   # of markets that are not on the usual terms
     market_period_ns: int = 0     # the price paths start over after so long; 0: they stay at their last knot
+    governance: tuple[GovernanceStep, ...] = ()   # by time
     trading: Trading = "quotes"   # how takers and makers meet: signed quotes on request, or orders in the book
 
     def role(self, name: str) -> RoleSpec:

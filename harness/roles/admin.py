@@ -1,5 +1,5 @@
-"""The venue's operator: pays in the insurance fund and lists the plan's series, in order, once the chain lives; and
-decides a disputed settlement when its time has come and nobody else could end it.
+"""The venue's operator: pays in the insurance fund and lists the plan's series, in order, once the chain lives; then
+governs as the plan says, and decides a disputed settlement when its time has come and nobody else could end it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from harness.plan import NEVER_S, Product
 from harness.ports import PortError
 from harness.roles.client import ChainClient
 from harness.roles.context import RoleContext
+from harness.roles.governor import Governor
 from harness.roles.market import PricePath
 from harness.venue.book import TICK_WAD, encode_open_market
 from harness.venue.exchange import (
@@ -35,11 +36,12 @@ def series_id(context: RoleContext, product: str) -> int:
 
 class Admin:
     """Does its few calls one by one; one that fails is fatal, for every later series id would be wrong. Then it watches
-    what expires, until all of it is settled."""
+    what expires and takes the steps of governance, until all of it is done."""
 
     def __init__(self, context: RoleContext) -> None:
         self.context = context
         self.client = ChainClient.of(context)
+        self._governor = Governor(context, self.client)
         self._calls = 0
         self._overrides = 0
 
@@ -59,24 +61,36 @@ class Admin:
             for number, product in enumerate(plan.products, start=1):
                 data = encode_open_market(number, tick=TICK_WAD, lot=plan.venue.lot_wad)
                 await self._carry_out("open-market", {"product": product.id}, deployment["order_book"], data)
-        await self._decide_disputes([product for product in plan.products if product.expires_s != NEVER_S])
+        await self._watch([product for product in plan.products if product.expires_s != NEVER_S])
 
-    async def _decide_disputes(self, products: list[Product]) -> None:
-        """Overrides the price of what stays disputed, with the true price at its expiry; ends when all is final."""
-        clock, lens = self.context.clock, self.context.deployment["lens"]
+    async def _watch(self, products: list[Product]) -> None:
+        """One thing after the other, so that no two writes compete for a nonce; ends when nothing is left to decide."""
+        clock = self.context.clock
         open_ = {series_id(self.context, product.id): product for product in products}
-        while open_:
-            first = min(product.expires_s for product in open_.values())
-            await clock.sleep(max(WATCH_S, first - clock.monotonic() / 1e9))
-            with suppress(PortError):  # no gateway in reach: a second later is another chance
-                view = await self.client.read(lens, encode_state([], []))
-                for series in decode_state(view.data).series:
-                    if series.series_id not in open_:
-                        continue
-                    if series.is_final:
-                        del open_[series.series_id]
-                    elif series.disputed_at:
-                        await self._override(open_[series.series_id], view.timestamp - series.disputed_at)
+        while True:
+            now_s = clock.monotonic() / 1e9
+            dues = [max(product.expires_s, now_s + WATCH_S) for product in open_.values()]
+            due = self._governor.next_due_s()
+            if due is not None:
+                dues.append(due)
+            if not dues:
+                return
+            await clock.sleep(max(0.0, min(dues) - now_s))
+            await self._governor.turn()
+            if any(product.expires_s <= clock.monotonic() / 1e9 for product in open_.values()):
+                with suppress(PortError):  # no gateway in reach: a second later is another chance
+                    await self._decide_disputes(open_)
+
+    async def _decide_disputes(self, open_: dict[int, Product]) -> None:
+        """Overrides the price of what stays disputed, with the true price at its expiry; forgets what is final."""
+        view = await self.client.read(self.context.deployment["lens"], encode_state([], []))
+        for series in decode_state(view.data).series:
+            if series.series_id not in open_:
+                continue
+            if series.is_final:
+                del open_[series.series_id]
+            elif series.disputed_at:
+                await self._override(open_[series.series_id], view.timestamp - series.disputed_at)
 
     async def _override(self, product: Product, disputed_s: int) -> None:
         venue = self.context.plan.venue

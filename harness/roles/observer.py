@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 
 from harness.consensus.messages import Certificate
 from harness.evm.words import decoder
@@ -15,6 +16,7 @@ from harness.roles.validators import ValidatorSet
 from harness.rollup.blocks import ExecutedBlock
 from harness.venue.book import OpenOrder, decode_orders, encode_orders
 from harness.venue.exchange import PerpetualState, PositionState, VenueState, decode_state, encode_state
+from harness.venue.governance import decode_governance, encode_governance
 
 QUEUE_MAX = 4_096
 
@@ -57,11 +59,12 @@ class Observer:
             try:
                 state = await self._state(block)
                 book = await self._book(block, state) if self.context.plan.trading == "book" else None
+                governance = await self._governance(block) if self.context.plan.governance else None
             except PortError as error:
                 detail = f"block {block.number}: {error}"
                 self.context.record.record("problem", what="state could not be read", detail=detail)
                 continue
-            self._record_state(block, state, book)
+            self._record_state(block, state, book, governance)
             self._notice(block, state)
 
     async def _record_reading(self, block: ExecutedBlock) -> None:
@@ -98,7 +101,18 @@ class Observer:
             found[str(series.series_id)] = [_order(order) for order in decode_orders(answer)]
         return found
 
-    def _record_state(self, block: ExecutedBlock, state: VenueState, book: dict[str, Json] | None) -> None:
+    async def _governance(self, block: ExecutedBlock) -> dict[str, Json]:
+        """What was decided so far, and the clocks that depend on it."""
+        lens = self.context.deployment["lens"]
+        return asdict(decode_governance(await self.chain.engine.call(lens, encode_governance(), at=block.hash)))
+
+    def _record_state(
+        self,
+        block: ExecutedBlock,
+        state: VenueState,
+        book: dict[str, Json] | None,
+        governance: dict[str, Json] | None,
+    ) -> None:
         totals = state.totals
         perpetuals = {p.series_id: p for p in state.perpetuals}
         self.context.record.record(
@@ -147,6 +161,7 @@ class Observer:
                 for a in state.assets
             },
             **({} if book is None else {"book": book}),
+            **({} if governance is None else {"governance": governance}),
         )
 
     def _notice(self, block: ExecutedBlock, state: VenueState) -> None:

@@ -15,6 +15,7 @@ from harness.runtimes.random import KeyedRandom
 from harness.scenario import schema, units
 from harness.scenario.errors import ScenarioError, did_you_mean, dotted
 from harness.scenario.fault_plan import interval_of, plan_faults
+from harness.scenario.governance_words import GovernanceProblem, last_ns, plan_governance
 from harness.scenario.loading import Document, Location, plain_scalar, read_document
 from harness.scenario.market import path_of
 from harness.scenario.regions import base_latencies
@@ -118,7 +119,12 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
         base_fee = path_of(document, ("l1_base_fee",), scenario.l1_base_fee, units.gwei)
     products = _products(document, scenario)
     checks = _checks(document, scenario, project)
-    storm_ns = _storm_ns(scenario, [knots for _, knots in markets] + [base_fee], products)
+    try:
+        governance = plan_governance(scenario.governance, venue)
+    except GovernanceProblem as problem:
+        raise document.error(("governance", *problem.location), str(problem)) from None
+    governed_ns = last_ns(scenario.governance, venue.timelock_delay_s)
+    storm_ns = _storm_ns(scenario, [knots for _, knots in markets] + [base_fee], products, governed_ns)
     liveness_ns = _liveness_ns(document, scenario, storm_ns, products)
     stop_ns = min(scenario.workload.stop or storm_ns, storm_ns)
     try:
@@ -152,6 +158,7 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
         ),
         has_venue=bool(scenario.market),
         trading=scenario.venue.trading,
+        governance=governance,
     )
     if project is None:
         return plan
@@ -230,11 +237,13 @@ def _products(document: Document, scenario: schema.Scenario) -> tuple[Product, .
     return tuple(products)
 
 
-def _storm_ns(scenario: schema.Scenario, paths: Iterable[Sequence[Knot]], products: Iterable[Product]) -> int:
+def _storm_ns(
+    scenario: schema.Scenario, paths: Iterable[Sequence[Knot]], products: Iterable[Product], governed_ns: int
+) -> int:
     if scenario.storm is not None:
         return scenario.storm
     ends = [product.expires_s * units.NS_PER_SECOND for product in products if product.expires_s != NEVER_S]
-    ends += [knots[-1].at_ns for knots in paths]
+    ends += [governed_ns, *(knots[-1].at_ns for knots in paths)]
     for fault in scenario.faults:
         interval = interval_of(fault)
         if interval is not None:

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from harness.scenario import units
 from harness.scenario.fault_words import FAULTS_MAX, Fault
+from harness.scenario.governance_words import STEPS_MAX, Step
 from harness.scenario.loading import Document
 from harness.scenario.validation import validated
 from harness.scenario.vocabulary import (
@@ -193,6 +194,9 @@ class Scenario(Words):
     venue: Venue = Venue()
     workload: Workload = Workload()
     faults: Annotated[list[Fault], Field(max_length=FAULTS_MAX)] = Field(default=[])
+    governance: Annotated[list[Step], Field(max_length=STEPS_MAX)] = Field(
+        default=[], description="what the guardian and the timelock do"
+    )
     storm: PositiveDuration | None = Field(default=None, description="workload and faults end here; default: after all")
     liveness: PositiveDuration | None = Field(default=None, description="how long progress is watched after heal")
     checks: Annotated[list[str], Field(min_length=1)] = Field(default=["all"])
@@ -209,6 +213,8 @@ def parse(document: Document) -> Scenario:
                 raise document.error((key,), f"{what}, unless a project brings its own contracts")
     if scenario.products and not scenario.market:
         raise document.error(("market",), "is required where there are products")
+    if scenario.governance and not scenario.market:
+        raise document.error(("governance",), "needs market: without one there is no venue to govern")
     return scenario
 
 

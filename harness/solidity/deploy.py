@@ -17,7 +17,7 @@ DEPLOYER: Final = "0x00000000000000000000000000000000de9107e5"
 
 _PROXY: Final = "liquidator"
 _ORDER: Final = (*(name for name in CONTRACTS if name != _PROXY), *IMPLEMENTATIONS, _PROXY)
-"""The deployer's nonce of each contract is its place here; the proxy initialises the first version, so it comes last."""
+"""The deployer's nonce of each contract is its place here. The proxy initialises the first version: it comes last."""
 
 _CREATED: Final = {_PROXY: "LiquidatorProxy"} | dict.fromkeys(IMPLEMENTATIONS, "Liquidator")
 """What is created where it is not the contract one talks to."""

@@ -8,10 +8,7 @@ from typing import Any, Final
 from harness.venue.deployment import interfaces
 
 PAUSES: Final = {"trading": 1, "liquidation": 2, "withdrawals": 4}
-"""What can be paused → its bit in the mask."""
-
-EVERYTHING: Final = 7
-"""The full stop."""
+"""What can be paused → its bit in the mask; all of them are the full stop."""
 
 _NO_PREDECESSOR: Final = bytes(32)
 

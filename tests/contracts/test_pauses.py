@@ -28,16 +28,18 @@ def pausable(venue: Venue) -> Venue:
     """Alice long 1 at 2000 on 299, Bob long with plenty, a book, a second series about to expire, a keeper."""
     venue.observe(2000 * W)
     venue.list_series("future")
-    venue.list_series("future", expiry=T0 + 60)
+    venue.list_series("future", expires=60)
     venue.ok(OWNER, "order_book", encode_open_market(1, tick=TICK_WAD, lot=PARAMS.lot_wad))
     venue.deposit(MAKER, 10_000_000)
     venue.deposit(ALICE, 300)
     venue.deposit(BOB, 10_000)
+    venue.deposit(CAROL, 10_000)
     venue.deposit(KEEPER, 100_000)
     assert venue.trade(ALICE, 1, W, 2000 * W).error == ""
     assert venue.trade(BOB, 1, W, 2000 * W).error == ""
     assert venue.trade(BOB, SOON, W, 2000 * W).error == ""
     venue.now += 1
+    venue.system()
     venue.observe(1800 * W)
     return venue
 
@@ -78,9 +80,9 @@ def test_each_pause_forbids_its_own_and_nothing_else(pausable: Venue, mask: int)
             assert after == before
 
     tried(lambda: venue.trade(BOB, 1, W, 1800 * W), no_opening)
-    tried(lambda: venue.trade(BOB, 1, -5 * W, 1800 * W), no_opening)          # a flip is an opening, too
+    tried(lambda: venue.trade(BOB, 1, -5 * W, 1800 * W), no_opening)  # a flip is an opening, too
     tried(lambda: venue.trade(BOB, 1, -W // 2, 1800 * W), "")
-    tried(lambda: order(venue, MAKER, W, "post-only"), "")                              # who could one close against
+    tried(lambda: order(venue, MAKER, W, "post-only"), "")    # who could one close against
     tried(lambda: order(venue, CAROL, -W // 10, "market"), no_opening)
     tried(lambda: order(venue, BOB, -W // 10, "market"), "")
     tried(lambda: venue.send(MAKER, "order_book", encode_cancel(1)), "")

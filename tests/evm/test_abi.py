@@ -12,10 +12,10 @@ from harness.evm.abi import asset_name, asset_word
 from harness.evm.wallet import Quote
 from harness.rollup.blocks import Hash, L1Origin, Log
 from harness.venue import exchange as ex
-from harness.venue.deployment import CONTRACTS, Deployment, all_errors, interfaces
+from harness.venue.deployment import CONTRACTS, IMPLEMENTATIONS, Deployment, all_errors, interfaces
 
 ALICE, BOB = "0x" + "a1" * 20, "0x" + "b0" * 20
-AT = {name: f"0x{index:040x}" for index, name in enumerate(CONTRACTS, start=1)}
+AT = {name: f"0x{index:040x}" for index, name in enumerate((*CONTRACTS, *IMPLEMENTATIONS), start=1)}
 INT = st.integers(-(2**255), 2**255 - 1)
 
 
