@@ -1,4 +1,4 @@
-"""`governance:` in a scenario: steps in order of time, masks and factors whole, contradictions refused with their place."""
+"""`governance:` in a scenario: steps by time, masks and factors whole, contradictions refused with their place."""
 
 from __future__ import annotations
 
