@@ -66,4 +66,4 @@ def apply_block(result: Replay, block: BlockRecord, history: History) -> None:
     result.swaps += swapper.done
     result.discrepancies += venue.end_block()
     for state in history.states.get(block.hash, ()):
-        result.snapshots.append(snapshot(venue.book, state))
+        result.snapshots.append(snapshot(venue.book, state, version=venue.governance.version))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from harness.history.records import OrderState, StateRecord
+from harness.history.records import GovernanceState, OrderState, StateRecord
 from harness.model.book import Book
 from harness.model.fixed import NATIVE
 
@@ -30,8 +30,9 @@ class Snapshot:
     differences: tuple[Field, ...]
 
 
-def snapshot(book: Book, state: StateRecord) -> Snapshot:
-    fields = list(_fields(book, state))
+def snapshot(book: Book, state: StateRecord, *, version: int = 1) -> Snapshot:
+    """`version` is the liquidator's, by the model."""
+    fields = list(_fields(book, state, version))
     return Snapshot(
         state, book.custody, book.insurance, book.deficit, book.dust, book.roundings,
         0 if book.deficit else sum(
@@ -47,7 +48,7 @@ def snapshot(book: Book, state: StateRecord) -> Snapshot:
     )
 
 
-def _fields(book: Book, state: StateRecord) -> Iterator[Field]:
+def _fields(book: Book, state: StateRecord, version: int) -> Iterator[Field]:
     yield "custody", book.custody, state.custody
     yield "insurance", book.insurance, state.insurance
     yield "deficit", book.deficit, state.deficit
@@ -101,6 +102,8 @@ def _fields(book: Book, state: StateRecord) -> Iterator[Field]:
                 yield f"{where}.funding.{name}", getattr(series.perpetual, name), getattr(seen.funding, name)
     if state.book is not None:
         yield from _orders(book, state.book)
+    if state.governance is not None:
+        yield from _governance(book, version, state.governance)
     for asset, observed in state.assets.items():
         where = f"assets.{asset}"
         latest = book.feed(asset).latest
@@ -118,6 +121,16 @@ def _fields(book: Book, state: StateRecord) -> Iterator[Field]:
             yield f"{where}.beyond", 0 if latest is None else latest.beyond, observed.beyond
         if observed.halted_until is not None:
             yield f"{where}.halted_until", book.feed(asset).halted_until, observed.halted_until
+
+
+def _governance(book: Book, version: int, shown: GovernanceState) -> Iterator[Field]:
+    params, pauses = book.params, book.pauses
+    mine = GovernanceState(
+        pauses.paused, pauses.resumed_at, book.funding_clock, book.auction_clock, params.im_bps, params.mm_bps,
+        params.option_im_bps, params.option_min_im_bps, params.option_mm_bps, params.keeper_share_bps, version,
+    )
+    for name in GovernanceState.__dataclass_fields__:
+        yield f"governance.{name}", getattr(mine, name), getattr(shown, name)
 
 
 def _orders(book: Book, shown: Mapping[int, tuple[OrderState, ...]]) -> Iterator[Field]:

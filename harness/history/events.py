@@ -67,6 +67,18 @@ EVENTS: Final[Mapping[str, Mapping[str, _Reader]]] = {
     "Settled": {"account": _ADDRESS, "seriesId": _INT, "size": _INT, "price": _INT, "cashDelta": _INT},
     "FundingAccrued": {"seriesId": _INT, "index": _INT, "rate": _INT, "integral": _INT},
     "FundingSettled": {"account": _ADDRESS, "seriesId": _INT, "cashDelta": _INT},
+    "PauseChanged": {"before": _INT, "paused": _INT, "by": _ADDRESS},
+    "CallScheduled": {
+        "id": _TEXT, "index": _INT, "target": _ADDRESS, "value": _INT, "data": _TEXT, "predecessor": _TEXT,
+        "delay": _INT,
+    },
+    "CallExecuted": {"id": _TEXT, "index": _INT, "target": _ADDRESS, "value": _INT, "data": _TEXT},
+    "FactorsChanged": {
+        "imBps": _INT, "mmBps": _INT, "optionImBps": _INT, "optionMinImBps": _INT, "optionMmBps": _INT,
+    },
+    "KeeperShareSet": {"shareBps": _INT},
+    "Initialized": {"version": _INT},
+    "Upgraded": {"implementation": _ADDRESS},
     "BadDebt": {"account": _ADDRESS, "covered": _INT, "remaining": _INT},
 }
 """Event name → argument name → how it is read. Other events (token transfers, L1 contracts) pass through unread."""

@@ -23,6 +23,7 @@ from harness.history.records import (
     Event,
     FaultRecord,
     FundingState,
+    GovernanceState,
     HeadRecord,
     ObservationRecord,
     OperationRecord,
@@ -240,6 +241,14 @@ def _state(raw: dict[str, Any], t: int, node: str) -> Record:
         },
         integer(totals.get("deficit", 0), "totals.deficit"),
         _book(raw["book"]) if "book" in raw else None,
+        _governance(raw["governance"]) if "governance" in raw else None,
+    )
+
+
+def _governance(raw: Any) -> GovernanceState:
+    fields = mapping(raw, "governance")
+    return GovernanceState(
+        *(integer(fields[name], f"governance.{name}") for name in GovernanceState.__dataclass_fields__)
     )
 
 

@@ -93,7 +93,7 @@ class AccountState:
     im: int
     mm: int
     positions: tuple[PositionState, ...]
-    auction: int = 0             # the active clock at the start of its auction; 0: none
+    auction: int = 0             # the auction clock at the start of its auction; 0: none
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class AssetState:
     timestamp: int
     price: int
     cumulative: int
-    funded: int | None = None    # B and the active clock at the newest round; None in histories from before perpetuals
+    funded: int | None = None    # B and the funding clock at the newest round; None in histories from before perpetuals
     active_at: int | None = None
     covered: int | None = None   # seconds up to the newest observation; None in histories from before disputes
     beyond: int | None = None
@@ -139,6 +139,23 @@ class OrderState:
     rest: int                    # > 0 a bid
     price: int
     deadline: int
+
+
+@dataclass(frozen=True, slots=True)
+class GovernanceState:
+    """What governance may change, as stored."""
+
+    paused: int                  # a mask: 1 trading, 2 liquidation, 4 withdrawals
+    resumed_at: int              # block time at which liquidation was last allowed again; 0: it never was paused
+    funding_clock: int           # seconds, as of the block
+    auction_clock: int
+    im_bps: int
+    mm_bps: int
+    option_im_bps: int
+    option_min_im_bps: int
+    option_mm_bps: int
+    keeper_share_bps: int
+    version: int                 # of the liquidator
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +175,7 @@ class StateRecord:
     assets: Mapping[str, AssetState]
     deficit: int = 0             # losses nobody bears yet
     book: Mapping[int, tuple[OrderState, ...]] | None = None  # series → its orders; None where no book was read
+    governance: GovernanceState | None = None
 
 
 @dataclass(frozen=True, slots=True)

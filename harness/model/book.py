@@ -17,6 +17,8 @@ from harness.model.margin import Kind, Margin, future_pnl, intrinsic, payoff, re
 from harness.model.matching import Orders
 from harness.model.option_margin import NAKED
 from harness.model.params import VenueParams
+from harness.model.pauses import LIQUIDATION, TRADING, Pauses
+from harness.model.perpetual import Perpetual
 from harness.model.requirements import required
 
 
@@ -29,30 +31,12 @@ class Position:
 
 
 @dataclass(slots=True)
-class Perpetual:
-    """A perpetual's market. I is what one unit long has paid since listing; a positive rate: longs pay shorts."""
-
-    index: int = 0               # I
-    rate: int = 0                # r, 1e18 per funding period
-    integral: int = 0            # the asset's funded integral at the last accrual
-    window: int = 0              # number of the premium window whose trades are weighed below
-    weight: int = 0              # Σ |size|
-    weighted: int = 0            # Σ |size|·premium
-    path: list[int] = field(default_factory=list)  # I after each accrual; kept to compare, the chain need not
-    accrued_at: int = 0          # block time and active clock of the last accrual; the chain need not keep them
-    accrued_active: int = 0
-
-    def copy(self) -> Perpetual:
-        return replace(self, path=list(self.path))
-
-
-@dataclass(slots=True)
 class Account:
     cash: int = 0                # may be negative: bad debt
     positions: dict[int, Position] = field(default_factory=dict)
     margin: Margin | None = None  # cached; dropped at any change of the account or of a price it may depend on
     margin_version: int = -1
-    auction: int = 0             # the active clock at the start of its auction; 0: none
+    auction: int = 0             # the auction clock at the start of its auction; 0: none
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +80,8 @@ class Series:
 class Guards(NamedTuple):
     """Why `liquidate` may or may not run on an account now, apart from its margin."""
 
-    is_fresh: bool               # every asset held: age within bounds, reported since the restart
-    is_graced: bool              # up, and past the grace after a restart
+    is_fresh: bool               # every asset held: age within bounds, reported since the restart and the pause
+    is_graced: bool              # up, not paused, and past the grace after a restart and after a pause
     is_live: bool                # no position at or past its expiry
 
     @property
@@ -109,7 +93,8 @@ class Book:
     """Everything the contracts keep, as the model believes it to be."""
 
     def __init__(self, params: VenueParams) -> None:
-        self.params = params
+        self.params = params     # those in force now: governance replaces some
+        self.pauses = Pauses()
         self.accounts: dict[str, Account] = {}
         self.series: dict[int, Series] = {}
         self.feeds: dict[str, Feed] = {}
@@ -150,6 +135,7 @@ class Book:
         other.roundings, other.now = self.roundings, self.now
         other.is_up, other.started_at = self.is_up, self.started_at
         other.down_since, other.down_time = self.down_since, self.down_time
+        other.pauses = self.pauses.copy()
         other.deficit, other.registered, other.block = self.deficit, dict(self.registered), self.block
         other.draw_block, other.draw_left = self.draw_block, self.draw_left
         return other
@@ -173,12 +159,22 @@ class Book:
 
     @property
     def active_clock(self) -> int:
-        """Seconds the chain has been up: what funding and auctions run on."""
+        """Seconds the chain has been up."""
         return (self.now if self.is_up else self.down_since) - self.down_time
+
+    @property
+    def funding_clock(self) -> int:
+        """Of those, the seconds in which trading was not paused: what funding runs on."""
+        return self.pauses.clock(TRADING, self.active_clock)
+
+    @property
+    def auction_clock(self) -> int:
+        """Of those, the seconds in which liquidation was not paused: what auctions run on."""
+        return self.pauses.clock(LIQUIDATION, self.active_clock)
 
     def funded_integral(self, series: Series) -> int:
         """B of the series' asset now, accrued since its newest round."""
-        return series.feed.funded_at(self.active_clock, self.params.funding_gap_s)
+        return series.feed.funded_at(self.funding_clock, self.params.funding_gap_s)
 
     def funding_index(self, series: Series) -> int:
         """I' of a perpetual: its index as an accrual now would make it; 0 for others."""
@@ -366,10 +362,11 @@ class Book:
 
     def guards(self, address: str) -> Guards:
         """Everything `liquidate` asks for at the present block time, apart from E < MM."""
-        report = self.oldest_report(address)
-        fresh = report is not None and self.now - report <= self.params.max_price_age_s and report >= self.started_at
+        report, since = self.oldest_report(address), max(self.started_at, self.pauses.resumed_at)
+        fresh = report is not None and self.now - report <= self.params.max_price_age_s and report >= since
         graced = self.is_up and (self.started_at == 1 or self.now >= self.started_at + self.params.grace_s)
-        return Guards(fresh, graced, self.now < self.earliest_expiry(address))
+        allowed = self.pauses.allows_liquidation(now=self.now, grace_s=self.params.grace_s)
+        return Guards(fresh, graced and allowed, self.now < self.earliest_expiry(address))
 
     def earliest_expiry(self, address: str) -> int:
         """Over the unsettled positions of the account; far in the future when it has none."""

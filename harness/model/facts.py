@@ -10,6 +10,7 @@ from harness.model.margin import Margin
 
 if TYPE_CHECKING:
     from harness.model.ladder import Terms
+    from harness.model.params import VenueParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class TradeFact:
     open_interest: int = 0       # of the series, after
     cap: int = 0                 # 1e18 quote; 0: none
     halted_until: int = 0        # of its asset's market; 0: never halted
+    paused: int = 0              # the mask of pauses.py, by the model
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class WithdrawalFact:
     im: int
     oldest_age: int | None
     deficit: int                 # losses uncovered at that moment
+    paused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,8 @@ class AuctionFact:
     is_up: bool
     started_at: int
     earliest_expiry: int
+    paused: int = 0
+    resumed_at: int = 0          # when liquidation was last allowed again after a pause; 0: never paused
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,7 @@ class HaircutFact:
     got: tuple[tuple[str, int], ...]  # from the events: (account, amount)
     got_amount: int
     got_remaining: int
+    paused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +173,10 @@ class LiquidationFact:
     moved: tuple[tuple[int, int, int], ...]  # from the events: (series, size, price) of every transfer
     terms: Terms                 # the account on the ladder, before anything moved
     counterparties: tuple[CounterpartyFact, ...]  # the model's, in order
-    auction_active: int | None   # active seconds since its auction began, if it had one
+    auction_active: int | None   # seconds of the auction clock since its auction began, if it had one
+    params: VenueParams          # in force then
+    paused: int = 0
+    resumed_at: int = 0          # as of an auction's start
 
     @property
     def keeper_took(self) -> bool:
@@ -291,7 +300,7 @@ class AccrualFact:
     rate_before: int             # the one the time since the last accrual was paid at
     rate: int
     integral_delta: int          # Σ |price| · counted active seconds since the last accrual, 1e18
-    active: int                  # the active clock now
+    active: int                  # the funding clock now
     active_before: int           # and at the last accrual (or at listing)
     timestamp_before: int
     got: tuple[int, int, int] | None
@@ -312,6 +321,30 @@ class FundingFact:
     got_cash_delta: int | None   # the event's, None when it did not come
     eager: int                   # what a settlement at each accrual since would have paid
     steps: int                   # how many accruals that were
+
+
+@dataclass(frozen=True, slots=True)
+class PauseFact:
+    """The guardian set or cleared bits of the mask, which was `before`, by the model, and is `paused`."""
+
+    block: int
+    tx: int
+    timestamp: int
+    before: int
+    paused: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class FactorsFact:
+    """The margin factors changed, in the order of the event."""
+
+    block: int
+    tx: int
+    timestamp: int
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    made_due: tuple[str, ...]    # accounts it made liquidatable, at the newest prices
 
 
 @dataclass(slots=True)
@@ -335,3 +368,5 @@ class Facts:
     haircuts: list[HaircutFact] = field(default_factory=list)
     accruals: list[AccrualFact] = field(default_factory=list)
     fundings: list[FundingFact] = field(default_factory=list)
+    pauses: list[PauseFact] = field(default_factory=list)
+    factors: list[FactorsFact] = field(default_factory=list)

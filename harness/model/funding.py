@@ -1,4 +1,4 @@
-"""Perpetuals: an index per market of what one unit long has paid, on the active clock, settled before sizes change."""
+"""Perpetuals: an index per market of what one unit long has paid, on a clock that pauses stop, settled before sizes change."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.model.book import Book, Perpetual, Position, Series
+from harness.model.book import Book, Position, Series
 from harness.model.context import Context
 from harness.model.facts import AccrualFact, FundingFact
 from harness.model.fixed import BPS, WAD, floor_div
+from harness.model.perpetual import Perpetual
 
 PERPETUAL_EXPIRY = 2**64 - 1
 
@@ -43,7 +44,7 @@ def preview(book: Book, series: Series, market: Perpetual) -> Accrued:
 def listed(book: Book, series: Series) -> None:
     series.perpetual = Perpetual(
         integral=book.funded_integral(series), window=book.now // book.params.premium_window_s,
-        accrued_at=book.now, accrued_active=book.active_clock,
+        accrued_at=book.now, accrued_active=book.funding_clock,
     )
 
 
@@ -69,13 +70,13 @@ def accrue(context: Context, series: Series, *, told: Mapping[str, Any] | None =
     context.facts.accruals.append(
         AccrualFact(
             context.block, context.tx, book.now, series.id, market.index, accrued.index, market.rate, accrued.rate,
-            accrued.integral - market.integral, book.active_clock, market.accrued_active, market.accrued_at,
+            accrued.integral - market.integral, book.funding_clock, market.accrued_active, market.accrued_at,
             None if told is None else (told["index"], told["rate"], told["integral"]),
         )
     )
     market.index, market.integral, market.rate = accrued.index, accrued.integral, accrued.rate
     market.path.append(market.index)
-    market.accrued_at, market.accrued_active = book.now, book.active_clock
+    market.accrued_at, market.accrued_active = book.now, book.funding_clock
     if accrued.is_new_window:
         market.window, market.weight, market.weighted = accrued.window, 0, 0
 

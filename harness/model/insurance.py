@@ -98,7 +98,8 @@ def deficit_socialized(context: Context, args: Mapping[str, Any]) -> None:
     context.expect("DeficitSocialized.amount", total, args["amount"])
     context.expect("DeficitSocialized.remaining", book.deficit, args["remaining"])
     context.facts.haircuts.append(
-        HaircutFact(context.block, context.tx, before, tuple(told), args["amount"], args["remaining"])
+        HaircutFact(context.block, context.tx, before, tuple(told), args["amount"], args["remaining"],
+                    book.pauses.paused)
     )
 
 

@@ -101,9 +101,9 @@ def partial_sizes(book: Book, given: Terms) -> tuple[int, ...]:
 
 
 def elapsed(book: Book, address: str) -> int | None:
-    """τ of the account's auction, on the active clock; None where it has none."""
+    """τ of the account's auction, on the auction clock; None where it has none."""
     start = book.account(address).auction
-    return None if start == 0 else book.active_clock - start
+    return None if start == 0 else max(book.auction_clock - start, 0)
 
 
 def is_running(book: Book, address: str) -> bool:

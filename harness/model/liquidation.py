@@ -43,16 +43,16 @@ def auction_started(context: Context, args: Mapping[str, Any]) -> None:
     if given.is_partial or ladder.is_running(book, address) or given.is_short:
         context.differ("AuctionStarted", "a penalty not covered, no auction running, and insurance for the loss",
                        [given.worth, given.penalty, ladder.elapsed(book, address), given.available])
-    book.account(address).auction = book.active_clock
-    context.expect("AuctionStarted.startActive", book.active_clock, args["startActive"])
+    book.account(address).auction = book.auction_clock
+    context.expect("AuctionStarted.startActive", book.auction_clock, args["startActive"])
     context.expect("AuctionStarted.equity", given.equity, args["equity"])
     context.expect("AuctionStarted.maintenanceMargin", given.mm, args["maintenanceMargin"])
     report = book.oldest_report(address)
     context.facts.auctions.append(
         AuctionFact(
-            context.block, context.tx, book.now, address, book.active_clock, book.margin(address),
+            context.block, context.tx, book.now, address, book.auction_clock, book.margin(address),
             None if report is None else book.now - report, report, book.is_up, book.started_at,
-            book.earliest_expiry(address),
+            book.earliest_expiry(address), book.pauses.paused, book.pauses.resumed_at,
         )
     )
 
@@ -275,7 +275,8 @@ class _Before:
                 self.expiry, outcome.penalty, shortfall + collected, collected, args["badDebt"], args["toKeeper"],
                 args["covered"], outcome.loss, args["equityBefore"], args["maintenanceMargin"], self.held,
                 book.margin(account), self.keeper, book.margin(keeper), book.oldest_age(keeper),
-                tuple(moved), given, tuple(outcome.counterparties), since,
+                tuple(moved), given, tuple(outcome.counterparties), since, book.params, book.pauses.paused,
+                book.pauses.resumed_at,
             )
         )
 

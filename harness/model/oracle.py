@@ -30,7 +30,7 @@ def round_accepted(context: Context, args: Mapping[str, Any]) -> None:
         )
     )
     feed.accept(
-        args["round"], timestamp=args["timestamp"], price=price, active=book.active_clock,
+        args["round"], timestamp=args["timestamp"], price=price, active=book.funding_clock,
         funding_gap=book.params.funding_gap_s,
     )
     book.prices_changed()

@@ -42,6 +42,7 @@ class VenueParams:
     dispute_patience_s: int = 20
     override_delay_s: int = 20
     dispute_window_s: int = 60
+    timelock_delay_s: int = 20   # between the announcement of a privileged change and the change
 
 
 FAST = VenueParams()
@@ -49,5 +50,5 @@ MAINNET_LIKE = replace(
     FAST, max_price_age_s=300, grace_s=3600, uptime_gap_s=30, settlement_window_s=1800, funding_period_s=28_800,
     premium_window_s=1800, funding_gap_s=300, auction_duration_s=2_400, naked_step_s=604_800,
     halt_duration_s=300, settlement_max_gap_s=375, dispute_patience_s=3_600, override_delay_s=21_600,
-    dispute_window_s=86_400,
+    dispute_window_s=86_400, timelock_delay_s=172_800,
 )

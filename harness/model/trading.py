@@ -47,7 +47,7 @@ def traded(context: Context, args: Mapping[str, Any]) -> None:
         TradeFact(
             context.block, context.tx, book.now, series.id, series.expiry, size, price, index,
             _band_excess(book, series, price, index), args["nonce"], age, leg(taker), leg(maker),
-            *_cap(series, interest, index), series.feed.halted_until,
+            *_cap(series, interest, index), series.feed.halted_until, book.pauses.paused,
         )
     )
 
@@ -59,7 +59,7 @@ def withdrawn(context: Context, args: Mapping[str, Any]) -> None:
     context.facts.withdrawals.append(
         WithdrawalFact(
             context.block, context.tx, account, book.free_cash(account), book.margin(account).im,
-            book.oldest_age(account), book.deficit,
+            book.oldest_age(account), book.deficit, book.pauses.paused,
         )
     )
 

@@ -16,6 +16,7 @@ from harness.model.context import Context
 from harness.model.facts import DepositFact, Discrepancy, Facts
 from harness.model.feed import AssetTerms
 from harness.model.fixed import NATIVE
+from harness.model.governance import Governance
 from harness.model.margin import Kind, Margin
 from harness.model.params import FAST, VenueParams
 from harness.model.uptime import Uptime
@@ -50,6 +51,7 @@ class Venue:
         self.facts = Facts()
         self._context = Context(self.book, self.facts)
         self._uptime = Uptime()
+        self.governance = Governance()
         self._handlers: dict[str, Callable[[Context, Mapping[str, Any]], None]] = {
             "OutageEnded": self._uptime.outage_ended,
             "UptimeChanged": self._uptime.changed,
@@ -82,6 +84,13 @@ class Venue:
             "OrderPlaced": orders.order_placed,
             "OrderFilled": orders.order_filled,
             "OrderRemoved": orders.order_removed,
+            "PauseChanged": self.governance.pause_changed,
+            "CallScheduled": self.governance.call_scheduled,
+            "CallExecuted": self.governance.call_executed,
+            "FactorsChanged": self.governance.factors_changed,
+            "KeeperShareSet": self.governance.keeper_share_set,
+            "Initialized": self.governance.initialized,
+            "Upgraded": self.governance.upgraded,
         }
 
     def list_assets(self, terms: Mapping[str, AssetTerms]) -> None:
@@ -143,6 +152,7 @@ class Venue:
         settlement.end_transaction(self._context)
         insurance.end_transaction(self._context)
         orders.end_transaction(self._context)
+        self.governance.end_transaction(self._context)
 
 
 def _deposited(context: Context, args: Mapping[str, Any]) -> None:

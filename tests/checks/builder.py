@@ -16,7 +16,6 @@ from harness.checks.catalogue import run_checks
 from harness.checks.results import CheckResult, JudgeBounds
 from harness.history.reader import History, from_lines
 from harness.history.records import Event
-from harness.model.book import Perpetual
 from harness.model.disputes import way_out
 from harness.model.feed import AssetTerms
 from harness.model.funding import PERPETUAL_EXPIRY, preview
@@ -25,6 +24,7 @@ from harness.model.ladder import terms
 from harness.model.matching import MAKER_CANNOT, Do
 from harness.model.orders import BOOK_NONCE, due, leftover, maker_can
 from harness.model.params import FAST, VenueParams
+from harness.model.perpetual import Perpetual
 from harness.model.venue import Venue
 from harness.model.window import GOVERNANCE
 
