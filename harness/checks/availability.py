@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator
 
 from harness.checks.registry import Check
@@ -14,22 +13,11 @@ LIQUIDATION_REFUSALS = frozenset((
     "NotLiquidatable", "SequencerDown", "SequencerGrace", "StalePrice", "NoPrice", "PriceBeforeRestart",
     "SeriesExpired", "SelfLiquidation", "InsufficientMargin", "TooManyPositions", "AuctionRunning", "NoAuction",
     "StillSolvent", "BidNotCovered", "StillLiquidatable", "NoDeficit", "InsuranceNotExhausted",
+    "LiquidationPaused", "PauseGrace",
 ))
 """The errors with which RULES.md lets a call to the liquidator turn somebody away; `InsufficientMargin` and
 `TooManyPositions` are about the keeper's own account."""
 
-_TOKEN = frozenset(("ERC20InsufficientBalance", "ERC20InsufficientAllowance", "SafeERC20FailedOperation"))
-_TRADE = frozenset((
-    "StalePrice", "NoPrice", "SeriesExpired", "QuoteExpired", "OrderExpired", "NonceUsed", "SizeOutOfRange",
-    "SizeOffLot", "PriceOutOfBand", "PriceBeyondBand", "OptionPriceOutOfRange", "IndexNotPositive",
-    "InsufficientMargin", "MakerBelowMargin", "OpenInterestCapped", "TooManyPositions", "MarketIsHalted",
-))
-MAY_BE_REFUSED_FOR = {
-    "deposit": _TOKEN, "settle": frozenset(("NotFinal", "NothingToSettle")), "reduce": _TRADE, "close": _TRADE,
-}
-"""The matrix: what is open in every state of the chain, and the only reasons, none of them of the chain's state, for
-which RULES.md lets such a call be turned away. (A close may turn a position over when another was in before it, and is
-then an opening: margin, limits and halts are reasons for it.)"""
 LIQUIDATION_SHARE = 4
 """A liquidation may cost one part in so many of a block's gas (LL6)."""
 
@@ -72,39 +60,27 @@ def liquidation_gas(subject: Subject) -> Finding:
     )
 
 
-def open_through_grace(subject: Subject) -> Finding:
-    """Guarded by what clients sent to top up, reduce, close or settle, and the chain took up during a grace.
+def always_open(subject: Subject) -> Finding:
+    """Guarded by pleas taken up in a grace or a pause; in a state in which all goes on they are judged as well.
 
-    Judged by what such a call may be refused for at all: whatever else stands in its way, by any name or none, shuts
-    somebody out. A call of which no node could say why it failed is judged only where a deposit is concerned.
+    See pleas.py for the matrix of what a call may be refused for, and how the model knows that it was so.
     """
     cases, judged = Cases(), 0
-    grace_s = subject.bounds.venue.grace_s
-    starts = [restart.timestamp for restart in subject.replay.facts.restarts]
-    placed = {transaction.hash: (block, transaction) for block in subject.chain for transaction in block.transactions}
-    for operation in subject.history.operations:
-        hash_ = None if operation.outcome is None else operation.outcome.detail.get("tx")
-        found = placed.get(hash_) if isinstance(hash_, str) else None
-        reasons = MAY_BE_REFUSED_FOR.get(operation.invoke.action)
-        if reasons is None or found is None:
-            continue
-        block, transaction = found
-        index = bisect_right(starts, block.timestamp) - 1
-        if index < 0 or block.timestamp >= starts[index] + grace_s:
-            continue
-        judged += 1
-        name = _name(transaction)
-        is_known = name is not None or operation.invoke.action == "deposit"
-        if not transaction.succeeded and is_known and name not in reasons:
-            cases.add(severity=block.timestamp - starts[index], block=block.number, tx=transaction.hash,
-                      action=operation.invoke.action, client=operation.invoke.client, error=transaction.error,
-                      restarted_at=starts[index])
+    states: dict[str, int] = {}
+    for plea in subject.replay.pleas:
+        if plea.state:
+            judged += 1
+            states[plea.state] = states.get(plea.state, 0) + 1
+        if plea.is_shut_out:
+            cases.add(severity=plea.timestamp - plea.since if plea.state else 0, block=plea.block, tx=plea.tx,
+                      action=plea.action, client=plea.client, error=plea.error, state=plea.state, since=plea.since)
+    shown = ", ".join(f"{count} in {state}" for state, count in sorted(states.items()))
     return cases.finding(
         judged,
-        holds=f"{judged} top-ups, reductions, closes and settlements during a grace went through, or failed for "
-              "reasons of their own",
-        violated="topping up, closing or settling was shut during the grace",
-        nothing=f"nobody topped up, closed or settled within a grace ({len(starts)} restarts)",
+        holds=f"{judged} top-ups, withdrawals, reductions, closes and settlements ({shown}) went through, or failed "
+              "for reasons of their own",
+        violated="topping up, closing or settling was shut",
+        nothing="nobody topped up, withdrew, closed or settled in a grace or a pause",
     )
 
 
@@ -141,8 +117,8 @@ CHECKS = (
     Check("LL2", "liquidation never fails", "a call of `liquidate` goes through or is refused for a documented reason",
           liquidation_never_fails),
     Check("LL6", "liquidation gas", "no liquidation takes more than a quarter of a block's gas", liquidation_gas),
-    Check("G1", "open through grace", "topping up, closing and settling stay possible during the grace",
-          open_through_grace, occasion="a call during a grace"),
+    Check("G1", "always open", "topping up, reducing, closing and settling stay possible in every state of the chain",
+          always_open, occasion="a call during a grace or a pause"),
     Check("Q6", "overtaken by expiry", "a transaction that expiry overtook on its way is refused", overtaken_by_expiry,
           occasion="a transaction on its way across an expiry"),
 )

@@ -18,10 +18,13 @@ from harness.checks import (
     operations,
     oracle,
     orders,
+    pausing,
     settlement_price,
     solvency,
     terms,
+    timelocks,
     trading,
+    upgrades,
 )
 from harness.checks.registry import Check, run_each, select
 from harness.checks.results import CheckResult, JudgeBounds
@@ -31,7 +34,7 @@ CHECKS: tuple[Check, ...] = (
     *solvency.CHECKS, *accounting.CHECKS, *trading.CHECKS, *orders.CHECKS, *terms.CHECKS,
     *liquidations.CHECKS, *ladder.CHECKS, *fairness.CHECKS,
     *availability.CHECKS, *funding.CHECKS, *expiry.CHECKS, *settlement_price.CHECKS, *oracle.CHECKS,
-    *market_guards.CHECKS, *heads.CHECKS,
+    *market_guards.CHECKS, *pausing.CHECKS, *timelocks.CHECKS, *upgrades.CHECKS, *heads.CHECKS,
     *l1_reorgs.CHECKS, *operations.CHECKS,
 )
 """In the order results are given."""

@@ -89,7 +89,7 @@ def true_price_path(subject: Subject) -> Finding:
             unseen += 1
             continue
         judged += 1
-        least = _least_surplus(book, fact.held, prices)
+        least = _least_surplus(book, fact, prices)
         if least >= 0:
             cases.add(severity=least, block=fact.block, tx=fact.tx, account=fact.account, surplus_at_worst_price=least,
                       equity=fact.before.equity, mm=fact.before.mm)
@@ -128,13 +128,14 @@ def _true_prices(observations: Iterable[ObservationRecord], first: int, last: in
     return found
 
 
-def _least_surplus(book: Book, held: Holding, prices: Mapping[str, set[int]]) -> int:
+def _least_surplus(book: Book, fact: LiquidationFact, prices: Mapping[str, set[int]]) -> int:
     """The least E − MM over all combinations of those prices. As of the end of the run no series is live any more in
-    `book`, so what was live at the liquidation is valued as live here too."""
+    `book`, so what was live at the liquidation is valued as live here too; and at the factors in force then."""
+    held = fact.held
     surplus = held.cash + held.funding
     for asset, candidates in prices.items():
         part = Holding(0, tuple(item for item in held.positions if book.series[item[0]].asset == asset))
-        margins = [book.margin_at(part, {asset: price}, live=True) for price in sorted(candidates)]
+        margins = [book.margin_at(part, {asset: price}, live=True, params=fact.params) for price in sorted(candidates)]
         surplus += min(margin.equity - margin.mm for margin in margins)
     return surplus
 

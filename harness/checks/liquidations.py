@@ -8,7 +8,7 @@ from harness.checks.subject import Subject
 from harness.model.facts import AuctionFact, LiquidationFact
 
 
-def _steps(subject: Subject) -> list[LiquidationFact | AuctionFact]:
+def steps_down(subject: Subject) -> list[LiquidationFact | AuctionFact]:
     """Every step down the ladder: auctions started and liquidations of any stage."""
     facts = subject.replay.facts
     return sorted([*facts.liquidations, *facts.auctions], key=lambda fact: (fact.block, fact.tx))
@@ -17,7 +17,7 @@ def _steps(subject: Subject) -> list[LiquidationFact | AuctionFact]:
 def only_when_due(subject: Subject) -> Finding:
     cases = Cases()
     age_max = subject.bounds.venue.max_price_age_s
-    liquidations = _steps(subject)
+    liquidations = steps_down(subject)
     for fact in liquidations:
         stale = fact.oldest_age is None or fact.oldest_age > age_max
         if stale or not fact.before.is_liquidatable:
@@ -35,7 +35,7 @@ def grace(subject: Subject) -> Finding:
     """Guarded by liquidations after a restart, and by attempts the contracts turned away with `SequencerGrace`."""
     cases, after_restart = Cases(), 0
     grace_s = subject.bounds.venue.grace_s
-    for fact in _steps(subject):
+    for fact in steps_down(subject):
         if fact.is_up and fact.started_at == 1:
             continue
         after_restart += 1

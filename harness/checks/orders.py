@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.checks.registry import Check
 from harness.checks.results import Cases, Finding
@@ -59,7 +59,29 @@ class Removal:
     tx: int
     order: Placed | None
     reason: int
+    rest: int | None             # of the order just before; None where no such order was open
     told_rest: int
+
+
+class OrderSteps(NamedTuple):
+    """Everything that happened to orders, in chain order, read once for all checks of a subject."""
+
+    fills: tuple[Fill, ...]
+    removals: tuple[Removal, ...]
+    unclaimed: int               # trades with the nonce of a fill that no fill followed
+
+    @classmethod
+    def of(cls, subject: Subject) -> OrderSteps:
+        book = OpenOrders()
+        steps = list(book.walk(subject))
+        return cls(
+            tuple(step for step in steps if isinstance(step, Fill)),
+            tuple(step for step in steps if isinstance(step, Removal)), book.unclaimed + (book.trade is not None),
+        )
+
+
+def _steps(subject: Subject) -> OrderSteps:
+    return subject.once(OrderSteps.of)
 
 
 class OpenOrders:
@@ -93,7 +115,8 @@ class OpenOrders:
                 return self._filled(event, block, timestamp)
             case "OrderRemoved":
                 order = self.orders.pop(int(args["orderId"]), None)
-                return Removal(block, event.tx, order, int(args["reason"]), int(args["rest"]))
+                rest = None if order is None else order.rest
+                return Removal(block, event.tx, order, int(args["reason"]), rest, int(args["rest"]))
             case _:
                 pass
         return None
@@ -130,8 +153,8 @@ class OpenOrders:
 
 def priority(subject: Subject) -> Finding:
     cases, judged = Cases(), 0
-    for item in OpenOrders().walk(subject):
-        if not isinstance(item, Fill) or item.maker is None:
+    for item in _steps(subject).fills:
+        if item.maker is None:
             continue
         judged += 1
         if item.better is not None:
@@ -149,22 +172,20 @@ def priority(subject: Subject) -> Finding:
 def sizes_and_limits(subject: Subject) -> Finding:
     """Also that a fill is the trade that moved the positions: same accounts, size, price."""
     cases, judged = Cases(), 0
-    book = OpenOrders()
-    for item in book.walk(subject):
-        if isinstance(item, Removal):
-            rest = None if item.order is None else item.order.rest
-            if rest != item.told_rest:
-                cases.add(block=item.block, tx=item.tx, removed=None if item.order is None else item.order.id,
-                          rest=rest, told=item.told_rest)
-            continue
+    steps = _steps(subject)
+    for removal in steps.removals:
+        if removal.rest != removal.told_rest:
+            cases.add(block=removal.block, tx=removal.tx, removed=None if removal.order is None else removal.order.id,
+                      rest=removal.rest, told=removal.told_rest)
+    for item in steps.fills:
         judged += 1
         wrong = _what_is_wrong(item)
         if wrong:
             cases.add(severity=abs(item.size), block=item.block, tx=item.tx, size=item.size, price=item.price,
                       maker=None if item.maker is None else item.maker.id,
                       taker=None if item.taker is None else item.taker.id, wrong=wrong)
-    if book.unclaimed or book.trade is not None:
-        cases.add(severity=1, wrong="a trade with the nonce of a fill, and no fill", count=book.unclaimed + 1)
+    if steps.unclaimed:
+        cases.add(severity=1, wrong="a trade with the nonce of a fill, and no fill", count=steps.unclaimed)
     return cases.finding(
         judged,
         holds=f"{judged} fills took from two open orders no more than they had, at the older one's price and within "
@@ -202,8 +223,8 @@ def _what_is_wrong(item: Fill) -> str | None:
 
 def no_self_trade(subject: Subject) -> Finding:
     cases, judged = Cases(), 0
-    for item in OpenOrders().walk(subject):
-        if isinstance(item, Fill) and item.maker is not None and item.taker is not None:
+    for item in _steps(subject).fills:
+        if item.maker is not None and item.taker is not None:
             judged += 1
             if item.maker.account == item.taker.account:
                 cases.add(severity=abs(item.size), block=item.block, tx=item.tx, account=item.maker.account,
@@ -243,8 +264,8 @@ def cancelled_by_its_owner(subject: Subject) -> Finding:
     by_number = {block.number: block for block in subject.chain}
     owners = {str(event.args["account"]): str(event.args["owner"]) for block in subject.chain
               for event in block.events if event.name == "AccountOpened"}
-    for item in OpenOrders().walk(subject):
-        if not isinstance(item, Removal) or item.reason != CANCELLED or item.order is None:
+    for item in _steps(subject).removals:
+        if item.reason != CANCELLED or item.order is None:
             continue
         judged += 1
         sender = by_number[item.block].transactions[item.tx].sender if item.tx >= 0 else None

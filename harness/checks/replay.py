@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.checks.exposure import Excuses, Exposure, ExposureTracker
+from harness.checks.pleas import Plea, Pleader, by_transaction
 from harness.checks.results import JudgeBounds
 from harness.checks.storage import Snapshot, snapshot
 from harness.checks.swaps import Swap, Swapper
-from harness.history.reader import History
+from harness.history.reader import History, Operation
 from harness.history.records import BlockRecord, RunRecord
 from harness.model.facts import Discrepancy, Facts
 from harness.model.feed import AssetTerms
@@ -25,15 +26,16 @@ class Replay:
     snapshots: list[Snapshot] = field(default_factory=list)
     exposures: list[Exposure] = field(default_factory=list)
     swaps: list[Swap] = field(default_factory=list)
+    pleas: list[Plea] = field(default_factory=list)
+    calls: Mapping[str, Operation] = field(default_factory=dict)  # transaction → the plea it carries
     events: int = 0              # events of the venue that were applied
-
 
 
 def replay(chain: Sequence[BlockRecord], history: History, bounds: JudgeBounds) -> Replay:
     """Replay every canonical block in order; pure, and linear in events × accounts."""
     venue = Venue(bounds.venue)
     venue.list_assets(listed_assets(history.run))
-    result = Replay(venue, venue.facts)
+    result = Replay(venue, venue.facts, calls=by_transaction(history.operations))
     roles = {} if history.run is None else history.run.accounts
     keepers = [address for role, address in roles.items() if role.startswith("keeper-")]
     tracker = ExposureTracker(Excuses(history, bounds.recover_s), keepers)
@@ -54,8 +56,9 @@ def apply_block(result: Replay, block: BlockRecord, history: History) -> None:
     """The next canonical block, and the state records there are of it."""
     venue = result.venue
     result.discrepancies += venue.begin_block(block.number, block.timestamp)
-    swapper = Swapper(block)
+    swapper, pleader = Swapper(block), Pleader(block, result.calls)
     for index, event in enumerate(block.events):
+        pleader.until(event.tx, venue.book)
         swapper.before(index, venue.book)
         result.discrepancies += venue.apply(event)
         result.events += 1
@@ -63,7 +66,9 @@ def apply_block(result: Replay, block: BlockRecord, history: History) -> None:
         if imbalance:
             result.imbalances.append((block.number, event.tx, imbalance))
         swapper.after(index, venue.book)
+    pleader.end(venue.book)
     result.swaps += swapper.done
+    result.pleas += pleader.done
     result.discrepancies += venue.end_block()
     for state in history.states.get(block.hash, ()):
         result.snapshots.append(snapshot(venue.book, state, version=venue.governance.version))

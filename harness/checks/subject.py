@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 from harness.checks.replay import Replay, replay
 from harness.checks.results import JudgeBounds
 from harness.history.reader import History
 from harness.history.records import BlockRecord
+
+Found = TypeVar("Found")
 
 
 class NotReplayable(Exception):
@@ -21,6 +26,14 @@ class Subject:
         self.bounds = bounds
         self._replay = replayed
         self._failure: Exception | None = None
+        self._found: dict[Callable[[Subject], Any], Any] = {}
+
+    def once(self, look: Callable[[Subject], Found]) -> Found:
+        """What that look at the subject gives, taken the first time anybody asks; what it raises is not kept."""
+        if look not in self._found:
+            self._found[look] = look(self)
+        found: Found = self._found[look]
+        return found
 
     @property
     def chain(self) -> tuple[BlockRecord, ...]:

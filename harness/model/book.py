@@ -271,10 +271,12 @@ class Book:
             self.pending_funding(address),
         )
 
-    def margin_at(self, holding: Holding, prices: Mapping[str, int], *, live: bool = False) -> Margin:
+    def margin_at(
+        self, holding: Holding, prices: Mapping[str, int], *, live: bool = False, params: VenueParams | None = None
+    ) -> Margin:
         """E, IM and MM of an account made of that, at those prices; of assets without one, at the newest accepted.
 
-        With `live`, series that have become final since count as they did before.
+        With `live`, series that have become final since count as they did before; `params` are those of another time.
         """
         equity = holding.cash + holding.funding
         needed: list[tuple[Series, int, int]] = []
@@ -287,7 +289,7 @@ class Book:
                 equity += self._value(series, size, notional, index)
             if series.final_price is None:
                 needed.append((series, size, index))
-        im, mm, scaling = required(needed, now=self.now, params=self.params)
+        im, mm, scaling = required(needed, now=self.now, params=params or self.params)
         return Margin(equity, im, mm, 0, scaling)
 
     def margin(self, address: str) -> Margin:

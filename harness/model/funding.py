@@ -1,4 +1,4 @@
-"""Perpetuals: an index per market of what one unit long has paid, on a clock that pauses stop, settled before sizes change."""
+"""Perpetuals: an index per market of what one unit long has paid, on its own clock, settled before sizes change."""
 
 from __future__ import annotations
 

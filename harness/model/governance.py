@@ -19,6 +19,7 @@ from harness.model.pauses import EVERYTHING
 PRIVILEGED = ("FactorsChanged", "KeeperShareSet", "Initialized", "Upgraded")
 """Events that only a call of the timelock may cause, once the venue is set up."""
 
+_FACTORS = ("imBps", "mmBps", "optionImBps", "optionMinImBps", "optionMmBps")
 _WORD = 64                       # hexadecimal digits of an ABI word
 
 
@@ -34,7 +35,7 @@ class Factors(NamedTuple):
         return cls(*(getattr(params, name) for name in cls._fields))
 
     def are_in_range(self, penalty_bps: int) -> bool:
-        return (0 < self.mm_bps and penalty_bps <= self.mm_bps <= self.im_bps <= BPS
+        return (self.mm_bps > 0 and penalty_bps <= self.mm_bps <= self.im_bps <= BPS
                 and 0 < self.option_mm_bps <= self.option_min_im_bps <= self.option_im_bps <= BPS)
 
     def is_tighter(self, other: Factors) -> bool:
@@ -111,7 +112,7 @@ class Governance:
 
     def factors_changed(self, context: Context, args: Mapping[str, Any]) -> None:
         book = context.book
-        factors = Factors(args["imBps"], args["mmBps"], args["optionImBps"], args["optionMinImBps"], args["optionMmBps"])
+        factors = Factors(*(args[name] for name in _FACTORS))
         if not factors.are_in_range(book.params.penalty_bps):
             context.differ("FactorsChanged", "factors in range", list(factors))
         was_due = {address for address in book.accounts if book.margin(address).is_liquidatable}

@@ -18,6 +18,7 @@ STOPPING = (TRADING, LIQUIDATION)
 class Pauses:
     paused: int = 0
     resumed_at: int = 0          # block time at which liquidation was last allowed again; 0: never paused
+    changed_at: int = 0          # block time of the newest change
     since: dict[int, int] = field(default_factory=lambda: dict.fromkeys(STOPPING, 0))
     """bit → the active clock when it was set last"""
     stopped: dict[int, int] = field(default_factory=lambda: dict.fromkeys(STOPPING, 0))
@@ -31,7 +32,7 @@ class Pauses:
 
     def change(self, paused: int, *, now: int, active: int) -> None:
         """The mask becomes `paused` at that block time and active clock."""
-        before, self.paused = self.paused, paused
+        before, self.paused, self.changed_at = self.paused, paused, now
         for bit in STOPPING:
             if paused & bit and not before & bit:
                 self.since[bit] = active
