@@ -13,10 +13,10 @@ LIQUIDATION_REFUSALS = frozenset((
     "NotLiquidatable", "SequencerDown", "SequencerGrace", "StalePrice", "NoPrice", "PriceBeforeRestart",
     "SeriesExpired", "SelfLiquidation", "InsufficientMargin", "TooManyPositions", "AuctionRunning", "NoAuction",
     "StillSolvent", "BidNotCovered", "StillLiquidatable", "NoDeficit", "InsuranceNotExhausted",
-    "LiquidationPaused", "PauseGrace",
+    "LiquidationPaused", "PauseGrace", "InvalidInitialization",
 ))
 """The errors with which RULES.md lets a call to the liquidator turn somebody away; `InsufficientMargin` and
-`TooManyPositions` are about the keeper's own account."""
+`TooManyPositions` are about the keeper's own account, `InvalidInitialization` about who would set it up again."""
 
 LIQUIDATION_SHARE = 4
 """A liquidation may cost one part in so many of a block's gas (LL6)."""

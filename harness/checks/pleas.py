@@ -109,8 +109,10 @@ def _of_its_own(_book: Book, _sender: str, _call: Mapping[str, Any]) -> bool:
 
 
 def _has_stale_price(book: Book, _sender: str, _call: Mapping[str, Any]) -> bool:
+    """Of anything that can be held: whose price the call needed is not recorded."""
     limit = book.params.max_price_age_s
-    return any(feed.latest is None or book.now - feed.latest.timestamp > limit for feed in book.feeds.values())
+    newest = [series.feed.latest for series in book.series.values() if series.final_price is None]
+    return any(latest is None or book.now - latest.timestamp > limit for latest in newest)
 
 
 def _has_expired(book: Book, _sender: str, call: Mapping[str, Any]) -> bool:

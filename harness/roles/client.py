@@ -227,10 +227,10 @@ class ChainClient:
     def invoke(self, id: str, action: str, args: Json) -> None:
         self._record.record("op", id=id, client=self.network.name, action=action, phase="invoke", args=args)
 
-    def conclude(self, id: str, action: str, outcome: Outcome) -> None:
-        self._record.record(
-            "op", id=id, client=self.network.name, action=action, phase=outcome.phase, detail=outcome.detail()
-        )
+    def conclude(self, id: str, action: str, outcome: Outcome, sent: Json | None = None) -> None:
+        """`sent` is what the call asked for, where that was not known when the operation was invoked."""
+        detail = {**outcome.detail(), **(sent or {})}
+        self._record.record("op", id=id, client=self.network.name, action=action, phase=outcome.phase, detail=detail)
 
     async def _next_nonce(self) -> int:
         if self._nonce is not None:

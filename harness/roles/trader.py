@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.plan import PlannedOperation
-from harness.ports import PortError
+from harness.ports import Json, PortError
 from harness.roles.admin import series_id
 from harness.roles.client import ChainClient, Outcome
 from harness.roles.context import RoleContext
@@ -61,16 +61,17 @@ class Trader:
             "amount": str(operation.amount_native),
         }
         self.client.invoke(operation.id, operation.action, args)
+        sent: dict[str, Json] = {}
         try:
-            to, data = await self._call_for(operation)
+            to, data = await self._call_for(operation, sent)
         except (PortError, NothingToDo) as error:
             outcome = Outcome("fail", f"not sent: {error}")
         else:
             outcome = await self.client.send(to, data)
-        self.client.conclude(operation.id, operation.action, outcome)
+        self.client.conclude(operation.id, operation.action, outcome, sent)
 
-    async def _call_for(self, operation: PlannedOperation) -> tuple[str, bytes]:
-        """The contract and calldata that carry out an operation now."""
+    async def _call_for(self, operation: PlannedOperation, sent: dict[str, Json]) -> tuple[str, bytes]:
+        """The contract and calldata that carry out an operation now; of a trade, its series and size into `sent`."""
         vault = self.context.deployment["vault"]
         match operation.action:
             case "deposit":
@@ -79,6 +80,7 @@ class Trader:
                 return vault, encode_withdraw(operation.amount_native)
             case "open" | "reduce" | "close":
                 size = await self._size(operation)
+                sent |= {"series": series_id(self.context, operation.product), "size": str(size)}
                 if self.context.plan.trading == "book":
                     return self.context.deployment["order_book"], encode_place(self._order(operation.product, size))
                 payload = {"product": operation.product, "size": str(size)}

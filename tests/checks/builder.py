@@ -19,6 +19,7 @@ from harness.history.records import Event
 from harness.model.disputes import way_out
 from harness.model.feed import AssetTerms
 from harness.model.funding import PERPETUAL_EXPIRY, preview
+from harness.model.governance import Factors
 from harness.model.insurance import haircut_shares
 from harness.model.ladder import terms
 from harness.model.matching import MAKER_CANNOT, Do
@@ -40,6 +41,11 @@ def address(name: str) -> str:
 
 def block_hash(number: int, fork: int = 0) -> str:
     return "0x" + f"{fork:032x}{number:032x}"
+
+
+def calldata(*numbers: int) -> str:
+    """A call of some selector with those words."""
+    return "0x12345678" + "".join(f"{number:064x}" for number in numbers)
 
 
 def wire(value: Any) -> Any:
@@ -64,9 +70,11 @@ class Run:
         self._after: list[dict[str, Any]] = []
         self._states: list[tuple[Mapping[str, Any], tuple[str, ...]]] = []
         self._followers = followers
+        self.shows_governance = False
         self._serial = 0
         self.record("run", "run", scenario="test", seed=1, runtime="sim", versions={}, genesis_timestamp=START,
-                    deployment={"liquidator": address("liquidator")}, accounts={"admin-0": address("admin")},
+                    deployment={"liquidator": address("liquidator"), "liquidator_v1": address("version1"),
+                                "liquidator_v2": address("version2")}, accounts={"admin-0": address("admin")},
                     assets={"OIL": {"signed": True, "min_answer": str(-(10**26)), "max_answer": str(10**26)}})
         self.venue.list_assets({"OIL": AssetTerms(True, -(10**26), 10**26)})
 
@@ -80,9 +88,9 @@ class Run:
         self.close()
         return self.record("run", "phase", name=name)
 
-    def fault(self, phase: str, id_: str = "f1") -> Run:
+    def fault(self, phase: str, id_: str = "f1", *, word: str = "pause", target: str = "keeper-0") -> Run:
         self.close()
-        return self.record("run", "fault", id=id_, fault="pause", phase=phase, target="keeper-0", detail={})
+        return self.record("run", "fault", id=id_, fault=word, phase=phase, target=target, detail={})
 
     def head(self, node: str, label: str, number: int, *, fork: int = 0, reset: bool = False) -> Run:
         self.close()
@@ -162,10 +170,11 @@ class Run:
         """Hash of the newest transaction."""
         return "0x" + f"{self._serial:064x}"
 
-    def op(self, id_: str, phase: str, tx: str | None = None, action: str = "open") -> Run:
+    def op(self, id_: str, phase: str, tx: str | None = None, action: str = "open",
+           args: Mapping[str, Any] | None = None, **detail: Any) -> Run:
         """An invocation is recorded at once, an outcome after the block that is open."""
         record = {"t": self.t, "node": "trader-0", "kind": "op", "id": id_, "client": "trader-0", "action": action,
-                  "phase": phase, "args": {}, "detail": {} if tx is None else {"tx": tx}}
+                  "phase": phase, "args": args or {}, "detail": {**({} if tx is None else {"tx": tx}), **detail}}
         (self._after if phase != "invoke" and self._open is not None else self.lines).append(record)
         return self
 
@@ -385,6 +394,54 @@ class Run:
                         for other, series, size, price, cost in found.expected]
         return due
 
+    def pause(self, what: int, **wrong: Any) -> Run:
+        """By the guardian: 1 trading, 2 liquidation, 4 withdrawals."""
+        return self._pause(self.venue.book.pauses.paused | what, wrong)
+
+    def unpause(self, what: int, **wrong: Any) -> Run:
+        return self._pause(self.venue.book.pauses.paused & ~what, wrong)
+
+    def _pause(self, paused: int, wrong: Mapping[str, Any]) -> Run:
+        self._emit("PauseChanged", self._next("pauses"), before=self.venue.book.pauses.paused, paused=paused,
+                   by=address("guardian"))
+        self._corrupt(-1, wrong)
+        return self
+
+    def announce(self, *numbers: int, delay: int = 20, salt: int = 1) -> Run:
+        """The timelock is told to make a call of those words once `delay` seconds are over."""
+        self._emit("CallScheduled", self._next("timelock"), id=f"0x{salt:064x}", index=0, target=address("venue"),
+                   value=0, data=calldata(*numbers), predecessor="0x" + "00" * 32, delay=delay)
+        return self
+
+    def set_factors(self, *factors: int, salt: int | None = 1, said: tuple[int, ...] | None = None) -> Run:
+        """The announced change of the five factors is made; without a salt by nobody the timelock knows."""
+        tx = self._next("timelock")
+        names = ("imBps", "mmBps", "optionImBps", "optionMinImBps", "optionMmBps")
+        self._emit("FactorsChanged", tx, **dict(zip(names, factors, strict=True)))
+        return self._execute(tx, salt, said or factors)
+
+    def upgrade(self, version: int = 2, /, *, salt: int | None = 1, share: int = 5_000, **wrong: Any) -> Run:
+        """The liquidator's code is switched, and set up; `wrong` corrupts what its initialiser says."""
+        tx = self._next("timelock")
+        self._emit("Upgraded", tx, implementation=address(f"version{version}"))
+        self._emit("KeeperShareSet", tx, shareBps=share)
+        self._emit("Initialized", tx, version=version)
+        self._corrupt(-1, wrong)
+        return self._execute(tx, salt, (version,))
+
+    def set_up_again(self, version: int = 1, share: int = 10_000) -> Run:
+        """An initialiser that somebody could call, apart from any upgrade."""
+        tx = self._next("liquidator")
+        self._emit("KeeperShareSet", tx, shareBps=share)
+        self._emit("Initialized", tx, version=version)
+        return self
+
+    def _execute(self, tx: int, salt: int | None, numbers: tuple[int, ...]) -> Run:
+        if salt is not None:
+            self._emit("CallExecuted", tx, id=f"0x{salt:064x}", index=0, target=address("venue"), value=0,
+                       data=calldata(*numbers))
+        return self
+
     def cover_deficit(self, **wrong: Any) -> Run:
         self._emit("DeficitCovered", self._next(), amount=UNSAID, remaining=UNSAID)
         self._corrupt(-1, wrong)
@@ -467,6 +524,13 @@ class Run:
                 for asset, feed in book.feeds.items() if (r := feed.latest) is not None
             },
         }
+        if self.shows_governance:
+            params, pauses = book.params, book.pauses
+            shown["governance"] = {
+                "paused": pauses.paused, "resumed_at": pauses.resumed_at, "funding_clock": book.funding_clock,
+                "auction_clock": book.auction_clock, "version": self.venue.governance.version,
+                **{name: getattr(params, name) for name in (*Factors._fields, "keeper_share_bps")},
+            }
         if book.orders.markets:
             shown["book"] = {
                 str(series): [[o.id, o.account, o.rest, o.price, o.deadline] for o in market.in_order()]

@@ -324,6 +324,93 @@ def sure_of_nothing() -> Run:
     return run.trade("alice", "maker", 9, 100).price(94).liquidate("alice").state().block()
 
 
+def pleading(action: str, error: str | None, *, paused: int = 1, setting: Story = traded, args: object = None,
+             **detail: object) -> Story:
+    """While something is paused a client calls for what must stay possible, and is refused."""
+    def story() -> Run:
+        run = setting().state().block().price(100).pause(paused).block()
+        run.op("trader-0/1", "invoke", action=action, args=args)  # type: ignore[arg-type]
+        refused = run.transaction(ok=False, error=error, sender="alice")
+        return run.op("trader-0/1", "fail", refused, action=action, **detail)
+    return story
+
+
+def settling(error: str, *, account: str = "bob", series: int = 1) -> Story:
+    """Trading is paused and the prices are final; somebody's call to settle is refused."""
+    return pleading("settle", error, setting=lambda: due().finalize(1).finalize(3),
+                    args={"account": address(account), "series": series})
+
+
+def resumed(seconds: int, *, price: int | None = 94) -> Run:
+    """Alice under MM, liquidation paused for a block and allowed again so long ago."""
+    run = sick().pause(2).price(94).block().unpause(2)
+    return run.blocks(seconds - 1, price=price).block() if seconds else run
+
+
+def paused_funding() -> Run:
+    """Trading is paused between two accruals; the open block is of the second."""
+    return funded().accrue(4).state().block().price(100).pause(1).blocks(6, price=100).block().price(100)
+
+
+def paused_auction() -> Run:
+    """An auction of which three of fourteen seconds count; the open block is right after the pause."""
+    run = bankrupt(91).start_auction("alice").blocks(2, price=91).block().price(91).pause(2)
+    return run.blocks(10, price=91).block().price(91).unpause(2)
+
+
+def shown(setting: Story, path: str, off: int = 1) -> Story:
+    """One number of governance is off in storage."""
+    def story() -> Run:
+        run = setting()
+        run.shows_governance = True
+        return run.state().block().state(corrupt={f"governance.{path}": off})
+    return story
+
+
+TIGHTER = (1_100, 700, 1_500, 1_000, 750)
+
+
+def tightened(seconds: int, *, delay: int = 20, salt: int | None = 1, said: tuple[int, ...] | None = None) -> Run:
+    """Factors announced and, so many seconds later, made."""
+    run = traded().announce(*TIGHTER, delay=delay).blocks(seconds - 1, price=100).block().price(100)
+    return run.set_factors(*TIGHTER, salt=salt, said=said)
+
+
+def upgraded() -> Run:
+    """Alice long 9 from 100; the liquidator's code is switched in a block without a price, read before and after."""
+    run = market(expires_in=500).trade("alice", "maker", 9, 100).announce(2).blocks(20, price=100)
+    return run.state().block().upgrade()
+
+
+def set_up_by_anybody() -> Run:
+    run = traded().block().op("admin-0/1", "invoke", action="reinitialize")
+    return run.op("admin-0/1", "ok", run.transaction(to="liquidator"), action="reinitialize")
+
+
+def after_upgrade() -> Run:
+    return upgraded().block().price(94).block()
+
+
+def by_another(event: str) -> Run:
+    """The second of two such events comes from code behind the liquidator's address."""
+    run = after_upgrade().liquidate("alice").block().price(88).block().liquidate("alice").close()
+    told = [item for line in run.lines if line["kind"] == "block" for item in line["events"] if item["name"] == event]
+    told[-1]["contract"] = "liquidator_v1"
+    return run
+
+
+def behind() -> Run:
+    run = after_upgrade()
+    run._next("version1")
+    return run
+
+
+def came_back(**head: int) -> Run:
+    run = Run().blocks(10).fault("inject", word="kill", target="replica-0").wait(1)
+    run.fault("heal", word="kill", target="replica-0")
+    return run.wait(1).head("replica-0", "committed", 8, **head)
+
+
 CASES: dict[str, Case] = {
     "C1": Case(unread, {
         "more custody than owed": storage("totals.custody"),
@@ -513,8 +600,67 @@ CASES: dict[str, Case] = {
         "a bonus from the first second": lambda: bankrupt(91).liquidate("alice", toKeeper=W),
         "more than the account has": lambda: bankrupt(91).start_auction("alice").blocks(10, price=91).block()
         .liquidate("alice", toKeeper=20 * W),
+        "decayed while liquidation was paused": lambda: paused_auction().liquidate("alice", stage=2, toKeeper=8 * W),
         "decayed while the chain was away": lambda: bankrupt(91).start_auction("alice").block(dt=9).price(91)
         .block().liquidate("alice", toKeeper=19 * W, toInsurance=0),
+    }),
+    "G2": Case(lambda: sick().liquidate("alice"), {
+        "while paused": lambda: sick().pause(2).liquidate("alice"),
+        "in the block of its end": lambda: resumed(0).liquidate("alice"),
+        "a second within the grace": lambda: resumed(29).liquidate("alice"),
+        "at a price from before its end": lambda: resumed(31, price=None).liquidate("alice"),
+        "an auction began while paused": lambda: bankrupt(91).pause(2).start_auction("alice"),
+    }),
+    "G3": Case(lambda: traded().announce(*TIGHTER).pause(1).state(), {
+        "by nobody": lambda: tightened(21, salt=None),
+        "a second early": lambda: tightened(19),
+        "after a delay of nothing": lambda: tightened(1, delay=0),
+        "never announced": lambda: tightened(21, salt=2),
+        "others than announced": lambda: tightened(21, said=(1_100, 700, 1_500, 1_000, 751)),
+        "an upgrade by nobody": lambda: market(expires_in=500).upgrade(salt=None),
+        "changed without a word": shown(traded, "mm_bps", 100),
+    }),
+    "G4": Case(funded, {
+        "funding went on": lambda: paused_funding().accrue(4, integral=10**30),
+        "an auction fell": lambda: paused_auction().liquidate("alice", stage=2, toKeeper=8 * W),
+        "the funding clock ran": shown(lambda: traded().pause(1).blocks(3), "funding_clock"),
+        "the auction clock ran": shown(lambda: traded().pause(2).blocks(3), "auction_clock"),
+    }),
+    "G6": Case(traded, {
+        "opened": lambda: market().pause(1).trade("alice", "maker", 1, 100),
+        "turned over": lambda: traded().pause(1).trade("alice", "maker", -6, 100),
+        "withdrawn": lambda: market().pause(4).withdraw("alice", 1),
+        "a haircut": lambda: in_deficit().block().insure(1).cover_deficit().block().price(60).pause(2).haircut(),
+    }),
+    "S10": Case(settled, {
+        "refused for the pause": settling("TradingPaused()", account="alice"),
+        "refused without a cause": settling("NotFinal(1)", account="alice"),
+    }),
+    "U1": Case(lambda: traded().state().block().state(), {
+        "a wei of cash": lambda: upgraded().state(corrupt={f"accounts.{ALICE}.cash": 1}),
+        "a position": lambda: upgraded().state(corrupt={f"accounts.{ALICE}.positions.0.size": -W}),
+        "an auction from nowhere": lambda: upgraded().state(corrupt={f"accounts.{ALICE}.auction": 1}),
+        "an account gone": lambda: upgraded().state(drop=("alice",)),
+    }),
+    "U2": Case(traded, {
+        "by anybody": lambda: traded().block().set_up_again(),
+        "as the next version": lambda: traded().block().set_up_again(2),
+        "the same version again": lambda: traded().announce(2).blocks(20, price=100).block().upgrade(
+            2, version=1),
+        "an attempt that went through": set_up_by_anybody,
+    }),
+    "U3": Case(lambda: sick().liquidate("alice"), {
+        "a price at another scale": lambda: after_upgrade().liquidate("alice", transfer={"price": 94 * 10**8}),
+        "an equity at another scale": lambda: after_upgrade().liquidate("alice", equityBefore=10**8),
+        "a requirement at another scale": lambda: upgraded().state(corrupt={f"accounts.{ALICE}.mm": -W}),
+    }),
+    "U4": Case(lambda: sick().liquidate("alice"), {
+        "code behind the address moved something": behind,
+        "an event of the old code": lambda: by_another("Liquidated"),
+        "another version than told": shown(upgraded, "version"),
+    }),
+    "U5": Case(lambda: Run().blocks(10), {
+        "on another block": lambda: came_back(fork=1),
     }),
     "LL5": Case(unread, {
         "a part of it left": lambda: short_of_insurance().liquidate("diver", deleveraged={"size": 8 * W}),
@@ -550,6 +696,16 @@ CASES: dict[str, Case] = {
         "top-up refused": lambda: during_grace("deposit", "SequencerGrace(1)"),
         "close refused": lambda: during_grace("close", "SequencerDown()"),
         "settlement refused": lambda: during_grace("settle", "SequencerGrace(1)"),
+        "top-up refused while trading is paused": pleading("deposit", "TradingPaused()"),
+        "a price called stale that is fresh": pleading("close", "StalePrice(1)"),
+        "a halt that is none": pleading("reduce", "MarketIsHalted(1)"),
+        "a reduction refused as an opening": pleading("reduce", "TradingPaused()", series=1, size=str(-W)),
+        "a pause of trading that is none": pleading("reduce", "TradingPaused()", paused=2, series=1, size=str(W)),
+        "withdrawal refused for want of margin it has": pleading("withdraw", "InsufficientMargin(1,2)",
+                                                                 args={"amount": "1000000"}),
+        "withdrawal refused while only trading is paused": pleading("withdraw", "WithdrawalsPaused()"),
+        "not final, though it is": settling("NotFinal(1)", account="alice"),
+        "nothing to settle, though there is": settling("NothingToSettle(1)", account="alice"),
     }),
     "Q6": Case(traded, {
         "executed at expiry": lambda: market(expires_in=20).blocks(20, price=97).trade("alice", "maker", 1, 97),

@@ -107,6 +107,37 @@ def ruin() -> Run:
     return run.blocks(14).state()
 
 
+def governed() -> Run:
+    """Pauses of each kind with what stays possible in them, factors tightened and an upgrade, both announced; right.
+
+    Alice falls under a pause of liquidation and is taken by auction in parts of two pauses; bob by the new code.
+    """
+    run = market(expires_in=35)
+    run.shows_governance = True
+    run.list_series(0, expires_in=300).list_series(3).trade("alice", "maker", 9, 100, series=4)
+    run.trade("bob", "maker", 8, 100, series=4).trade("writer", "maker", 3, 102, series=5)
+    run.trade("writer", "maker", 2, 100, series=1).state().blocks(16, price=100).block().accrue(5).state()
+    run.announce(1_100, 700, 1_500, 1_000, 750, salt=1).block().announce(2, salt=2).state()
+    run.block().pause(1).state()
+    run.transaction(ok=False, error="TradingPaused()")
+    run.block().price(91).op("trader-0/1", "invoke", action="deposit").deposit("bob", 30)
+    run.op("trader-0/1", "ok", run.last, action="deposit").trade("writer", "maker", -1, 91, series=5).state()
+    run.block().price(91).start_auction("alice").accrue(5).state().block().price(91).block().pause(2).state()
+    run.transaction(ok=False, error="LiquidationPaused()", to="liquidator")
+    run.blocks(12, price=91).block().finalize(1).settle("writer").settle("maker").state()
+    run.block().price(91).unpause(3).pause(4).state()
+    run.transaction(ok=False, error="WithdrawalsPaused()")
+    run.blocks(4, price=91).block().unpause(4).pause(1).op("keeper-0/1", "invoke", action="settle", args={"account": address("bob"), "series": 1})
+    run.op("keeper-0/1", "fail", run.transaction(ok=False, error="NothingToSettle()"), action="settle").state()
+    run.block().unpause(1).state().blocks(24, price=91).block().price(91).liquidate("alice").state()
+    run.block().set_factors(1_100, 700, 1_500, 1_000, 750, salt=1).state()
+    run.block().state().upgrade(salt=2).block().price(91).state()
+    run.transaction(ok=False, error="InvalidInitialization()", to="liquidator")
+    run.block().price(88).block().liquidate("bob").state()
+    run.fault("inject", word="kill", target="replica-0").fault("heal", word="kill", target="replica-0")
+    return run.blocks(14, price=90).state()
+
+
 def doubt() -> Run:
     """Three assets, each silent across an expiry: their futures are disputed, and each finds another way out."""
     run = Run().block().price(100).price(50, asset="BTC").price(20, asset="OIL")
