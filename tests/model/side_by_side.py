@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import pytest
@@ -25,6 +25,7 @@ from harness.history.records import (
     AccountState,
     AssetState,
     FundingState,
+    GovernanceState,
     OrderState,
     PositionState,
     SeriesState,
@@ -34,14 +35,17 @@ from harness.model import ladder, matching, orders
 from harness.model.disputes import is_disputable, may_override, way_out
 from harness.model.feed import clamped_mean
 from harness.model.fixed import NATIVE
+from harness.model.governance import Factors
 from harness.model.margin import may_move
 from harness.model.params import VenueParams
+from harness.model.pauses import EVERYTHING, LIQUIDATION, TRADING, WITHDRAWALS
 from harness.model.venue import Venue as Model
 from harness.plan import ANSWER_MAX_WAD, AssetTerms
 from harness.solidity.genesis import GenesisSpec, build_genesis
 from harness.toolchain import ToolError, anvil_binary
 from harness.venue import book as wire
 from harness.venue import exchange as ex
+from harness.venue import governance as gov
 from tests.contracts.conftest import CHAIN, EVERYONE, INSURANCE, START, STRICT, T0, TRADERS, Outcome, Venue, W
 
 ASSETS = ("ETH", "OIL")
@@ -74,6 +78,7 @@ class Duel:
         self._tell([Said("InsuranceFunded", -1, {"from": address(OWNER), "amount": INSURANCE})])
         self.accepted: dict[str, int] = {}
         self.refused: dict[str, int] = {}
+        self.calls: list[tuple[str, gov.Call, Factors | None]] = []  # announced: id, call, factors or an upgrade
         self._set_up()
         self._saved = self._save()
 
@@ -101,15 +106,15 @@ class Duel:
     def _save(self) -> tuple[Any, ...]:
         chain = self.chain
         return (chain.client.call("evm_snapshot"), chain.now, chain.rounds, chain.quotes, dict(chain.nonces),
-                copy.deepcopy(self.model), self.block)
+                copy.deepcopy(self.model), self.block, list(self.calls))
 
     def reset(self) -> None:
         """Back to the start, on both sides."""
         chain = self.chain
-        mark, chain.now, chain.rounds, chain.quotes, nonces, model, self.block = self._saved
+        mark, chain.now, chain.rounds, chain.quotes, nonces, model, self.block, calls = self._saved
         assert chain.client.call("evm_revert", mark) is True
         chain.nonces = dict(nonces)
-        self.model = model
+        self.model, self.calls = model, list(calls)
         self._saved = self._save()
 
     @contextmanager
@@ -216,6 +221,45 @@ class Duel:
         data = wire.encode_cancel(order)
         return self._expect("cancel order", allowed, self.send(who, "order_book", data))
 
+    # -- governance ------------------------------------------------------------------------------------------------
+
+    def pause(self, who: int, what: int) -> Outcome:
+        now = self.model.book.pauses.paused
+        allowed = who == OWNER and 1 <= what <= EVERYTHING and now | what != now
+        return self._expect("pause", allowed, self.send(who, "pauses", gov.encode_pause(what)))
+
+    def unpause(self, who: int, what: int) -> Outcome:
+        allowed = who == OWNER and 1 <= what <= EVERYTHING and self.model.book.pauses.forbids(what)
+        return self._expect("unpause", allowed, self.send(who, "pauses", gov.encode_unpause(what)))
+
+    def announce(self, who: int, factors: Factors | None, delay_s: int) -> Outcome:
+        """Margin factors, or the upgrade of the liquidator, for once so many seconds are over."""
+        at = self.chain.at
+        if factors is None:
+            target, share = at["liquidator"], self.params.keeper_share_bps
+            data = gov.encode_upgrade(at["liquidator_v2"], gov.encode_initialize(share))
+        else:
+            target, data = at["clearing_house"], gov.encode_set_factors(gov.Factors(*factors))
+        call = gov.Call(target, data, len(self.calls).to_bytes(32, "big"))
+        allowed = who == OWNER and delay_s >= self.params.timelock_delay_s
+        outcome = self.send(who, "timelock", gov.encode_schedule(call, delay_s))
+        for event in outcome.events:
+            self.calls.append((event.args["id"], call, factors))
+        return self._expect("announce", allowed, outcome)
+
+    def enact(self, who: int, number: int) -> None:
+        """Carry out the number-th of what was announced, if there are so many."""
+        if not self.calls:
+            return
+        id_, call, factors = self.calls[number % len(self.calls)]
+        announced = self.model.governance.announced.get((id_, 0))
+        in_range = factors.are_in_range(self.params.penalty_bps) if factors else self.model.governance.version == 1
+        allowed = who == OWNER and announced is not None and self.chain.now >= announced.due and in_range
+        self._expect("enact", allowed, self.send(who, "timelock", gov.encode_execute(call)))
+
+    def set_up_again(self, who: int) -> Outcome:
+        return self._expect("set up again", False, self.send(who, "liquidator", gov.encode_initialize(10_000)))
+
     # -- what the rules allow --------------------------------------------------------------------------------------
 
     def probe(self) -> Model:
@@ -233,7 +277,7 @@ class Duel:
         other = self.probe()
         other.apply(Said("Withdrawn", 0, {"account": address(who), "amount": native}))
         fact = other.facts.withdrawals[-1]
-        return (fact.deficit == 0 and fact.oldest_age is not None
+        return (fact.deficit == 0 and not fact.paused & WITHDRAWALS and fact.oldest_age is not None
                 and fact.oldest_age <= self.params.max_price_age_s and fact.free >= fact.im)
 
     def may_trade(self, taker: int, maker: int, series: int, size: int, price: int) -> bool:
@@ -246,7 +290,7 @@ class Duel:
         other.apply(Said("Traded", 0, {"seriesId": series, "taker": address(taker), "maker": address(maker),
                                        "size": size, "price": price, "nonce": 0, "fee": 0}))
         fact = other.facts.trades[-1]
-        if fact.timestamp < fact.halted_until and not reduces(fact.taker, size):
+        if (fact.paused & TRADING or fact.timestamp < fact.halted_until) and not reduces(fact.taker, size):
             return False
         return (fact.band_excess <= 0 and fact.cap_excess <= 0 and fact.oldest_age is not None
                 and fact.oldest_age <= self.params.max_price_age_s
@@ -276,7 +320,7 @@ class Duel:
                 "price": step.order.price, "nonce": orders.BOOK_NONCE + other.book.orders.fills + 1, "fee": 0}))
             fact, age = other.facts.trades[-1], other.book.oldest_age(taker)
             leg = fact.taker
-            if fact.timestamp < fact.halted_until and not reduces(leg, size):
+            if (fact.paused & TRADING or fact.timestamp < fact.halted_until) and not reduces(leg, size):
                 return False
             if not may_move(leg.before, leg.after) or age is None or age > self.params.max_price_age_s:
                 return False
@@ -356,7 +400,7 @@ class Duel:
         book = self.probe().book
         ages = [book.oldest_age(who) for who in book.registered]
         fresh = all(age is not None and age <= self.params.max_price_age_s for age in ages)
-        allowed = book.deficit > 0 and book.insurance == 0 and fresh
+        allowed = book.deficit > 0 and book.insurance == 0 and fresh and not book.pauses.forbids(LIQUIDATION)
         data = self.chain.raw("liquidator", "haircut")
         return self._expect("haircut", allowed, self.send(OWNER, "liquidator", data))
 
@@ -394,7 +438,9 @@ class Duel:
             )
             for series in book.orders.markets
         }
-        shot = snapshot(book, replace(record(state, self.block), book=shown))
+        governance = GovernanceState(*astuple(gov.decode_governance(self.chain.call("lens", gov.encode_governance()))))
+        shot = snapshot(book, replace(record(state, self.block), book=shown, governance=governance),
+                        version=self.model.governance.version)
         assert shot.differences == ()
         assert shot.unlisted == ()
         assert book.imbalance() == 0

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from harness.evm.accounts import MAKER, OWNER
+from harness.model.governance import Factors
 from tests.contracts.conftest import T0, TRADERS, W
 from tests.model.side_by_side import (
     CALL,
@@ -41,7 +42,13 @@ Step = tuple[Any, ...]
 who = st.sampled_from(PEOPLE)
 trader = st.sampled_from((A, B, C))
 series = st.sampled_from(SERIES)
+guardian = st.sampled_from((OWNER, OWNER, OWNER, A))
 odd = st.integers(1, 10**9)
+FACTORS = (
+    Factors(1_000, 625, 1_500, 1_000, 750), Factors(1_500, 1_200, 2_000, 1_500, 1_000),
+    Factors(500, 250, 800, 600, 100), Factors(10_000, 10_000, 10_000, 10_000, 10_000), Factors(1_000, 249, 1, 1, 1),
+    Factors(1_000, 625, 1_500, 1_501, 750),
+)
 size = st.one_of(
     st.integers(1, 12).map(lambda n: n * W),
     st.integers(1, 20 * W),
@@ -76,6 +83,12 @@ step = st.one_of(
     st.tuples(st.just("late"), st.integers(-1500, 1500), st.integers(0, 3)),
     st.tuples(st.just("silence"), st.sampled_from((19, 20, 25, 26, 60))),
     st.tuples(st.just("fund"), who),
+    st.tuples(st.just("pause"), guardian, st.integers(0, 8)),
+    st.tuples(st.just("unpause"), guardian, st.sampled_from((1, 2, 3, 4, 7))),
+    st.tuples(st.just("announce"), guardian, st.sampled_from((*FACTORS, None)), st.sampled_from((-1, 0, 2))),
+    st.tuples(st.just("enact"), guardian, st.integers(0, 3)),
+    st.tuples(st.just("delay"), st.sampled_from((-1, 0))),
+    st.tuples(st.just("set_up_again"), who),
 )
 
 
@@ -160,6 +173,10 @@ def play(both: Duel, step: Step) -> None:
         both.withdraw(rest[0], max(1, both.most_withdrawable(rest[0]) + rest[1]))
     elif verb == "fund":
         both.settle_funding(rest[0])
+    elif verb == "announce":
+        both.announce(rest[0], rest[1], both.params.timelock_delay_s + rest[2])
+    elif verb == "delay":
+        play(both, ("silence", both.params.timelock_delay_s + rest[0]))
     else:
         getattr(both, verb)(*rest)
 
@@ -243,6 +260,23 @@ LEVERED: Step = ("trade", A, MAKER, FUTURE, 14 * W, 0, 0)
 @example([("price", -1_001, 0), ("trade", A, MAKER, FUTURE, W, 0, 0), ("reduce", B, PERPETUAL, 400),
           ("reduce", B, PERPETUAL, 1001), ("wait", 3), ("wait", 1), ("trade", A, MAKER, FUTURE, W, 0, 0), ("wait", 1),
           ("trade", A, MAKER, FUTURE, W, 0, 0), ("spread", [0, 10, 20_000, -9_000]), ("late", 50, 3), ("late", 50, 2)])
+# Paused: an auction and a perpetual stand still; closing, topping up and settling go on; and the grace after.
+@example([LEVERED, ("trade", B, MAKER, PERPETUAL, -7 * W, -300, 9), ("price", -850, 0), ("liquidate", KEEPER, A),
+          ("wait", 3), ("pause", OWNER, 3), ("pause", OWNER, 1), ("pause", A, 4), ("bid", KEEPER, A),
+          ("trade", A, MAKER, FUTURE, W, 0, 0), ("reduce", B, PERPETUAL, 400), ("silence", 19), ("fresh", 1),
+          ("fund", B), ("deposit", A, 10**6), ("unpause", OWNER, 1), ("unpause", OWNER, 2), ("bid", KEEPER, A),
+          ("liquidate", KEEPER, A), ("grace",), ("bid", KEEPER, A), ("unpause", OWNER, 4)])
+@example([LEVERED, ("price", -5_000, 1), ("pause", OWNER, 7), ("liquidate", KEEPER, A), ("drain", MAKER, 0),
+          ("outage", 21, False), ("wait", 2), ("unpause", OWNER, 7), ("fund", A), ("expire", 0), ("finalize", FUTURE),
+          ("settle", A, FUTURE), ("pause", OWNER, 2), ("fresh", 1), ("cover",), ("haircut",), ("pause", OWNER, 8)])
+# Factors: too early, in time, and who they hurt; then new code under an auction, once and no more.
+@example([LEVERED, ("announce", OWNER, FACTORS[1], 0), ("announce", A, FACTORS[2], 0), ("enact", OWNER, 0),
+          ("announce", OWNER, FACTORS[4], 0), ("announce", OWNER, FACTORS[2], -1), ("delay", -1), ("enact", OWNER, 0),
+          ("wait", 1), ("enact", A, 0), ("enact", OWNER, 0), ("enact", OWNER, 0), ("enact", OWNER, 1), ("fresh", 1),
+          ("liquidate", KEEPER, A), ("trade", C, MAKER, CALL, -2 * W, 600, 1)])
+@example([LEVERED, ("announce", OWNER, None, 0), ("announce", OWNER, None, 2), ("delay", 0), ("wait", 3),
+          ("price", -850, 0), ("liquidate", KEEPER, A), ("enact", OWNER, 0), ("enact", OWNER, 1),
+          ("set_up_again", A), ("wait", 3), ("bid", KEEPER, A), ("price", -3_000, 5), ("liquidate", KEEPER, B)])
 @given(st.lists(step, min_size=5, max_size=28))
 def test_contracts_and_model_agree_on_every_state_and_every_refusal(both: Duel, steps: list[Step]) -> None:
     """A6 and every guard of RULES.md at once, under prices from a wei to a billionfold, signed ones below zero."""
@@ -254,8 +288,9 @@ def test_the_lives_reached_what_they_are_for(both: Duel) -> None:
     if not both.accepted.get("liquidate"):
         pytest.skip("the lives were not played in this process")
     reached = ("trade", "withdraw", "liquidate", "bid", "cancel", "cover", "haircut", "insure", "finalize", "settle")
-    for what in (*reached, "price", "resolve", "override"):
+    for what in (*reached, "price", "resolve", "override", "pause", "unpause", "announce", "enact"):
         assert both.accepted.get(what, 0) > 0, (what, both.accepted)
     assert {"trade", "withdraw", "liquidate", "bid", "cancel", "cover", "haircut"} <= both.refused.keys()
     assert {"finalize", "resolve", "override"} <= both.refused.keys()
+    assert {"pause", "unpause", "announce", "enact", "set up again"} <= both.refused.keys()
     assert LATER in SERIES
