@@ -17,6 +17,7 @@ import {Quote, Quotes} from "./Quotes.sol";
 import {OptionMargin} from "./OptionMargin.sol";
 import {InsufficientMargin, isLinear, Kind, NEVER, Position, Series, SeriesExpired} from "./Series.sol";
 import {TermRules, Terms} from "./Terms.sol";
+import {NotTimelock} from "./Timelock.sol";
 import {Vault} from "./Vault.sol";
 
 /// @title Series, trades and the margin they need
@@ -51,7 +52,6 @@ contract ClearingHouse is Ownable, Opening, Quotes {
     error NotOrderBook(address caller);
     error NotLiquidator(address caller);
     error NotSettlement(address caller);
-    error NotTimelock(address caller);
 
     event SeriesListed(uint256 indexed id, uint8 kind, bytes32 indexed asset, uint256 strike, uint64 expiry);
     /// @notice Follows the listing of a series that has other than the default terms; limits in whole quote.

@@ -16,6 +16,7 @@ import {Params} from "./Params.sol";
 import {Pauses} from "./Pauses.sol";
 import {PriceFeed} from "./PriceFeed.sol";
 import {isLinear, Series, SeriesExpired} from "./Series.sol";
+import {NotTimelock} from "./Timelock.sol";
 import {Vault} from "./Vault.sol";
 
 /// @title The liquidation ladder
@@ -356,7 +357,7 @@ contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
 
     /// @dev Who may switch to another version; asked through the proxy only.
     function _authorizeUpgrade(address) internal view override {
-        if (msg.sender != clearingHouse.timelock()) revert ClearingHouse.NotTimelock(msg.sender);
+        if (msg.sender != clearingHouse.timelock()) revert NotTimelock(msg.sender);
     }
 
     /// @dev Lapses after twice its duration, so that an old start is no head start.

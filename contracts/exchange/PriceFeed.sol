@@ -11,6 +11,7 @@ import {IndexPrice} from "./IndexPrice.sol";
 import {Observations, Sums} from "./Observations.sol";
 import {Params} from "./Params.sol";
 import {Pauses} from "./Pauses.sol";
+import {NotTimelock} from "./Timelock.sol";
 
 /// @notice What is fixed about an asset when it is listed.
 struct AssetTerms {
@@ -83,6 +84,8 @@ contract PriceFeed is Ownable, Observations {
     uint64 public immutable haltDuration;
     /// @notice Where the funding clock runs.
     Pauses public immutable pauses;
+    /// @notice Who appoints reporters: as many as a round needs could make a price of their own.
+    address public immutable timelock;
     /// @notice Active seconds after an observation for which funding goes on without another.
     uint64 public immutable fundingGap;
 
@@ -93,10 +96,11 @@ contract PriceFeed is Ownable, Observations {
     mapping(bytes32 asset => Funded) private _funded;
 
     /// @param params the venue's parameters
-    /// @param owner_ who lists assets and changes reporters
+    /// @param owner_ who lists assets
     /// @param clearingHouse_ who may ask for instants to be kept
     /// @param settlement_ who may ask for windows to be kept
     /// @param pauses_ where the funding clock runs
+    /// @param timelock_ who appoints reporters
     /// @param reporters the first reporter set
     /// @param assets the first assets
     constructor(
@@ -105,6 +109,7 @@ contract PriceFeed is Ownable, Observations {
         address clearingHouse_,
         address settlement_,
         Pauses pauses_,
+        address timelock_,
         address[] memory reporters,
         AssetTerms[] memory assets
     ) Ownable(owner_) Observations(params, clearingHouse_, settlement_) {
@@ -113,6 +118,7 @@ contract PriceFeed is Ownable, Observations {
         breakerBps = params.breakerBps;
         haltDuration = params.haltDuration;
         pauses = pauses_;
+        timelock = timelock_;
         fundingGap = params.fundingGap;
         for (uint256 i; i < reporters.length; ++i) _setReporter(reporters[i], true);
         for (uint256 i; i < assets.length; ++i) _listAsset(assets[i]);
@@ -168,8 +174,9 @@ contract PriceFeed is Ownable, Observations {
         _listAsset(AssetTerms(asset, isSigned, minAnswer, maxAnswer));
     }
 
-    /// @notice Adds or removes a reporter.
-    function setReporter(address reporter, bool isReporter_) external onlyOwner {
+    /// @notice Adds or removes a reporter; timelock only, so everybody saw it coming.
+    function setReporter(address reporter, bool isReporter_) external {
+        if (msg.sender != timelock) revert NotTimelock(msg.sender);
         _setReporter(reporter, isReporter_);
     }
 

@@ -77,7 +77,7 @@ def creations(
     arguments: dict[str, tuple[Any, ...]] = {
         "collateral_token": (owner,),
         "l1_info": (params.uptime_gap_s,),
-        "price_feed": (astuple(params), owner, at.clearing_house, at.settlement, at.pauses,
+        "price_feed": (astuple(params), owner, at.clearing_house, at.settlement, at.pauses, at.timelock,
                        list(reporters), [(asset_word(item.name), *astuple(item)[1:]) for item in assets]),
         "vault": (astuple(params), at.collateral_token, at.clearing_house, at.liquidator, at.settlement,
                   at.pauses),

@@ -6,7 +6,7 @@ from dataclasses import astuple, replace
 
 import pytest
 
-from harness.evm.accounts import KEEPERS, OWNER, account
+from harness.evm.accounts import KEEPERS, OWNER, REPORTERS, account
 from harness.venue import governance as gov
 from tests.contracts.conftest import PARAMS, Outcome, Venue, W
 
@@ -92,6 +92,18 @@ def test_nobody_else_and_no_shorter_way(long: Venue) -> None:
     assert in_force(long) == NOW
     assert execute(long, call).error == ""
     assert execute(long, call).error.startswith("TimelockUnexpectedOperationState(")      # once
+
+
+def test_reporters_are_appointed_by_the_timelock_alone(long: Venue) -> None:
+    """G5: three reporters make a price, so an owner who names three at once could set one."""
+    data = long.raw("price_feed", "setReporter", account(ALICE).address, True)
+    assert long.send(OWNER, "price_feed", data).error == f"NotTimelock(caller={account(OWNER).address})"
+    call = gov.Call(long.at["price_feed"], data)
+    schedule(long, call)
+    long.now += DELAY
+    assert execute(long, call).one("ReporterChanged") == {"reporter": account(ALICE).address, "isReporter": True}
+    signers = sorted((ALICE, *REPORTERS[:2]), key=lambda index: account(index).address)
+    assert long.send(OWNER, "price_feed", long.round([2000 * W] * 3, signers=signers)).error == ""
 
 
 @pytest.mark.parametrize(
