@@ -52,9 +52,25 @@ def make_app(arguments: Sequence[str] = ()) -> typer.Typer:
             add_to(app, with_words="fault" in arguments)
         else:
             add_to(app)
-    if len(rooms) == 1:
-        app.callback()(lambda: None)   # or an application of one verb would have no verbs at all
+    version = typer.Option(False, "--version", callback=_tell_version, is_eager=True, help="Say which version this is.")
+
+    @app.callback()   # an application of one verb would have no verbs at all without one
+    def root(version: bool = version) -> None:
+        pass
+
     return app
+
+
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib import metadata
+
+        import typer
+
+        from harness.toolchain import ACCEPTED_ANVIL
+
+        typer.echo(f"harness {metadata.version('harness')}, for Anvil {ACCEPTED_ANVIL}")
+        raise typer.Exit
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from Crypto.Hash import keccak as _keccak
+import sys
+
+from Crypto.Util import _raw_api
+
+# It would run `file` on the interpreter to learn this, in every process that imports it.
+getattr(_raw_api, "cached_architecture", [])[:] = ["64bit" if sys.maxsize > 1 << 32 else "32bit", ""]
+
+from Crypto.Hash import keccak as _keccak  # noqa: E402
 
 
 def keccak(data: bytes) -> bytes:

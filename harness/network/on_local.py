@@ -12,6 +12,7 @@ from harness.runtimes.local.runtime import LocalRuntime
 from harness.runtimes.local.world import OUR_ROLES, AnvilEngines
 from harness.runtimes.local.zygote_client import ZygoteProcess
 from harness.scenario.stage import Stage, set_stage
+from harness.toolchain import anvil_binary
 
 if TYPE_CHECKING:
     from harness.network.owner import Wanted
@@ -38,7 +39,7 @@ class LocalPlatform:
             OUR_ROLES,
             logs=self._claim.folder / "nodes",
             genesis_timestamp=origin.stage.genesis_timestamp,
-            engines=AnvilEngines(origin.stage.l1, origin.stage.l2),
+            engines=AnvilEngines(origin.stage.l1, origin.stage.l2, anvil_binary()),
             deployment=origin.stage.deployment,
             accounts=origin.stage.accounts,
             zygote=zygote,

@@ -17,6 +17,7 @@ from harness.scenario.folder import RunFolder
 from harness.scenario.narration import Narrator
 from harness.scenario.real_time import conduct
 from harness.scenario.stage import Stage, set_stage
+from harness.toolchain import anvil_binary
 
 
 def run_local(plan: Plan, folder: RunFolder, narrator: Narrator, *, variant: Variant = OURS) -> Recorded:
@@ -46,7 +47,7 @@ async def _run(
         variant.make_role,
         logs=folder.nodes,
         genesis_timestamp=stage.genesis_timestamp,
-        engines=AnvilEngines(stage.l1, stage.l2),
+        engines=AnvilEngines(stage.l1, stage.l2, anvil_binary()),
         deployment=stage.deployment,
         accounts=stage.accounts,
         zygote=zygote,

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,7 +24,7 @@ from harness.plan import Plan
 from harness.ports import EngineFailure, StoreFailure
 from harness.scenario.plan_file import plan_bytes
 from harness.scenario.planning import plan_from_file
-from harness.toolchain import ToolError, ToolStatus
+from harness.toolchain import ACCEPTED_ANVIL, ToolError, ToolStatus
 
 ROOT = Path(__file__).parents[2]
 CALM = ROOT / "scenarios" / "calm.yaml"
@@ -232,6 +233,11 @@ def test_help_starts_with_an_example(verb: str, capsys: pytest.CaptureFixture[st
     assert main([verb, "--help"]) == 0
     lines = [line.strip() for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert lines[1].startswith(f"Example: harness {verb}")
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"harness {version('harness')}, for Anvil {ACCEPTED_ANVIL}\n"
 
 
 @pytest.mark.parametrize(("found", "code"), [(True, 0), (False, 4)])

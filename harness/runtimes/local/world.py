@@ -29,13 +29,15 @@ class AnvilEngines:
 
     l1: ChainSpec
     l2: ChainSpec
+    binary: Path | None = None
+    """An Anvil known to be accepted; without it every node's process looks for one and asks its version."""
 
     def __call__(self, spec: RoleSpec, home: Path) -> ThreadedEngine | None:
         name = CHAIN_OF_KIND.get(spec.kind)
         if name is None:
             return None
         chain = self.l1 if name == "l1" else self.l2
-        return ThreadedEngine(lambda: AnvilEngine(chain, name=spec.name, home=home))
+        return ThreadedEngine(lambda: AnvilEngine(chain, name=spec.name, home=home, binary=self.binary))
 
 
 @dataclass(frozen=True, slots=True)
