@@ -81,7 +81,7 @@ def true_price_path(subject: Subject) -> Finding:
     indices = _honest_indices(subject)
     for fact in subject.replay.facts.liquidations:
         prices = {
-            asset: _true_prices(seen.get(asset, ()), fact.timestamp - age_max, fact.timestamp)
+            asset: true_prices(seen.get(asset, ()), fact.timestamp - age_max, fact.timestamp)
             | {price for stamp, price in indices.get(asset, ()) if fact.timestamp - age_max <= stamp <= fact.timestamp}
             for asset in sorted({book.series[series].asset for series, _, _ in fact.held.positions})
         }
@@ -89,7 +89,7 @@ def true_price_path(subject: Subject) -> Finding:
             unseen += 1
             continue
         judged += 1
-        least = _least_surplus(book, fact, prices)
+        least = least_surplus(book, fact, prices)
         if least >= 0:
             cases.add(severity=least, block=fact.block, tx=fact.tx, account=fact.account, surplus_at_worst_price=least,
                       equity=fact.before.equity, mm=fact.before.mm)
@@ -116,7 +116,7 @@ def _honest_indices(subject: Subject) -> dict[str, list[tuple[int, int]]]:
     return found
 
 
-def _true_prices(observations: Iterable[ObservationRecord], first: int, last: int) -> set[int]:
+def true_prices(observations: Iterable[ObservationRecord], first: int, last: int) -> set[int]:
     """What was true in that time, and what honest reporters saw of it."""
     found: set[int] = set()
     for seen in observations:
@@ -128,7 +128,7 @@ def _true_prices(observations: Iterable[ObservationRecord], first: int, last: in
     return found
 
 
-def _least_surplus(book: Book, fact: LiquidationFact, prices: Mapping[str, set[int]]) -> int:
+def least_surplus(book: Book, fact: LiquidationFact, prices: Mapping[str, set[int]]) -> int:
     """The least E − MM over all combinations of those prices. As of the end of the run no series is live any more in
     `book`, so what was live at the liquidation is valued as live here too; and at the factors in force then."""
     held = fact.held
