@@ -77,6 +77,7 @@ EVENTS: Final[Mapping[str, Mapping[str, _Reader]]] = {
         "imBps": _INT, "mmBps": _INT, "optionImBps": _INT, "optionMinImBps": _INT, "optionMmBps": _INT,
     },
     "KeeperShareSet": {"shareBps": _INT},
+    "ReporterChanged": {"reporter": _ADDRESS, "isReporter": _FLAG},
     "Initialized": {"version": _INT},
     "Upgraded": {"implementation": _ADDRESS},
     "BadDebt": {"account": _ADDRESS, "covered": _INT, "remaining": _INT},

@@ -16,7 +16,7 @@ from harness.model.fixed import BPS
 from harness.model.params import VenueParams
 from harness.model.pauses import EVERYTHING
 
-PRIVILEGED = ("FactorsChanged", "KeeperShareSet", "Initialized", "Upgraded")
+PRIVILEGED = ("FactorsChanged", "KeeperShareSet", "Initialized", "Upgraded", "ReporterChanged")
 """Events that only a call of the timelock may cause, once the venue is set up."""
 
 _FACTORS = ("imBps", "mmBps", "optionImBps", "optionMinImBps", "optionMmBps")
@@ -141,6 +141,9 @@ class Governance:
 
     def upgraded(self, context: Context, _args: Mapping[str, Any]) -> None:
         self._owes(context, "Upgraded", ())
+
+    def reporter_changed(self, context: Context, _args: Mapping[str, Any]) -> None:
+        self._owes(context, "ReporterChanged", ())
 
     def _owes(self, context: Context, name: str, numbers: tuple[int, ...]) -> None:
         if context.block > 0:

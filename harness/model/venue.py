@@ -91,6 +91,7 @@ class Venue:
             "KeeperShareSet": self.governance.keeper_share_set,
             "Initialized": self.governance.initialized,
             "Upgraded": self.governance.upgraded,
+            "ReporterChanged": self.governance.reporter_changed,
         }
 
     def list_assets(self, terms: Mapping[str, AssetTerms]) -> None:

@@ -1,4 +1,4 @@
-"""A storm and the same run without its faults, side by side (LS7): nobody is liquidated for what the faults alone did."""
+"""A storm and the same run without its faults, side by side (LS7): the faults alone get nobody liquidated."""
 
 from __future__ import annotations
 
