@@ -617,7 +617,8 @@ CASES: dict[str, Case] = {
         "after a delay of nothing": lambda: tightened(1, delay=0),
         "never announced": lambda: tightened(21, salt=2),
         "others than announced": lambda: tightened(21, said=(1_100, 700, 1_500, 1_000, 751)),
-        "a reporter by nobody": lambda: traded().block().raw("ReporterChanged", reporter=address("liar"), isReporter=True),
+        "a reporter by nobody": lambda: traded().block().raw(
+            "ReporterChanged", reporter=address("liar"), isReporter=True),
         "an upgrade by nobody": lambda: market(expires_in=500).upgrade(salt=None),
         "changed without a word": shown(traded, "mm_bps", 100),
     }),
