@@ -62,11 +62,12 @@ def _list(chosen: list[Mutant]) -> None:
 
 
 def _try(chosen: list[Mutant], jobs: int | None, json: bool) -> int:
-    from harness.mutants.trial import default_jobs, try_all
+    from harness.hunt.workers import default_at_once
+    from harness.mutants.trial import try_all
 
     console = make_console(sys.stderr)
     done: dict[str, Sentence] = {}
-    for sentence in try_all(chosen, jobs=jobs or default_jobs()):
+    for sentence in try_all(chosen, jobs=jobs or default_at_once()):
         done[sentence.mutant.id] = sentence
         console.print(Text(f"{len(done)} of {len(chosen)}: {_words(sentence)}"))
     sentences = [done[mutant.id] for mutant in chosen]

@@ -52,7 +52,10 @@ class Bootable(FaultControl, Protocol):
 
 @dataclass(slots=True)
 class Conductor:
-    """One run's course. `watch` is fed every record as it is written, for triggers and narration."""
+    """One run's course. `watch` is fed every record as it is written, for triggers and narration.
+
+    A violation of a check of `stop_on` that is seen while the run goes on ends it: nothing more is to be learnt.
+    """
 
     plan: Plan
     runtime: Bootable
@@ -61,10 +64,12 @@ class Conductor:
     narrator: Narrator
     has_failed: Callable[[], bool]
     on_booted: Callable[[], object] = lambda: None
+    stop_on: frozenset[str] = frozenset()
     supervisor: Supervisor = field(init=False)
     online: OnlineJudge = field(init=False)
     _leader: str | None = field(init=False, default=None)
     _block: int = field(init=False, default=0)
+    _saw_enough: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.online = online_judge(self.plan)
@@ -92,7 +97,8 @@ class Conductor:
         storm = asyncio.ensure_future(self.supervisor.run(until_ns=self.plan.storm_ns))
         try:
             await self._wait_until(self.plan.storm_ns)
-            await storm
+            if not self._saw_enough:
+                await storm
         finally:
             if not storm.done():
                 storm.cancel()
@@ -101,7 +107,7 @@ class Conductor:
     async def _wait_until(self, at_ns: int) -> None:
         """Wait in steps, telling how far the run is; stops early when something failed beyond repair."""
         total = self.plan.storm_ns + self.plan.liveness_ns
-        while (left := at_ns - self.clock.monotonic()) > 0 and not self.has_failed():
+        while (left := at_ns - self.clock.monotonic()) > 0 and not self.has_failed() and not self._saw_enough:
             self.narrator.progress(self.clock.monotonic(), total, f"L2 block {self._block}")
             await self.clock.sleep(min(left, TICK_NS) / 1e9)
 
@@ -113,6 +119,7 @@ class Conductor:
         """See one record: notices trigger faults and name the leader, the rest is worth a line or nothing."""
         for alarm in self.online.see(node, kind, fields):
             self._say(f"VIOLATED at block {alarm.block}: {alarm.check} {alarm.name}: {alarm.summary}")
+            self._saw_enough = self._saw_enough or alarm.check in self.stop_on
         match kind:
             case "notice":
                 event = str(fields["event"])

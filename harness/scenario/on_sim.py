@@ -22,18 +22,27 @@ RUNNER = "run"
 
 
 def run_sim(
-    plan: Plan, folder: RunFolder, narrator: Narrator, *, variant: Variant = OURS, shared: bool = True
+    plan: Plan,
+    folder: RunFolder,
+    narrator: Narrator,
+    *,
+    variant: Variant = OURS,
+    shared: bool = True,
+    stop_on: frozenset[str] = frozenset(),
 ) -> Recorded:
     """Run a plan to its end in virtual time and leave its history in the folder.
 
     Args:
         shared: execute each distinct block once for all nodes; False gives each node its own Anvil.
+        stop_on: end the run as soon as one of these checks is seen violated.
     """
     with Interruption() as interruption:
         stage = set_stage(plan, genesis_timestamp=SIM_GENESIS_TIMESTAMP, contracts=variant.contracts)
         with folder.writing(folder.history.name), folder.history.open("wb") as stream:
             return simulate(
-                lambda: _run(plan, stage, stream, narrator, variant.make_role, interruption, shared=shared),
+                lambda: _run(
+                    plan, stage, stream, narrator, variant.make_role, interruption, shared=shared, stop_on=stop_on
+                ),
                 seed=plan.seed,
             )
 
@@ -47,6 +56,7 @@ async def _run(
     interruption: Interruption,
     *,
     shared: bool,
+    stop_on: frozenset[str],
 ) -> Recorded:
     interruption.cancels_this_task()
     loop = virtual_loop()
@@ -73,6 +83,7 @@ async def _run(
         history.recorder(RUNNER),
         narrator,
         has_failed=lambda: runtime.failed.is_set() or history.refusal is not None,
+        stop_on=stop_on,
     )
     history.watcher = conductor.watch
     conductor.watch(RUNNER, "run", opening)  # was written before there was a watcher; the judge begins with it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,21 +47,37 @@ def compile_contracts(root: Path | None = None, *, folders: tuple[str, ...] = _F
         CompilationFailed: the sources have errors.
         ToolError: the compiler or its libraries are not installed.
     """
-    sources = _own_sources(root or contracts_root(), folders)
-    key = _cache_key(sources)
-    cached = cache_home() / "artifacts" / f"{key}.json"
-    try:
-        return from_bytes(cached.read_bytes())
-    except FileNotFoundError:
-        pass
-    except ValueError:
-        cached.unlink(missing_ok=True)  # a damaged cache is only a slow start
-    artifacts = _compile(sources, key)
-    write_atomically(cached, to_bytes(artifacts))
+    sources = own_sources(root or contracts_root(), folders)
+    key = cache_key(sources)
+    artifacts = read_cached(key)
+    if artifacts is None:
+        artifacts = compile_sources(sources, key)
+        write_cached(artifacts)
     return artifacts
 
 
-def _own_sources(root: Path, folders: tuple[str, ...]) -> dict[str, str]:
+def read_cached(key: str) -> Artifacts | None:
+    """An earlier compilation, if the cache has it."""
+    path = _cached(key)
+    try:
+        return from_bytes(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        path.unlink(missing_ok=True)  # a damaged cache is only a slow start
+        return None
+
+
+def write_cached(artifacts: Artifacts) -> None:
+    write_atomically(_cached(artifacts.key), to_bytes(artifacts))
+
+
+def _cached(key: str) -> Path:
+    return cache_home() / "artifacts" / f"{key}.json"
+
+
+def own_sources(root: Path, folders: tuple[str, ...] = _FOLDERS) -> dict[str, str]:
+    """Name in a compilation → text, of every source under `root`'s folders. Raises CompilationFailed if none."""
     found = {
         _PREFIX + path.relative_to(root).as_posix(): path.read_text(encoding="utf-8")
         for folder in folders
@@ -71,33 +88,32 @@ def _own_sources(root: Path, folders: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _cache_key(sources: dict[str, str]) -> str:
+def cache_key(sources: dict[str, str]) -> str:
     """Hash of everything the output depends on. Libraries count by their pinned version, whose integrity npm checks."""
     content = orjson.dumps([sources, SETTINGS, pinned_versions()], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(content).hexdigest()[:32]
 
 
-def _compile(sources: dict[str, str], key: str) -> Artifacts:
-    import solcx  # slow to import, and only needed on a cold cache
-    from solcx.exceptions import SolcError
+def compile_sources(
+    sources: dict[str, str],
+    key: str,
+    *,
+    only: Collection[str] | None = None,
+    compiler: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+) -> Artifacts:
+    """Compile sources named as `own_sources` names them, all contracts or those of the sources `only`; no cache.
 
+    Raises what `compile_contracts` raises.
+    """
     everything = sources | _library_sources(sources, node_modules())
     request = {
         "language": "Solidity",
         "sources": {name: {"content": text} for name, text in everything.items()},
         "settings": SETTINGS | {"outputSelection": {name: {"*": [
             "abi", "evm.bytecode.object", "evm.deployedBytecode.object",
-        ]} for name in sources}},
+        ]} for name in sorted(sources if only is None else only)}},
     }
-    try:
-        output = solcx.compile_standard(request, solc_binary=solc_binary())
-    except SolcError as error:
-        # Its own text repeats the whole input and output, hundreds of kB.
-        details = [item for item in error.error_dict or () if item["severity"] == "error"]
-        if details:
-            raise CompilationFailed(readable(details, everything)) from None
-        said = (error.stderr_data or "")[-_MESSAGE_MAX:].strip()
-        raise CompilationFailed(f"solc ended with code {error.return_code}: {said or 'it said nothing'}") from None
+    output = (compiler or compile_with_solcx)(request)
     contracts = {
         name: Artifact(
             name=name,
@@ -107,10 +123,28 @@ def _compile(sources: dict[str, str], key: str) -> Artifacts:
             runtime=bytes.fromhex(item["evm"]["deployedBytecode"]["object"]),
         )
         for source, items in sorted(output["contracts"].items()) if source in sources
-        for name, item in sorted(items.items())
+        for name, item in sorted(items.items()) if only is None or source in only
     }
     warnings = [item for item in output.get("errors", ()) if _file_of(item) in sources]
     return Artifacts(key=key, contracts=contracts, warnings=tuple(_line(item, everything) for item in warnings))
+
+
+def compile_with_solcx(request: dict[str, Any]) -> dict[str, Any]:
+    """The compiler's standard JSON, answered by a process started for it. Raises CompilationFailed, ToolError."""
+    import solcx  # slow to import, and only needed on a cold cache
+    from solcx.exceptions import SolcError
+
+    try:
+        output: dict[str, Any] = solcx.compile_standard(request, solc_binary=solc_binary())
+        return output
+    except SolcError as error:
+        # Its own text repeats the whole input and output, hundreds of kB.
+        details = [item for item in error.error_dict or () if item["severity"] == "error"]
+        if details:
+            texts = {name: item["content"] for name, item in request["sources"].items()}
+            raise CompilationFailed(readable(details, texts)) from None
+        said = (error.stderr_data or "")[-_MESSAGE_MAX:].strip()
+        raise CompilationFailed(f"solc ended with code {error.return_code}: {said or 'it said nothing'}") from None
 
 
 def _library_sources(sources: dict[str, str], modules: Path) -> dict[str, str]:

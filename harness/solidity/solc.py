@@ -37,10 +37,21 @@ def solc_binary() -> Path:
     Raises:
         ToolError: Node or the installed npm packages are missing and there is no native compiler.
     """
-    native = shutil.which("solc")
-    if native is not None and f"Version: {pinned_versions()['solc']}+" in run([native, "--version"]).output:
-        return Path(native).absolute()
+    if has_native_solc():
+        return Path(str(shutil.which("solc"))).absolute()
     return node_wrapper(node_binary(), node_modules())
+
+
+@lru_cache(maxsize=1)
+def has_native_solc() -> bool:
+    """Whether there is a native `solc` on PATH of exactly the pinned version."""
+    native = shutil.which("solc")
+    return native is not None and f"Version: {pinned_versions()['solc']}+" in run([native, "--version"]).output
+
+
+def serving_command() -> list[str]:
+    """Starts the npm compiler so that it answers one line of standard JSON after the other. Raises ToolError."""
+    return [str(node_binary()), str(_SCRIPT), str(node_modules()), "--serve"]
 
 
 def node_wrapper(node: Path, modules: Path) -> Path:
