@@ -24,6 +24,7 @@ ROOMS = {
     "hand_faults": ("fault", "heal"),
     "snapshots": ("snapshot",),
     "mutants": ("mutants",),
+    "sweeps": ("sweep",),
     "tools": ("doctor",),
     "projects": ("init",),
 }

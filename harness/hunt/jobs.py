@@ -27,8 +27,8 @@ from harness.solidity.warm_compiler import WarmCompiler
 def run_mutant(job: Mapping[str, Any], compiler: WarmCompiler) -> dict[str, Any]:
     """Runs a mutant until the check that must has noticed, or to the end.
 
-    Returns the checks violated, first those told of while it ran; when the first evidence was, in seconds of the run; and
-    how long it took.
+    Returns the checks violated, first those told of while it ran; when the first evidence was, in seconds of the run;
+    and how long it took.
     """
     mutant = Mutant.model_validate_json(job["mutant"])
     began = time.monotonic()
@@ -73,7 +73,7 @@ def run_seed(job: Mapping[str, Any], compiler: WarmCompiler) -> dict[str, Any]:
             check["id"]: {"verdict": str(check["verdict"]), "demanded": check["demanded"], "summary": check["summary"]}
             for check in result["checks"]
         },
-        "faults_unhealed": [fault["id"] for fault in result["faults"] if not fault["healed"]],
+        "faults_amiss": [fault["id"] for fault in result["faults"] if not (fault["bit"] and fault["healed"])],
         "compared": result["stats"]["compared_at_the_wei"], "wall_s": result["stats"]["wall_s"],
         "folder": str(finished.folder) if keep else None,
     }  # fmt: skip
