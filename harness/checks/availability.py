@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from harness.checks.registry import Check
@@ -85,9 +86,25 @@ def always_open(subject: Subject) -> Finding:
 
 
 def overtaken_by_expiry(subject: Subject) -> Finding:
+    """Both ways: nothing of an expired series is traded or ordered, and nothing is turned away as expired that is not.
+    """
     cases, refused = Cases(), 0
+    expiries = {series.id: series.expiry for series in subject.replay.venue.book.series.values()}
     for block in subject.chain:
-        refused += sum(_name(transaction) == "SeriesExpired" for transaction in block.transactions)
+        for transaction in block.transactions:
+            if _name(transaction) != "SeriesExpired":
+                continue
+            refused += 1
+            numbers = [int(number) for number in re.findall(r"\d+", transaction.error or "")]
+            expiry = expiries.get(numbers[0]) if numbers else None
+            if expiry is not None and block.timestamp < expiry:
+                cases.add(severity=expiry - block.timestamp, block=block.number, tx=transaction.hash,
+                          series=numbers[0], block_timestamp=block.timestamp, expiry=expiry, error=transaction.error)
+        for event in block.events:
+            expiry = expiries.get(event.args["seriesId"]) if event.name == "OrderPlaced" else None
+            if expiry is not None and block.timestamp >= expiry:
+                cases.add(severity=block.timestamp - expiry, block=block.number, tx=event.tx,
+                          order=event.args["orderId"], block_timestamp=block.timestamp, expiry=expiry)
     for trade in subject.replay.facts.trades:
         if trade.timestamp >= trade.expiry:
             cases.add(severity=trade.timestamp - trade.expiry, block=trade.block, tx=trade.tx, series=trade.series,
@@ -95,7 +112,7 @@ def overtaken_by_expiry(subject: Subject) -> Finding:
     return cases.finding(
         refused,
         holds=f"{refused} transactions that expiry overtook on their way were refused",
-        violated="a transaction that expiry overtook on its way was executed",
+        violated="a transaction that expiry overtook on its way was executed, or one refused as if it had been",
         nothing="no transaction was overtaken by expiry",
     )
 

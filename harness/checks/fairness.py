@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from harness.checks.intervals import PARTIES
+from harness.checks.liquidations import steps_down
 from harness.checks.oracle import honest_prices, honest_span
 from harness.checks.registry import Check
 from harness.checks.results import Cases, Finding
@@ -190,14 +191,16 @@ def no_open_and_liquidate(subject: Subject) -> Finding:
     prices: dict[int, list[int]] = {}
     for round_ in facts.rounds:
         prices.setdefault(round_.block, []).append(round_.tx)
-    for fact in facts.liquidations:
+    steps = steps_down(subject)
+    for fact in steps:
         mine = [tx for tx in opened.get((fact.account, fact.block), ()) if tx <= fact.tx]
         if mine and not any(mine[-1] < tx <= fact.tx for tx in prices.get(fact.block, ())):
-            cases.add(severity=fact.to_keeper, block=fact.block, tx=fact.tx, account=fact.account, opened_tx=mine[-1],
-                      to_keeper=fact.to_keeper, covered=fact.covered)
+            gained, covered = (fact.to_keeper, fact.covered) if isinstance(fact, LiquidationFact) else (0, 0)
+            cases.add(severity=gained, block=fact.block, tx=fact.tx, account=fact.account, opened_tx=mine[-1],
+                      to_keeper=gained, covered=covered)
     return cases.finding(
-        len(facts.liquidations),
-        holds=f"none of {len(facts.liquidations)} liquidated accounts opened its risk in the same block and prices",
+        len(steps),
+        holds=f"none of {len(steps)} accounts taken down the ladder opened its risk in the same block and prices",
         violated="opened and liquidated in one block at one price",
         nothing="no liquidation",
     )

@@ -119,13 +119,15 @@ def nothing_leaves_behind_a_deficit(subject: Subject) -> Finding:
 
 
 def run_on_the_bank(subject: Subject) -> Finding:
-    """What one account may withdraw depends on no other's withdrawal, so every order is covered by the sum."""
+    """What one account may withdraw depends on no other's withdrawal, so every order is covered by the sum: by the
+    model, and by what storage would let them take."""
     cases, judged = Cases(), 0
     for snapshot in subject.replay.snapshots:
-        judged += snapshot.withdrawable > 0
-        excess = snapshot.withdrawable - snapshot.state.custody
+        most = max(snapshot.withdrawable, snapshot.stored)
+        judged += most > 0
+        excess = most - snapshot.state.custody
         if excess > 0:
-            cases.add(severity=excess, block=snapshot.state.number, withdrawable_native=snapshot.withdrawable,
+            cases.add(severity=excess, block=snapshot.state.number, withdrawable_native=most,
                       custody_native=snapshot.state.custody)
     return cases.finding(
         judged,

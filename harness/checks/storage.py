@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from harness.history.records import GovernanceState, OrderState, StateRecord
-from harness.model.book import Book
+from harness.history.records import AccountState, GovernanceState, OrderState, StateRecord
+from harness.model.book import Book, Position
 from harness.model.fixed import NATIVE
 
 Field = tuple[str, int | bool | None, int | bool | None]
@@ -24,6 +24,7 @@ class Snapshot:
     dust: int
     roundings: int
     withdrawable: int            # native units all accounts could withdraw, freshness aside; 0 while there is a deficit
+    stored: int                  # the same by what storage says they have and need
     settled_size: dict[int, int]  # series → Σ q settled so far
     unlisted: tuple[str, ...]    # accounts the model knows to own or owe something, absent from the record
     fields: int                  # how many were compared
@@ -38,6 +39,9 @@ def snapshot(book: Book, state: StateRecord, *, version: int = 1) -> Snapshot:
         0 if book.deficit else sum(
             max(0, book.free_cash(address) - book.margin(address).im) // NATIVE for address in book.accounts
         ),
+        0 if state.deficit else sum(
+            max(0, _free(book, shown) - shown.im) // NATIVE for shown in state.accounts.values()
+        ),
         {series.id: series.settled_size for series in book.series.values()},
         tuple(
             address
@@ -46,6 +50,17 @@ def snapshot(book: Book, state: StateRecord, *, version: int = 1) -> Snapshot:
         ),
         len(fields), tuple(field for field in fields if field[1] != field[2]),
     )
+
+
+def _free(book: Book, shown: AccountState) -> int:
+    """cash + Σ min(0, v) of an account as stored, at the model's prices."""
+    free = shown.cash
+    for position in shown.positions:
+        series = book.series.get(position.series)
+        if series is not None and (series.is_linear or series.final_price is not None):
+            held = Position(position.size, position.notional, position.funding_index)
+            free += min(0, book.position_value(series, held))
+    return free
 
 
 def _fields(book: Book, state: StateRecord, version: int) -> Iterator[Field]:

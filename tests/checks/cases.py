@@ -6,8 +6,9 @@ is one plain case of each way a check can be tripped, so that none can be added,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from harness.checks.results import Verdict
 from tests.checks.builder import START, Run, address
@@ -324,12 +325,12 @@ def sure_of_nothing() -> Run:
     return run.trade("alice", "maker", 9, 100).price(94).liquidate("alice").state().block()
 
 
-def pleading(action: str, error: str | None, *, paused: int = 1, setting: Story = traded, args: object = None,
-             **detail: object) -> Story:
+def pleading(action: str, error: str | None, *, paused: int = 1, setting: Story = traded,
+             args: Mapping[str, Any] | None = None, **detail: Any) -> Story:
     """While something is paused a client calls for what must stay possible, and is refused."""
     def story() -> Run:
         run = setting().state().block().price(100).pause(paused).block()
-        run.op("trader-0/1", "invoke", action=action, args=args)  # type: ignore[arg-type]
+        run.op("trader-0/1", "invoke", action=action, args=args)
         refused = run.transaction(ok=False, error=error, sender="alice")
         return run.op("trader-0/1", "fail", refused, action=action, **detail)
     return story
@@ -376,6 +377,13 @@ def tightened(seconds: int, *, delay: int = 20, salt: int | None = 1, said: tupl
     return run.set_factors(*TIGHTER, salt=salt, said=said)
 
 
+def too_late(seconds: int) -> Run:
+    """A trade turned away as expired, so many seconds after a series of 20 s was listed."""
+    run = market(expires_in=20).blocks(seconds, price=100)
+    run.transaction(ok=False, error=f"SeriesExpired(1, {START + 21})")
+    return run
+
+
 def upgraded() -> Run:
     """Alice long 9 from 100; the liquidator's code is switched in a block without a price, read before and after."""
     run = market(expires_in=500).trade("alice", "maker", 9, 100).announce(2).blocks(20, price=100)
@@ -405,10 +413,10 @@ def behind() -> Run:
     return run
 
 
-def came_back(**head: int) -> Run:
+def came_back(*, fork: int = 0) -> Run:
     run = Run().blocks(10).fault("inject", word="kill", target="replica-0").wait(1)
     run.fault("heal", word="kill", target="replica-0")
-    return run.wait(1).head("replica-0", "committed", 8, **head)
+    return run.wait(1).head("replica-0", "committed", 8, fork=fork)
 
 
 CASES: dict[str, Case] = {
@@ -439,6 +447,9 @@ CASES: dict[str, Case] = {
     }),
     "C7": Case(unread, {
         "custody short of what may be withdrawn": storage("totals.custody", -90_000_000_000),
+        "storage lets somebody take what others put in": storage(f"accounts.{ALICE}.cash", 10**6 * W),
+        "storage asks nobody for margin": lambda: traded().state().block().state(
+            corrupt={f"accounts.{address('maker')}.im": -(10**6) * W}),
     }),
     "A1": Case(quiet, {
         "positions do not cancel": storage(f"accounts.{ALICE}.positions.0.size"),
@@ -680,6 +691,8 @@ CASES: dict[str, Case] = {
         "shown as healthy": lambda: sick(95).state().block().liquidate("alice"),
     }),
     "Q4": Case(unread, {
+        "opened and put up for auction at one price": lambda: market().block().trade("alice", "maker", 400, 100)
+        .start_auction("alice"),
         "opened and liquidated at one price": lambda: market().block().trade("alice", "maker", 20, 100)
         .liquidate("alice"),
     }),
@@ -710,6 +723,8 @@ CASES: dict[str, Case] = {
         "nothing to settle, though there is": settling("NothingToSettle(1)", account="alice"),
     }),
     "Q6": Case(traded, {
+        "ordered at expiry": lambda: market(expires_in=20).open_market().blocks(20, price=97).place("alice", 1, 97),
+        "refused a second before expiry": lambda: too_late(19),
         "executed at expiry": lambda: market(expires_in=20).blocks(20, price=97).trade("alice", "maker", 1, 97),
     }),
     "LL1": Case(under_faults, {
