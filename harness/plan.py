@@ -22,7 +22,7 @@ L1_GAS_LIMIT = 30_000_000
 
 RoleKind = Literal[
     "l1-builder", "l1-follower", "sequencer", "replica", "batcher", "reporter", "keeper", "maker", "trader", "admin",
-    "actor",  # a user's own class, see ProjectPlan
+    "searcher", "actor",  # a user's own class, see ProjectPlan
 ]
 ChainName = Literal["l1", "l2"]
 CHAIN_OF_KIND: Mapping[str, ChainName] = {
@@ -38,7 +38,7 @@ NEVER_S = 2**32
 
 ProductKind = Literal["future", "call", "put", "perpetual"]
 Trading = Literal["quotes", "book"]
-TradeAction = Literal["deposit", "open", "reduce", "close", "withdraw"]
+TradeAction = Literal["deposit", "open", "reduce", "close", "withdraw", "swap"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,8 @@ class PlannedOperation:
     side: int               # +1 buys, −1 sells; 0 where it makes no sense
     leverage_milli: int     # thousandths of account equity as notional, for `open`
     fraction_milli: int     # thousandths of the position, for `reduce`
-    amount_native: int      # token units, for deposit and withdraw
+    amount_native: int      # token units, for deposit, withdraw and swap (quote it is worth)
+    tolerance_bps: int = 0  # for swap: how much less than it is quoted the trader accepts
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ class PlannedFault:
     id: str                 # `f1`, `f2`, … in file order
     kind: Literal[
         "latency", "loss", "duplicate", "reorder", "corrupt", "rate", "partition", "kill", "pause", "skew", "view-lag",
-        "stop", "disconnect", "cpu", "disk-full", "rpc", "reorg", "oracle", "fee-spike", "censor",
+        "stop", "disconnect", "cpu", "disk-full", "rpc", "reorg", "oracle", "fee-spike", "censor", "sandwich",
     ]
     trigger: Trigger
     duration_ns: int | None  # None: until the heal at the end of the storm
@@ -246,6 +247,15 @@ class GovernanceStep:
 
 
 @dataclass(frozen=True, slots=True)
+class SpotPool:
+    """The constant-product pool of one underlying against the collateral, and what its first provider puts in."""
+
+    asset: str
+    underlying: int          # native units, 1e18 an underlying
+    quote: int               # native units, 1e6 a dollar
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     scenario: str
     about: str
@@ -270,6 +280,7 @@ class Plan:
     assets: tuple[AssetTerms, ...] = ()   # of markets that are not on the usual terms
     market_period_ns: int = 0     # the price paths start over after so long; 0: they stay at their last knot
     governance: tuple[GovernanceStep, ...] = ()   # by time
+    spot: SpotPool | None = None
     trading: Trading = "quotes"   # how takers and makers meet: signed quotes on request, or orders in the book
 
     def role(self, name: str) -> RoleSpec:

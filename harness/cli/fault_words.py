@@ -40,6 +40,7 @@ _SHORT = {
     "oracle": "Let price reporters sign wrong prices.",
     "fee-spike": "Multiply the base fee of L1.",
     "censor": "Let leaders leave out some senders' transactions.",
+    "sandwich": "Let leaders trade around others' swaps in the spot pool.",
 }
 _EXAMPLE = {
     "latency": "--from reporter-* --to sequencer-* --delay 400ms --jitter 150ms --for 10s",
@@ -62,6 +63,7 @@ _EXAMPLE = {
     "oracle": "reporter-0 --do drift --by 2 --for 10s",
     "fee-spike": "--factor 20 --for 30s",
     "censor": "leader --from keeper-* --for 10s",
+    "sandwich": "sequencer --from trader-* --for 10s",
 }
 
 

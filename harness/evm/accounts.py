@@ -6,7 +6,8 @@
 | 1 | batcher (L1) |
 | 2 | market maker |
 | 3–9 | nobody: whoever uses a dev network by hand |
-| 10–29 | keepers |
+| 10–19 | keepers |
+| 20–29 | searchers, who trade against the spot pool |
 | 30–49 | oracle reporters (sign observations; also send the rounds) |
 | 50–99 | sequencers (consensus keys) |
 | 100 and up | traders |
@@ -33,7 +34,8 @@ OWNER: Final = 0
 BATCHER: Final = 1
 MAKER: Final = 2
 USERS: Final = range(3, 10)
-KEEPERS: Final = range(10, 30)
+KEEPERS: Final = range(10, 20)
+SEARCHERS: Final = range(20, 30)
 REPORTERS: Final = range(30, 50)
 SEQUENCERS: Final = range(50, 100)
 TRADERS: Final = range(100, 10_000)

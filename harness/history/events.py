@@ -80,6 +80,11 @@ EVENTS: Final[Mapping[str, Mapping[str, _Reader]]] = {
     "ReporterChanged": {"reporter": _ADDRESS, "isReporter": _FLAG},
     "Initialized": {"version": _INT},
     "Upgraded": {"implementation": _ADDRESS},
+    "Swapped": {
+        "account": _ADDRESS, "buys": _FLAG, "amountIn": _INT, "amountOut": _INT, "minOut": _INT, "deadline": _INT,
+    },
+    "LiquidityAdded": {"account": _ADDRESS, "underlying": _INT, "quote": _INT, "shares": _INT},
+    "LiquidityRemoved": {"account": _ADDRESS, "underlying": _INT, "quote": _INT, "shares": _INT},
     "BadDebt": {"account": _ADDRESS, "covered": _INT, "remaining": _INT},
 }
 """Event name → argument name → how it is read. Other events (token transfers, L1 contracts) pass through unread."""

@@ -35,6 +35,7 @@ from harness.history.records import (
     Record,
     RunRecord,
     SeriesState,
+    SpotState,
     StateRecord,
     StatRecord,
     Transaction,
@@ -242,6 +243,7 @@ def _state(raw: dict[str, Any], t: int, node: str) -> Record:
         integer(totals.get("deficit", 0), "totals.deficit"),
         _book(raw["book"]) if "book" in raw else None,
         _governance(raw["governance"]) if "governance" in raw else None,
+        _spot(raw["spot"]) if "spot" in raw else None,
     )
 
 
@@ -250,6 +252,11 @@ def _governance(raw: Any) -> GovernanceState:
     return GovernanceState(
         *(integer(fields[name], f"governance.{name}") for name in GovernanceState.__dataclass_fields__)
     )
+
+
+def _spot(raw: Any) -> SpotState:
+    pool = mapping(raw, "spot")
+    return SpotState(*(integer(pool[name], f"spot.{name}") for name in SpotState.__dataclass_fields__))
 
 
 def _book(raw: Any) -> dict[int, tuple[OrderState, ...]]:

@@ -159,6 +159,15 @@ class GovernanceState:
 
 
 @dataclass(frozen=True, slots=True)
+class SpotState:
+    """What is in the spot pool, native units, and the supply of its shares."""
+
+    underlying: int
+    quote: int
+    shares: int
+
+
+@dataclass(frozen=True, slots=True)
 class StateRecord:
     """What the contracts' storage said at one block, read by a replica through `Lens.state`."""
 
@@ -176,6 +185,7 @@ class StateRecord:
     deficit: int = 0             # losses nobody bears yet
     book: Mapping[int, tuple[OrderState, ...]] | None = None  # series → its orders; None where no book was read
     governance: GovernanceState | None = None
+    spot: SpotState | None = None   # None where there is no pool
 
 
 @dataclass(frozen=True, slots=True)

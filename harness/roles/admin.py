@@ -23,6 +23,7 @@ from harness.venue.exchange import (
     encode_override_price,
     encode_state,
 )
+from harness.venue.spot import encode_add_liquidity
 
 WATCH_S = 1.0
 DELAY_S = 2
@@ -61,6 +62,10 @@ class Admin:
             for number, product in enumerate(plan.products, start=1):
                 data = encode_open_market(number, tick=TICK_WAD, lot=plan.venue.lot_wad)
                 await self._carry_out("open-market", {"product": product.id}, deployment["order_book"], data)
+        if plan.spot is not None:
+            pool = plan.spot
+            data = encode_add_liquidity(pool.underlying, pool.quote, min_shares=0, deadline=NEVER)
+            await self._carry_out("add-liquidity", {"asset": pool.asset}, deployment["spot_amm"], data)
         await self._watch([product for product in plan.products if product.expires_s != NEVER_S])
 
     async def _watch(self, products: list[Product]) -> None:

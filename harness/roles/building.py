@@ -6,6 +6,7 @@ from harness.evm.wallet import decode_transaction
 from harness.plan import L2_CHAIN_ID
 from harness.project_plan import ProjectCodec
 from harness.roles.context import RoleContext
+from harness.roles.insider import SANDWICH, Insider
 from harness.roles.node import Node
 from harness.roles.orders import Orders
 from harness.roles.recording import block_record
@@ -23,7 +24,8 @@ class Builder:
         self.context = context
         self.node = node
         self._stalled = ""
-        self.orders = Orders("censor")
+        self.orders = Orders("censor", SANDWICH)
+        self._insider = Insider(context, node, self.orders)
         self._project = ProjectCodec(context.plan.project)
 
     async def build(self, parent: Hash, height: int) -> ExecutedBlock | None:
@@ -48,7 +50,7 @@ class Builder:
         self._stalled = ""
         ancestors = chain.uncommitted(parent)
         used = [decode_transaction(raw) for block in ancestors for raw in block.inputs.transactions]
-        raws = self._censored(chain.pool.select(used))
+        raws = await self._insider.arrange(self._censored(chain.pool.select(used)), parent=parent, used=used)
         for _ in range(REBUILDS_MAX):
             inputs = BlockInputs(
                 chain_id=L2_CHAIN_ID,

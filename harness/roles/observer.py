@@ -17,6 +17,7 @@ from harness.rollup.blocks import ExecutedBlock
 from harness.venue.book import OpenOrder, decode_orders, encode_orders
 from harness.venue.exchange import PerpetualState, PositionState, VenueState, decode_state, encode_state
 from harness.venue.governance import decode_governance, encode_governance
+from harness.venue.spot import decode_reserves, encode_reserves
 
 QUEUE_MAX = 4_096
 
@@ -58,13 +59,12 @@ class Observer:
                 continue
             try:
                 state = await self._state(block)
-                book = await self._book(block, state) if self.context.plan.trading == "book" else None
-                governance = await self._governance(block) if self.context.plan.governance else None
+                further = await self._further(block, state)
             except PortError as error:
                 detail = f"block {block.number}: {error}"
                 self.context.record.record("problem", what="state could not be read", detail=detail)
                 continue
-            self._record_state(block, state, book, governance)
+            self._record_state(block, state, further)
             self._notice(block, state)
 
     async def _record_reading(self, block: ExecutedBlock) -> None:
@@ -101,18 +101,29 @@ class Observer:
             found[str(series.series_id)] = [_order(order) for order in decode_orders(answer)]
         return found
 
+    async def _further(self, block: ExecutedBlock, state: VenueState) -> dict[str, Json]:
+        """What plans with more than series and accounts have in a `state` record: a book, decisions, a spot pool."""
+        plan, found = self.context.plan, dict[str, Json]()
+        if plan.trading == "book":
+            found["book"] = await self._book(block, state)
+        if plan.governance:
+            found["governance"] = await self._governance(block)
+        if plan.spot is not None:
+            found["spot"] = await self._spot(block)
+        return found
+
     async def _governance(self, block: ExecutedBlock) -> dict[str, Json]:
         """What was decided so far, and the clocks that depend on it."""
         lens = self.context.deployment["lens"]
         return asdict(decode_governance(await self.chain.engine.call(lens, encode_governance(), at=block.hash)))
 
-    def _record_state(
-        self,
-        block: ExecutedBlock,
-        state: VenueState,
-        book: dict[str, Json] | None,
-        governance: dict[str, Json] | None,
-    ) -> None:
+    async def _spot(self, block: ExecutedBlock) -> dict[str, Json]:
+        """What is in the spot pool."""
+        answer = await self.chain.engine.call(self.context.deployment["spot_amm"], encode_reserves(), at=block.hash)
+        pool = decode_reserves(answer)
+        return {"underlying": str(pool.underlying), "quote": str(pool.quote), "shares": str(pool.shares)}
+
+    def _record_state(self, block: ExecutedBlock, state: VenueState, further: dict[str, Json]) -> None:
         totals = state.totals
         perpetuals = {p.series_id: p for p in state.perpetuals}
         self.context.record.record(
@@ -160,8 +171,7 @@ class Observer:
                 }
                 for a in state.assets
             },
-            **({} if book is None else {"book": book}),
-            **({} if governance is None else {"governance": governance}),
+            **further,
         )
 
     def _notice(self, block: ExecutedBlock, state: VenueState) -> None:

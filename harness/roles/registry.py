@@ -17,6 +17,7 @@ from harness.roles.l1 import L1Builder, L1Follower
 from harness.roles.maker import Maker
 from harness.roles.replica import Replica
 from harness.roles.reporter import Reporter
+from harness.roles.searcher import Searcher
 from harness.roles.sequencer import Sequencer
 from harness.roles.trader import Trader
 from harness.venue.deployment import interfaces
@@ -31,6 +32,7 @@ ROLES: dict[str, Callable[[RoleContext], Role]] = {
     "keeper": Keeper,
     "maker": lambda context: BookMaker(context) if context.plan.trading == "book" else Maker(context),
     "trader": Trader,
+    "searcher": Searcher,
     "admin": Admin,
     "actor": make_actor,
 }

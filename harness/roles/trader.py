@@ -8,6 +8,7 @@ from harness.roles.admin import series_id
 from harness.roles.client import ChainClient, Outcome
 from harness.roles.context import RoleContext
 from harness.roles.maker import notional_size, quote_from_json
+from harness.roles.swapping import NothingToQuote, quoted
 from harness.venue.book import MODES, Order, encode_place
 from harness.venue.exchange import (
     AccountState,
@@ -17,6 +18,7 @@ from harness.venue.exchange import (
     encode_trade,
     encode_withdraw,
 )
+from harness.venue.spot import decode_reserves, encode_reserves, encode_swap
 
 MILLI = 1000
 QUOTE_TIMEOUT_S = 1.0
@@ -53,6 +55,9 @@ class Trader:
             await self._operate(operation)
 
     async def _operate(self, operation: PlannedOperation) -> None:
+        if operation.action == "swap":
+            await self._swap(operation)
+            return
         args = {
             "product": operation.product,
             "side": operation.side,
@@ -78,6 +83,8 @@ class Trader:
                 return vault, encode_deposit(operation.amount_native)
             case "withdraw":
                 return vault, encode_withdraw(operation.amount_native)
+            case "swap":
+                raise AssertionError("a swap is no business of the venue's")
             case "open" | "reduce" | "close":
                 size = await self._size(operation)
                 sent |= {"series": series_id(self.context, operation.product), "size": str(size)}
@@ -87,6 +94,18 @@ class Trader:
                 reply = await self.context.network.request(self.maker, "quote", payload, timeout=QUOTE_TIMEOUT_S)
                 quote, signature = quote_from_json(reply)
                 return self.context.deployment["clearing_house"], encode_trade(quote, signature, size)
+
+    async def _swap(self, operation: PlannedOperation) -> None:
+        """All of an amount into the spot pool, for what it is quoted now less what the trader puts up with."""
+        amm = self.context.deployment["spot_amm"]
+        try:
+            view = await self.client.read(amm, encode_reserves())
+            swap, args = quoted(operation, decode_reserves(view.data), now_s=self.context.clock.now() // 1_000_000_000)
+        except (PortError, NothingToQuote) as error:
+            self.client.invoke(operation.id, "swap", {"asset": operation.product})
+            self.client.conclude(operation.id, "swap", Outcome("fail", f"not sent: {error}"))
+            return
+        await self.client.operate(operation.id, "swap", args, amm, encode_swap(swap))
 
     def _order(self, product: str, size: int) -> Order:
         """A market order over whole lots: whatever the book offers within the band, and nothing left behind."""

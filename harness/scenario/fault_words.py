@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from harness.scenario import units
-from harness.scenario.lie_words import Censor, FeeSpike, Oracle, Reorg, Rpc
+from harness.scenario.lie_words import Censor, FeeSpike, Oracle, Reorg, Rpc, Sandwich
 from harness.scenario.vocabulary import (
     Bandwidth,
     Duration,
@@ -160,6 +160,7 @@ class When(Words):
 FaultWord = Literal[
     "latency", "loss", "duplicate", "reorder", "corrupt", "rate", "partition", "kill", "pause", "skew", "view-lag",
     "stop", "disconnect", "cpu", "disk-full", "rpc", "reorg", "oracle", "fee-spike", "censor",
+    "sandwich",
 ]
 FAULT_WORDS: tuple[FaultWord, ...] = get_args(FaultWord)
 
@@ -189,6 +190,7 @@ class Fault(Words):
     oracle: Oracle | None = None
     fee_spike: FeeSpike | None = Field(default=None, alias="fee-spike")
     censor: Censor | None = None
+    sandwich: Sandwich | None = None
 
     @property
     def word(self) -> FaultWord:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.plan import PlannedOrder
-from harness.scenario.lie_words import FeeSpike, Oracle, Rpc
+from harness.scenario.lie_words import FeeSpike, Oracle, Rpc, Sandwich
 from harness.scenario.units import duration_text
 
 
@@ -20,11 +20,19 @@ def oracle_words(spec: Oracle) -> str:
     return f"{', '.join(spec.of)} {spec.do}{by}{factor}"
 
 
-def planned_order(oracle: Oracle | None, fee_spike: FeeSpike | None, victims: tuple[str, ...]) -> PlannedOrder | None:
+def sandwich_words(spec: Sandwich) -> str:
+    return f"{', '.join(spec.from_)} by {', '.join(spec.of)}{', greedily' if spec.greedy else ''}"
+
+
+def planned_order(
+    oracle: Oracle | None, fee_spike: FeeSpike | None, sandwich: Sandwich | None, victims: tuple[str, ...]
+) -> PlannedOrder | None:
     """What targets are ordered to do; None for a fault that is no order. Percents and factors become thousandths."""
     if oracle is not None:
         amount = round((oracle.by or 0.0) * 10) if oracle.factor is None else round(oracle.factor * 1000)
         return PlannedOrder(oracle.do, amount)
     if fee_spike is not None:
         return PlannedOrder("multiply", round(fee_spike.factor * 1000))
+    if sandwich is not None:
+        return PlannedOrder("greedy" if sandwich.greedy else "within-limit", names=victims)
     return PlannedOrder("leave-out", names=victims) if victims else None

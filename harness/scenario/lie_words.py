@@ -79,6 +79,14 @@ class FeeSpike(Words):
     factor: Number = Field(ge=1, le=10_000)
 
 
+class Sandwich(Words):
+    """Leaders that put swaps of their own before and after those of others in the spot pool."""
+
+    of: Selector = Field(default=["sequencer"], description="which sequencers; default: all")
+    from_: Selector = Field(default=["trader"], alias="from", description="whose swaps; default: traders'")
+    greedy: bool = Field(default=False, description="take no notice of the least amount that a swap accepts")
+
+
 class Censor(Words):
     """Leaders that leave out whose transactions they are told to."""
 

@@ -20,6 +20,7 @@ from harness.scenario.loading import Document, Location, plain_scalar, read_docu
 from harness.scenario.market import path_of
 from harness.scenario.regions import base_latencies
 from harness.scenario.selectors import GROUP_WORDS
+from harness.scenario.swaps import merged, spot_pool, swap_operations
 from harness.scenario.topology import RegionProblem, build_roles
 from harness.scenario.venue import VenueProblem, venue_parameters
 from harness.scenario.workload import TooMuchWork, trader_operations
@@ -133,6 +134,10 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
             [(product, entry.weight) for product, entry in zip(products, scenario.products, strict=True)],
             im_bps=venue.im_bps, stop_ns=stop_ns, random=random,
         )  # fmt: skip
+        spot = spot_pool(document, scenario)
+        if spot is not None and scenario.spot is not None:
+            swaps = swap_operations(scenario.spot, scenario.workload, stop_ns=stop_ns, random=random)
+            operations = merged(operations, swaps)
     except TooMuchWork as problem:
         raise document.error(("workload", "rate"), str(problem)) from None
     plan = Plan(
@@ -157,6 +162,7 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
             recover_s=scenario.within.recover / units.NS_PER_SECOND, liquidate_blocks=scenario.within.liquidate
         ),
         has_venue=bool(scenario.market),
+        spot=spot,
         trading=scenario.venue.trading,
         governance=governance,
     )

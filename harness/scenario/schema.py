@@ -153,6 +153,32 @@ class Venue(Words):
     insurance: Native = 250_000 * 10**units.NATIVE_DECIMALS
 
 
+class Spot(Words):
+    """A constant-product pool of an underlying against the collateral, and who swaps in it."""
+
+    asset: str = Field(description="one of market")
+    liquidity: Native = Field(default=2_000_000 * 10**units.NATIVE_DECIMALS, description="quote; as much of the other")
+    swaps: Rate = Field(default=1_000, description="of all traders together")
+    amount: Annotated[list[Native], Field(min_length=2, max_length=2)] = Field(
+        default=[500_000_000, 10_000_000_000], description="[low, high] in quote"
+    )
+    tolerance_bps: Annotated[list[int], Field(min_length=2, max_length=2)] = Field(
+        default=[20, 200], description="[low, high]: how much less than quoted a swap accepts"
+    )
+    searchers: int = Field(default=1, ge=0, le=9, description="who bring the pool's price back to the index")
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Spot:
+        for name, (low, high) in (("amount", self.amount), ("tolerance_bps", self.tolerance_bps)):
+            if low > high or low <= 0:
+                raise ValueError(f"{name} is [low, high] with 0 < low ≤ high")
+        if self.tolerance_bps[1] > 10_000:
+            raise ValueError("tolerance_bps is at most 10000, all of it")
+        if self.liquidity < 1_000 * 10**units.NATIVE_DECIMALS:
+            raise ValueError("liquidity is at least 1000")
+        return self
+
+
 class Workload(Words):
     traders: int = Field(default=12, ge=0, le=200)
     rate: Rate = 4_000
@@ -192,6 +218,7 @@ class Scenario(Words):
     l1_base_fee: Path | None = Field(default=None, description="gwei; knots or csv. Default: 1 gwei throughout")
     products: Annotated[list[Product], Field(max_length=32)] = Field(default=[])
     venue: Venue = Venue()
+    spot: Spot | None = Field(default=None, description="a spot pool of one underlying")
     workload: Workload = Workload()
     faults: Annotated[list[Fault], Field(max_length=FAULTS_MAX)] = Field(default=[])
     governance: Annotated[list[Step], Field(max_length=STEPS_MAX)] = Field(

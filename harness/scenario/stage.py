@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +26,8 @@ ROLLUP_CONTRACTS = ("l1_info", "batch_inbox")
 BATCHER_WEI = 10_000 * 10**18
 USER_WEI = 10_000 * 10**18
 USER_NATIVE = 1_000_000 * 10**6
+SPOT_SHARE = 4
+"""Searchers, leaders and people hold one part in so many of what the spot pool begins with."""
 TRADER_SPARE_NATIVE = 10**6
 """Left in a trader's wallet beyond what its plan deposits, so that a balance is never exactly used up."""
 
@@ -102,6 +104,8 @@ def _venue_genesis(plan: Plan, accounts: Mapping[str, str], contracts: Path | No
             reporters=tuple(accounts[role.name] for role in plan.of_kind("reporter")),
             owner=accounts[admins[0].name] if admins else account(OWNER).address,
             collateral=dict.fromkeys(people, USER_NATIVE) | _collateral(plan, accounts),
+            spot_asset=plan.spot.asset if plan.spot is not None else "",
+            spot=_spot_wallets(plan, accounts, people),
             l1_balances=wei | batchers,
             l2_balances=wei,
             l1_chain_id=L1_CHAIN_ID,
@@ -120,6 +124,22 @@ def _collateral(plan: Plan, accounts: Mapping[str, str]) -> dict[str, int]:
         paid_in = sum(op.amount_native for op in operations if op.action == "deposit")
         wallets[accounts[trader]] = paid_in + TRADER_SPARE_NATIVE
     return wallets
+
+
+def _spot_wallets(plan: Plan, accounts: Mapping[str, str], people: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Underlying and quote in the wallets of those who trade in the spot pool, beside what they deposit elsewhere."""
+    pool = plan.spot
+    if pool is None:
+        return {}
+    wallets = dict.fromkeys(people, (pool.underlying // SPOT_SHARE, pool.quote // SPOT_SHARE))
+    # A leader's own account: what an insider stakes.
+    for role in plan.of_kind("sequencer", "searcher"):
+        wallets[accounts[role.name]] = (pool.underlying // SPOT_SHARE, pool.quote // SPOT_SHARE)
+    for trader, operations in plan.operations:
+        quote = sum(op.amount_native for op in operations if op.action == "swap")
+        # Of the underlying enough for a price that falls to a quarter of what it is at first.
+        wallets[accounts[trader]] = (4 * quote * pool.underlying // pool.quote, quote)
+    return wallets | {accounts[role.name]: (pool.underlying, pool.quote) for role in plan.of_kind("admin")}
 
 
 def versions() -> dict[str, str]:

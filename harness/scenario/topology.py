@@ -18,6 +18,7 @@ from harness.scenario.selectors import Selectors, UnknownRole
 _ACCOUNT_FIRST: dict[RoleKind, int] = {
     "admin": accounts.OWNER, "batcher": accounts.BATCHER, "maker": accounts.MAKER, "keeper": accounts.KEEPERS.start,
     "reporter": accounts.REPORTERS.start, "sequencer": accounts.SEQUENCERS.start, "trader": accounts.TRADERS.start,
+    "searcher": accounts.SEARCHERS.start,
 }  # fmt: skip
 GATEWAYS_MAX = 4
 
@@ -66,6 +67,8 @@ def build_roles(
         roles += clients("trader", scenario.workload.traders, sequencers)
     if scenario.market:
         roles += clients("admin", 1, sequencers)
+    if scenario.spot is not None:
+        roles += clients("searcher", scenario.spot.searchers, sequencers)
     for seat in seats:
         name = f"{seat.name}-{seat.index}"
         made = role("actor", seat.index, name, drawn(name, l1_nodes)[0], drawn(name, sequencers)[:GATEWAYS_MAX])

@@ -68,6 +68,7 @@ def creations(
     owner: str,
     reporters: Sequence[str],
     assets: Sequence[AssetTerms],
+    spot_asset: str = "",
 ) -> list[Transaction]:
     """The creating transactions of every contract, in the deployer's nonce order."""
     from harness.evm.abi import asset_word  # by who deploys, as below
@@ -93,6 +94,8 @@ def creations(
         "lens": (at.clearing_house, at.vault, at.price_feed, at.settlement, at.liquidator, at.perpetuals),
         "batch_inbox": (),
         "order_book": (astuple(params), owner, at.clearing_house, at.price_feed),
+        "spot_token": (owner,),
+        "spot_amm": (asset_word(spot_asset) if spot_asset else bytes(32), at.spot_token, at.collateral_token),
     }
     return [
         Transaction(f"creation of {contract}", DEPLOYER, None, creation_code(artifacts[contract], *arguments[name]))

@@ -40,6 +40,9 @@ class GenesisSpec:
     owner: str                                  # lists series, mints, changes reporters
     collateral: Mapping[str, int] = field(default_factory=dict)   # address → native units, allowed to the vault
     insurance: int = 0                          # native units, paid in by the owner
+    spot_asset: str = ""                        # what the spot pool is of
+    spot: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Address → native units of underlying and of quote in its wallet, both allowed to the spot pool."""
     l1_balances: Mapping[str, int] = field(default_factory=dict)  # address → wei
     l2_balances: Mapping[str, int] = field(default_factory=dict)  # address → wei; of people, who hold no code
     l1_chain_id: int = 900
@@ -86,6 +89,7 @@ def _cache_key(spec: GenesisSpec, artifacts: Artifacts) -> str:
         "l1_balances": {address.lower(): str(amount) for address, amount in spec.l1_balances.items()},
         "l2_balances": {address.lower(): str(amount) for address, amount in spec.l2_balances.items()},
         "insurance": str(spec.insurance),
+        "spot": {address.lower(): list(map(str, amounts)) for address, amounts in spec.spot.items()},
     }
     content = orjson.dumps([FORMAT, artifacts.key, ACCEPTED_ANVIL, plain], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(content).hexdigest()[:32]
@@ -101,7 +105,7 @@ def _deployed_state(spec: GenesisSpec, artifacts: Artifacts, deployment: Deploym
         node.start()
         node.wait_until_ready(client)
         created = deploy.creations(artifacts, deployment, params=spec.params, owner=spec.owner,
-                                   reporters=spec.reporters, assets=spec.assets)
+                                   reporters=spec.reporters, assets=spec.assets, spot_asset=spec.spot_asset)
         deploy.execute(client, [*created, *_set_up(spec, deployment)], timestamp=_SCRATCH_TIMESTAMP)
         dump = orjson.loads(gzip.decompress(bytes.fromhex(client.call("anvil_dumpState")[2:])))
     finally:
@@ -122,6 +126,10 @@ def _set_up(spec: GenesisSpec, at: Deployment) -> list[deploy.Transaction]:
     for address, amount in sorted(spec.collateral.items()):
         call("mint", spec.owner, at.collateral_token, encode_mint(address, amount))
         call("approve", address, at.collateral_token, encode_approve(at.vault, _MAX_ALLOWANCE))
+    for address, (underlying, quote) in sorted(spec.spot.items()):
+        for token, amount in ((at.spot_token, underlying), (at.collateral_token, quote)):
+            call("mint", spec.owner, token, encode_mint(address, amount))
+            call("approve", address, token, encode_approve(at.spot_amm, _MAX_ALLOWANCE))
     if spec.insurance > 0:
         call("mint", spec.owner, at.collateral_token, encode_mint(spec.owner, spec.insurance))
         # After its own approval above this changes nothing, and an owner without collateral needs it.

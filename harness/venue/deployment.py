@@ -33,6 +33,8 @@ CONTRACTS: Final[Mapping[str, str]] = {
     "lens": "Lens",
     "batch_inbox": "BatchInbox",
     "order_book": "OrderBook",
+    "spot_token": "SpotToken",
+    "spot_amm": "SpotAmm",
 }
 """Field of `Deployment` → contract; of the liquidator, the one behind its proxy."""
 
@@ -63,6 +65,8 @@ class Deployment:
     lens: str
     batch_inbox: str
     order_book: str
+    spot_token: str
+    spot_amm: str
     l1_chain_id: int
     l2_chain_id: int
 
