@@ -19,6 +19,7 @@ from harness.checks import (
     oracle,
     orders,
     pausing,
+    sandwiches,
     settlement_price,
     solvency,
     terms,
@@ -32,7 +33,7 @@ from harness.history.reader import History
 
 CHECKS: tuple[Check, ...] = (
     *solvency.CHECKS, *accounting.CHECKS, *trading.CHECKS, *orders.CHECKS, *terms.CHECKS,
-    *liquidations.CHECKS, *ladder.CHECKS, *fairness.CHECKS,
+    *liquidations.CHECKS, *ladder.CHECKS, *fairness.CHECKS, *sandwiches.CHECKS,
     *availability.CHECKS, *funding.CHECKS, *expiry.CHECKS, *settlement_price.CHECKS, *oracle.CHECKS,
     *market_guards.CHECKS, *pausing.CHECKS, *timelocks.CHECKS, *upgrades.CHECKS, *heads.CHECKS,
     *l1_reorgs.CHECKS, *operations.CHECKS,

@@ -85,9 +85,24 @@ def no_flash_price(subject: Subject) -> Finding:
         own = moved.get((block, tx))
         if own is not None:
             cases.add(block=block, tx=tx, did=did, asset=own.asset, round=own.round, price=own.price)
+    swaps: dict[int, int] = {}   # block → its first swap in the spot pool
+    for chained in subject.chain:
+        for event in chained.events:
+            if event.name == "Swapped":
+                swaps.setdefault(chained.number, event.tx)
+    flashed = [(block, tx, did) for block, tx, did in used if swaps.get(block, tx) < tx]
+    if flashed:
+        # What a trade was charged and an account left with tells which price was used: the model's is the index.
+        strange = {(item.block, item.tx): item for item in subject.replay.discrepancies}
+        for block, tx, did in flashed:
+            item = strange.get((block, tx))
+            if item is not None:
+                cases.add(block=block, tx=tx, did=did, what=item.what, at_the_index=item.expected, got=item.got)
+    after = f"; {len(flashed)} of them after a swap in their block, at the index and not the pool's price"
     return cases.finding(
         len(used),
-        holds=f"{len(used)} trades, liquidations and withdrawals used prices accepted in an earlier transaction",
+        holds=f"{len(used)} trades, liquidations and withdrawals used prices accepted in an earlier transaction"
+              + (after if swaps else ""),
         violated="a transaction used a price it had just moved",
         nothing="no price was used",
     )

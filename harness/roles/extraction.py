@@ -50,7 +50,7 @@ def sandwich(reserves: Reserves, victim: Swap, *, capital: int, greedy: bool = F
     if bought <= 0:
         return None
     front = Swap(victim.buys, stake, bought, victim.deadline)
-    # The way back has no limit of its own: whatever happened in between, the leader does not want to keep what it bought.
+    # The way back has no limit: whatever happened in between, the leader does not want to keep what it bought.
     return Sandwich(front, Swap(not victim.buys, bought, 0, victim.deadline), gain)
 
 

@@ -11,7 +11,7 @@ from harness.plan import CHAIN_OF_KIND, LinkSelector, PlannedFault, PlannedOrder
 from harness.ports import LinkRule, Random
 from harness.rollup.profile import from_name
 from harness.scenario import fault_words, schema
-from harness.scenario.lie_plan import oracle_words, planned_order, rpc_words, sandwich_words
+from harness.scenario.lie_plan import leading_words, oracle_words, planned_order, rpc_words
 from harness.scenario.lie_words import Rpc
 from harness.scenario.loading import Document, Location
 from harness.scenario.partition_shapes import bridge, ring
@@ -213,12 +213,8 @@ class _Resolver:
             return None, (), self._of_kind("oracle", fault.oracle.of, "reporter"), oracle_words(fault.oracle)
         if fault.fee_spike is not None:
             return None, (), self._builder(), f"× {fault.fee_spike.factor:g}"
-        if fault.censor is not None:
-            words = f"{_group(fault.censor.from_)} by {_group(fault.censor.of)}"
-            return None, (), self._of_kind("censor", fault.censor.of, "sequencer"), words
-        if fault.sandwich is not None:
-            leaders = self._of_kind("sandwich", fault.sandwich.of, "sequencer")
-            return None, (), leaders, sandwich_words(fault.sandwich)
+        if (leading := fault.censor or fault.sandwich) is not None:
+            return None, (), self._of_kind(fault.word, leading.of, "sequencer"), leading_words(leading)
         if fault.reorg is not None:
             return None, (), self._builder(), f"{fault.reorg.depth} L1 blocks, transactions {fault.reorg.dropped}"
         chosen = fault.kill or fault.pause or fault.disconnect or fault.disk_full or []
@@ -253,11 +249,8 @@ class _Resolver:
 
     def order(self, fault: fault_words.Fault) -> PlannedOrder | None:
         """What the targets are ordered to do, for the words that are orders."""
-        victims: tuple[str, ...] = ()
-        if fault.censor is not None:
-            victims = self._roles(("censor", "from"), fault.censor.from_)
-        elif fault.sandwich is not None:
-            victims = self._roles(("sandwich", "from"), fault.sandwich.from_)
+        leading = fault.censor or fault.sandwich
+        victims = () if leading is None else self._roles((fault.word, "from"), leading.from_)
         return planned_order(fault.oracle, fault.fee_spike, fault.sandwich, victims)
 
     def _of_kind(self, word: str, selector: Sequence[str], kind: str) -> tuple[str, ...]:

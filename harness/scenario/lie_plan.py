@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.plan import PlannedOrder
-from harness.scenario.lie_words import FeeSpike, Oracle, Rpc, Sandwich
+from harness.scenario.lie_words import Censor, FeeSpike, Oracle, Rpc, Sandwich
 from harness.scenario.units import duration_text
 
 
@@ -20,8 +20,9 @@ def oracle_words(spec: Oracle) -> str:
     return f"{', '.join(spec.of)} {spec.do}{by}{factor}"
 
 
-def sandwich_words(spec: Sandwich) -> str:
-    return f"{', '.join(spec.from_)} by {', '.join(spec.of)}{', greedily' if spec.greedy else ''}"
+def leading_words(spec: Censor | Sandwich) -> str:
+    greedily = ", greedily" if isinstance(spec, Sandwich) and spec.greedy else ""
+    return f"{', '.join(spec.from_)} by {', '.join(spec.of)}{greedily}"
 
 
 def planned_order(

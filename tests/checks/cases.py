@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.checks.results import Verdict
 from tests.checks.builder import START, Run, address
-from tests.checks.stories import market
+from tests.checks.stories import USD, Pool, market
 
 W = 10**18
 ALICE = address("alice")
@@ -262,6 +262,18 @@ def flash(did: str) -> Run:
     moved = run._events[count - 1][1]
     run._events[count:] = [(name, moved, args) for name, _, args in run._events[count:]]
     return run
+
+
+def around(*, tolerance: int | None, after: bool = True, late: int = 0, **wrong: Any) -> Run:
+    """A leader buys 5 of the pool before Alice does, and sells them after her: she is quoted 24.3 and gets 24.1."""
+    run = market()
+    pool = Pool(run)
+    run.block()
+    pool.quote(buys=True, amount=5_000 * USD).swap("leader", buys=True, amount=1_000 * USD)
+    pool.swap("alice", buys=True, amount=5_000 * USD, tolerance=tolerance, late=late, **wrong)
+    if after:
+        pool.swap("leader", buys=False, amount=4 * W)
+    return run.block()
 
 
 def two_asks() -> Run:
@@ -828,6 +840,13 @@ CASES: dict[str, Case] = {
     "O7": Case(quiet, {
         "a trade at its own price": lambda: flash("trade"),
         "a liquidation at its own price": lambda: flash("liquidate"),
+    }),
+    "Q3": Case(lambda: around(tolerance=None, after=False), {
+        "less than it accepts": lambda: around(tolerance=10),
+        "less than it accepts, by the event alone": lambda: around(tolerance=None, minOut=30 * W),
+        "an event that forgot the limit": lambda: around(tolerance=10, minOut=0),
+        "more than it offered": lambda: around(tolerance=150, amountIn=6_000 * USD),
+        "after its deadline": lambda: around(tolerance=150, late=1),
     }),
     "O8": Case(unread, {
         "a new price under an old round": storage("assets.ETH.price"),

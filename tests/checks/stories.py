@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from math import isqrt
+from typing import Any
+
 from harness.model.params import FAST, VenueParams
+from harness.venue.spot import Reserves
 from tests.checks.builder import Run, W, address
+
+USD = 10**6
 
 
 def market(*, expires_in: int = 60, insurance: int = 50, params: VenueParams = FAST) -> Run:
@@ -71,6 +77,55 @@ def booked() -> Run:
     run.block().deposit("poor", 11).place("poor", 1, 102).place("poor", 1, 101).block().price(102).state()
     run.place("maker", -2, 101).state().block().price(88).place("writer", -1, 88).state()
     return run.blocks(14, price=90).state()
+
+
+class Pool:
+    """A spot pool in a run: swaps that give what the constant product says, or what they are told to."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.pool = Reserves(1_000 * W, 200_000 * USD, isqrt(1_000 * W * 200_000 * USD))
+        self._ops = 0
+        self._quoted = 0
+        run.raw("LiquidityAdded", account=address("admin"), underlying=self.pool.underlying, quote=self.pool.quote,
+                shares=self.pool.shares - 1_000)
+
+    def swap(self, name: str, *, buys: bool, amount: int, tolerance: int | None = None, late: int = 0,
+             **wrong: Any) -> Pool:
+        """`tolerance` bps of what it is quoted in the pool as it is now; None for a swap that nobody announced."""
+        out = self.pool.amount_out(buys=buys, amount_in=amount)
+        least = 0
+        if tolerance is not None:
+            quoted = self._quoted
+            least = -(-quoted * (10_000 - tolerance) // 10_000)
+            args = {"asset": "ETH", "buys": buys, "amount_in": str(amount), "expected": str(quoted),
+                    "min_out": str(least), "tolerance_bps": tolerance}
+            self._ops += 1
+            self.run.op(f"swap/{self._ops}", "invoke", action="swap", args=args)
+        self.pool = self.pool.after(buys=buys, amount_in=amount)
+        self.run.raw("Swapped", **{"account": address(name), "buys": buys, "amountIn": amount, "amountOut": out,
+                                   "minOut": least, "deadline": self.run.timestamp - late, **wrong})
+        if tolerance is not None:
+            self.run.op(f"swap/{self._ops}", "ok", self.run.last, action="swap")
+        return self
+
+    def quote(self, *, buys: bool, amount: int) -> Pool:
+        """What the next swap with a tolerance was quoted."""
+        self._quoted = self.pool.amount_out(buys=buys, amount_in=amount)
+        return self
+
+
+def swapped() -> Run:
+    """A swap that a leader traded around, one left alone, and a pair around nobody."""
+    run = market()
+    pool = Pool(run)
+    run.block()
+    pool.quote(buys=True, amount=5_000 * USD).swap("leader", buys=True, amount=1_000 * USD)
+    pool.swap("alice", buys=True, amount=5_000 * USD, tolerance=150).swap("leader", buys=False, amount=4 * W)
+    run.blocks(2).block()
+    pool.quote(buys=False, amount=W).swap("bob", buys=False, amount=W, tolerance=1)
+    pool.swap("leader", buys=True, amount=USD).swap("leader", buys=False, amount=W // 300)
+    return run.blocks(14).block()
 
 
 def termed() -> Run:
