@@ -6,8 +6,9 @@ consecutive canonical blocks. Which blocks count:
 - Judged at the end of each canonical block, at the newest accepted prices and that block's time.
 - A block in which `liquidate` was forbidden (stale price, a pause, grace after it or after a restart, a position past
   its expiry) does not count, and does not break the run either: forbidden time stops the clock, it does not reset it.
-  It is forbidden too while every keeper of the run holds an asset without a fresh price, for then none could end margined, and while an
-  auction runs in its first `auctionDuration` of active time, in which bidders may wait for a better price.
+  It is forbidden too while every keeper of the run holds an asset without a fresh price, for then none could end
+  margined, and while an auction runs in its first `auctionDuration` of active time, in which bidders may wait for a
+  better price.
 - A block first executed while a fault was on, or less than the recovery bound after its heal, does not count
   either: keepers may have been the ones cut off. After the `heal` phase plus the recovery bound every block counts,
   whatever a fault claims, because by then the run has promised a healthy network.
