@@ -46,6 +46,7 @@ def report_html(plan: Plan, history: History, result: Mapping[str, Any], story: 
         timeline=Markup(timeline_html(story, _bands(plan, history, outcomes, story))),
         liquidations=story.liquidations[:ROWS_MAX],
         settlements=story.settlements[:ROWS_MAX],
+        decisions=story.decisions[:ROWS_MAX],
         story=story,
         rows_max=ROWS_MAX,
     )

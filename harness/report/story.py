@@ -1,4 +1,4 @@
-"""What happened, read from a history for showing: prices, heads, liquidations, settlements, operations."""
+"""What happened, read from a history for showing: prices, heads, liquidations, settlements, decisions, operations."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from harness.history.reader import History
 from harness.history.records import LABELS, BlockRecord, Event
 from harness.plan import Plan, Product
+from harness.report.decisions import decision
 
 _WAD = 10**18
 Point = tuple[float, float]       # seconds since the run's start, value; for drawing only
@@ -15,7 +16,7 @@ Point = tuple[float, float]       # seconds since the run's start, value; for dr
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One liquidation or settlement, as a row of a table and a mark on the timeline."""
+    """One liquidation, settlement or decision, as a row of a table and a mark on the timeline."""
 
     t_s: float
     block: int
@@ -34,6 +35,7 @@ class Story:
     heads: Mapping[str, Mapping[str, tuple[Point, ...]]]       # label → node → (t, block number)
     liquidations: tuple[Moment, ...]
     settlements: tuple[Moment, ...]
+    decisions: tuple[Moment, ...]
     phases: tuple[tuple[str, float], ...]
     counts: Mapping[str, int] = field(default_factory=dict)
 
@@ -45,6 +47,7 @@ def tell(plan: Plan, history: History) -> Story:
     chain_price: dict[str, list[Point]] = {}
     liquidations: list[Moment] = []
     settlements: list[Moment] = []
+    decisions: list[Moment] = []
     counts: dict[str, int] = dict.fromkeys(_COUNTS, 0)
     for block in history.chain:
         counts["blocks"] += 1
@@ -63,6 +66,8 @@ def tell(plan: Plan, history: History) -> Story:
                 settlements.append(_settlement(block, event, names, product))
             elif event.name == "Traded":
                 counts["trades"] += 1
+            elif (text := decision(event)) is not None and block.number > 0:
+                decisions.append(Moment(block.t / 1e9, block.number, event.contract, _price(chain_price), text))
     for operation in history.operations:
         counts["operations"] += 1
         counts[f"operations_{operation.status}"] += 1
@@ -76,6 +81,7 @@ def tell(plan: Plan, history: History) -> Story:
         heads=_heads(history, plan),
         liquidations=tuple(liquidations),
         settlements=tuple(settlements),
+        decisions=tuple(decisions),
         phases=tuple((phase.name, phase.t / 1e9) for phase in history.phases),
         counts=counts,
     )
@@ -114,9 +120,14 @@ def _liquidation(
     )
     if arguments["badDebt"]:
         text += f"; bad debt {_quote(arguments['badDebt'])}"
+    who = names.get(arguments["account"], arguments["account"])
+    return Moment(block.t / 1e9, block.number, who, _price(prices), text)
+
+
+def _price(prices: Mapping[str, Sequence[Point]]) -> float | None:
+    """The newest on chain, where there is one asset only."""
     latest = [points[-1] for points in prices.values()]
-    price = latest[0][1] if len(latest) == 1 else None
-    return Moment(block.t / 1e9, block.number, names.get(arguments["account"], arguments["account"]), price, text)
+    return latest[0][1] if len(latest) == 1 else None
 
 
 def _settlement(block: BlockRecord, event: Event, names: Mapping[str, str], product: Product | None) -> Moment:

@@ -107,6 +107,8 @@ def _prices(figure: go.Figure, story: Story) -> None:
         _line(figure, 1, f"on-chain price{suffix}", on_chain, colour=colour, line={"shape": "hv"})
     _marks(figure, "liquidation", story.liquidations, symbol="triangle-down", colour=_BAD, size=10)
     _marks(figure, "settlement", story.settlements, symbol="diamond", colour=_GOOD, size=8)
+    if story.decisions:
+        _marks(figure, "decision", story.decisions, symbol="square", colour=_CHAIN, size=9)
     figure.update_yaxes(title_text="quote", row=1, col=1)
 
 

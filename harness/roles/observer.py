@@ -15,11 +15,20 @@ from harness.roles.recording import block_record, jsonable
 from harness.roles.validators import ValidatorSet
 from harness.rollup.blocks import ExecutedBlock
 from harness.venue.book import OpenOrder, decode_orders, encode_orders
-from harness.venue.exchange import PerpetualState, PositionState, VenueState, decode_state, encode_state
-from harness.venue.governance import decode_governance, encode_governance
+from harness.venue.exchange import (
+    PerpetualState,
+    PositionState,
+    VenueState,
+    decode_log,
+    decode_state,
+    encode_state,
+)
+from harness.venue.governance import GovernanceState, decode_governance, encode_governance, pause_names
 from harness.venue.spot import decode_reserves, encode_reserves
 
 QUEUE_MAX = 4_096
+_STEPS = ("AuctionStarted", "Liquidated")
+"""What a keeper does to somebody; the liquidator tells of its upgrades, too."""
 
 
 class Observer:
@@ -35,6 +44,7 @@ class Observer:
         self._ask_state = encode_state(self.accounts, self.assets)
         self._queue: asyncio.Queue[tuple[ExecutedBlock, int | None]] = asyncio.Queue(QUEUE_MAX)
         self._noticed: dict[str, bool] = {}
+        self._governed: GovernanceState | None = None
         self._project = ProjectCodec(context.plan.project)
         self._watches = context.plan.project.watches if context.plan.project is not None else ()
 
@@ -115,7 +125,23 @@ class Observer:
     async def _governance(self, block: ExecutedBlock) -> dict[str, Json]:
         """What was decided so far, and the clocks that depend on it."""
         lens = self.context.deployment["lens"]
-        return asdict(decode_governance(await self.chain.engine.call(lens, encode_governance(), at=block.hash)))
+        state = decode_governance(await self.chain.engine.call(lens, encode_governance(), at=block.hash))
+        self._notice_decisions(state)
+        return asdict(state)
+
+    def _notice_decisions(self, now: GovernanceState) -> None:
+        """A line for whoever watches the run, where something was decided since the block before."""
+        before, self._governed = self._governed, now
+        if before is None:
+            return
+        lines = {
+            f"paused: {pause_names(now.paused)}": now.paused != before.paused,
+            f"margin factors: initial {now.im_bps} bps, maintenance {now.mm_bps} bps":
+                (now.im_bps, now.mm_bps) != (before.im_bps, before.mm_bps),
+            f"liquidator: version {now.version}": now.version != before.version,
+        }
+        for line in (line for line, has_changed in lines.items() if has_changed):
+            self.context.record.record("notice", event=line, leader=None)
 
     async def _spot(self, block: ExecutedBlock) -> dict[str, Json]:
         """What is in the spot pool."""
@@ -181,7 +207,9 @@ class Observer:
             if block.inputs.timestamp >= self.context.genesis_timestamp + product.expires_s:
                 self._once(f"expiry:{product.id}")
         liquidator = self.context.deployment["liquidator"]
-        if any(log.address == liquidator for receipt in block.receipts for log in receipt.logs):
+        logs = [log for receipt in block.receipts for log in receipt.logs if log.address == liquidator]
+        events = (decode_log(log, self.context.deployment) for log in logs)
+        if any(event is not None and event.name in _STEPS for event in events):
             self._once("first-liquidation")
 
     def _once(self, event: str) -> None:

@@ -50,6 +50,11 @@ class Call:
     salt: bytes = bytes(32)
 
 
+def pause_names(mask: int) -> str:
+    """What a mask stops: `trading, liquidation`, or `nothing`."""
+    return ", ".join(name for name, bit in PAUSES.items() if mask & bit) or "nothing"
+
+
 # To the pauses; guardian only.
 
 

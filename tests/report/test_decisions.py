@@ -1,0 +1,37 @@
+"""What governance decided is told in words: what is paused, what was announced, what came of it; nothing else is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.history.records import Event
+from harness.report.decisions import decision
+from harness.venue.governance import pause_names
+
+
+@pytest.mark.parametrize(
+    ("name", "contract", "arguments", "says"),
+    [
+        ("PauseChanged", "pauses", {"before": 0, "paused": 7}, "paused: trading, liquidation, withdrawals"),
+        ("PauseChanged", "pauses", {"before": 7, "paused": 0}, "paused: nothing"),
+        ("CallScheduled", "timelock", {"delay": 20}, "announced a change, to be made 20 s from now"),
+        ("FactorsChanged", "clearing_house", {"imBps": 1200, "mmBps": 750},
+         "margin factors: initial 1200 bps, maintenance 750 bps"),
+        ("Initialized", "liquidator", {"version": 2}, "liquidator is version 2 now"),
+        ("Liquidated", "liquidator", {}, None),
+        ("CallExecuted", "timelock", {}, None),
+    ],
+)
+def test_a_decision_is_told_by_its_event(
+    name: str, contract: str, arguments: dict[str, Any], says: str | None
+) -> None:
+    assert decision(Event(name, contract, 0, arguments)) == says
+
+
+@pytest.mark.parametrize(
+    ("mask", "says"), [(0, "nothing"), (1, "trading"), (2, "liquidation"), (5, "trading, withdrawals")]
+)
+def test_a_mask_is_read_bit_by_bit(mask: int, says: str) -> None:
+    assert pause_names(mask) == says
