@@ -38,6 +38,7 @@ NEVER_S = 2**32
 
 ProductKind = Literal["future", "call", "put", "perpetual"]
 Trading = Literal["quotes", "book"]
+Style = Literal["informed", "hedger", "momentum"]
 TradeAction = Literal["deposit", "open", "reduce", "close", "withdraw", "swap"]
 
 
@@ -281,6 +282,7 @@ class Plan:
     market_period_ns: int = 0     # the price paths start over after so long; 0: they stay at their last knot
     governance: tuple[GovernanceStep, ...] = ()   # by time
     spot: SpotPool | None = None
+    styles: tuple[tuple[str, Style], ...] = ()   # (trader, strategy) of those who follow no script
     trading: Trading = "quotes"   # how takers and makers meet: signed quotes on request, or orders in the book
 
     def role(self, name: str) -> RoleSpec:

@@ -109,6 +109,7 @@ def market_quality(plan: Plan, history: History, fills: Sequence[Fill]) -> dict[
         "slippage": {
             "since_decision": _cost(against_decision, decided),
             "at_fill": _cost(against_fill, fills),
+            "by_taker": _by_taker(plan, history, decided),
         },
         "fill_latency_ms": _spread(latencies),
         "fills_on_stale_price": sum(fill.is_stale for fill in fills),
@@ -123,6 +124,19 @@ def _cost(costs: Sequence[int], fills: Sequence[Fill]) -> dict[str, Any]:
     notional = sum(fill.notional for fill in fills)
     off = [Fraction(abs(cost) * BPS, fill.notional) for cost, fill in zip(costs, fills, strict=True) if fill.notional]
     return {"wad": str(sum(costs)), "bps": _bps(sum(costs), notional), "off_bps": _spread(off)}
+
+
+def _by_taker(plan: Plan, history: History, decided: Sequence[Fill]) -> dict[str, Any]:
+    """Cost since the decision of takers by what they are: a strategy, or `scripted` for who follows its plan."""
+    names = {} if history.run is None else {at: name for name, at in history.run.accounts.items()}
+    styles = dict(plan.styles)
+    groups: dict[str, list[Fill]] = {}
+    for fill in decided:
+        groups.setdefault(styles.get(names.get(fill.taker, ""), "scripted"), []).append(fill)
+    return {
+        group: _cost([fill.cost_against(fill.value_decided or 0) for fill in fills], fills)
+        for group, fills in sorted(groups.items())
+    }
 
 
 def _makers(fills: Sequence[Fill]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from harness.roles.replica import Replica
 from harness.roles.reporter import Reporter
 from harness.roles.searcher import Searcher
 from harness.roles.sequencer import Sequencer
+from harness.roles.strategist import Strategist
 from harness.roles.trader import Trader
 from harness.venue.deployment import interfaces
 
@@ -31,7 +32,7 @@ ROLES: dict[str, Callable[[RoleContext], Role]] = {
     "reporter": Reporter,
     "keeper": Keeper,
     "maker": lambda context: BookMaker(context) if context.plan.trading == "book" else Maker(context),
-    "trader": Trader,
+    "trader": lambda context: Strategist(context) if context.name in dict(context.plan.styles) else Trader(context),
     "searcher": Searcher,
     "admin": Admin,
     "actor": make_actor,

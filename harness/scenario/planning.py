@@ -13,6 +13,7 @@ from harness.plan import ANSWER_MAX_WAD, NEVER_S, AssetTerms, Bounds, Knot, Plan
 from harness.rollup.profile import from_name
 from harness.runtimes.random import KeyedRandom
 from harness.scenario import schema, units
+from harness.scenario.board import board_products
 from harness.scenario.errors import ScenarioError, did_you_mean, dotted
 from harness.scenario.fault_plan import interval_of, plan_faults
 from harness.scenario.governance_words import GovernanceProblem, last_ns, plan_governance
@@ -20,6 +21,7 @@ from harness.scenario.loading import Document, Location, plain_scalar, read_docu
 from harness.scenario.market import path_of
 from harness.scenario.regions import base_latencies
 from harness.scenario.selectors import GROUP_WORDS
+from harness.scenario.styles import styles_of, with_styles
 from harness.scenario.swaps import merged, spot_pool, swap_operations
 from harness.scenario.topology import RegionProblem, build_roles
 from harness.scenario.venue import VenueProblem, venue_parameters
@@ -33,6 +35,7 @@ STORM_MARGIN_NS = 3 * units.NS_PER_SECOND      # after the last thing of the sto
 LIVENESS_MARGIN_NS = 10 * units.NS_PER_SECOND  # beyond the time to recover, for the progress that is asked for
 DEFAULT_BASE_FEE_WEI = 10**9
 SET_MAX = 100
+PRODUCTS_MAX = 32
 
 _STEP = re.compile(r"([A-Za-z0-9_*-]+)((?:\[\d{1,4}\])*)")
 
@@ -118,7 +121,9 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
     base_fee: tuple[Knot, ...] = (Knot(0, DEFAULT_BASE_FEE_WEI),)
     if scenario.l1_base_fee is not None:
         base_fee = path_of(document, ("l1_base_fee",), scenario.l1_base_fee, units.gwei)
-    products = _products(document, scenario)
+    products = (*_products(document, scenario), *board_products(document, scenario))
+    if len(products) > PRODUCTS_MAX:
+        raise document.error(("board", "strikes"), f"{len(products)} products in all; at most {PRODUCTS_MAX}")
     checks = _checks(document, scenario, project)
     try:
         governance = plan_governance(scenario.governance, venue)
@@ -128,12 +133,15 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
     storm_ns = _storm_ns(scenario, [knots for _, knots in markets] + [base_fee], products, governed_ns)
     liveness_ns = _liveness_ns(document, scenario, storm_ns, products)
     stop_ns = min(scenario.workload.stop or storm_ns, storm_ns)
+    weights = [*(entry.weight for entry in scenario.products), *[1] * (len(products) - len(scenario.products))]
     try:
         operations = () if not products else trader_operations(
             scenario.workload,
-            [(product, entry.weight) for product, entry in zip(products, scenario.products, strict=True)],
+            [(product, weight) for product, weight in zip(products, weights, strict=True)],
             im_bps=venue.im_bps, stop_ns=stop_ns, random=random,
         )  # fmt: skip
+        styles = styles_of(scenario.workload)
+        operations = with_styles(operations, styles)
         spot = spot_pool(document, scenario)
         if spot is not None and scenario.spot is not None:
             swaps = swap_operations(scenario.spot, scenario.workload, stop_ns=stop_ns, random=random)
@@ -163,6 +171,7 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
         ),
         has_venue=bool(scenario.market),
         spot=spot,
+        styles=styles if products else (),
         trading=scenario.venue.trading,
         governance=governance,
     )

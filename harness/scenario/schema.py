@@ -153,6 +153,26 @@ class Venue(Words):
     insurance: Native = 250_000 * 10**units.NATIVE_DECIMALS
 
 
+class Board(Words):
+    """Options of a recorded chain, added to the products: see `harness.scenario.board`."""
+
+    csv: str = Field(min_length=1, max_length=400, description="with the columns of Deribit's instruments")
+    underlying: str = Field(description="one of market")
+    expires: Annotated[list[PositiveDuration], Field(min_length=1, max_length=8)] = Field(
+        description="when the file's expiries expire in the run, the earliest first"
+    )
+    strikes: int = Field(default=3, ge=1, le=16, description="of each expiry, those nearest to the money")
+    skip: int = Field(default=0, ge=0, le=100, description="so many of the file's first expiries are left out")
+
+    @model_validator(mode="after")
+    def _whole_seconds(self) -> Board:
+        if any(expires % units.NS_PER_SECOND for expires in self.expires):
+            raise ValueError("expires must be whole seconds; contracts count in seconds")
+        if sorted(set(self.expires)) != self.expires:
+            raise ValueError("expires must rise, as the expiries of the file do")
+        return self
+
+
 class Spot(Words):
     """A constant-product pool of an underlying against the collateral, and who swaps in it."""
 
@@ -187,6 +207,9 @@ class Workload(Words):
         default=[5_000_000_000, 20_000_000_000]
     )
     buyers: Probability = Field(default=0.5, description="share of traders that expect the price to rise")
+    informed: int = Field(default=0, ge=0, le=20, description="of the traders: take what is wrong by the true price")
+    hedgers: int = Field(default=0, ge=0, le=20, description="of the traders: buy options and hedge their delta")
+    momentum: int = Field(default=0, ge=0, le=20, description="of the traders: follow the trend, fully levered")
     start: Duration = 1_000_000_000
     stop: PositiveDuration | None = Field(default=None, description="no operation after this; default: the storm's end")
 
@@ -195,6 +218,8 @@ class Workload(Words):
         for name, (low, high) in (("leverage", self.leverage), ("deposit", self.deposit)):
             if low > high or low == 0:
                 raise ValueError(f"{name} is [low, high] with 0 < low ≤ high")
+        if (styled := self.informed + self.hedgers + self.momentum) > self.traders:
+            raise ValueError(f"{styled} traders have a strategy, and there are {self.traders}; raise traders")
         return self
 
 
@@ -218,6 +243,7 @@ class Scenario(Words):
     l1_base_fee: Path | None = Field(default=None, description="gwei; knots or csv. Default: 1 gwei throughout")
     products: Annotated[list[Product], Field(max_length=32)] = Field(default=[])
     venue: Venue = Venue()
+    board: Board | None = Field(default=None, description="options of a recorded chain, after the products")
     spot: Spot | None = Field(default=None, description="a spot pool of one underlying")
     workload: Workload = Workload()
     faults: Annotated[list[Fault], Field(max_length=FAULTS_MAX)] = Field(default=[])
@@ -240,6 +266,9 @@ def parse(document: Document) -> Scenario:
                 raise document.error((key,), f"{what}, unless a project brings its own contracts")
     if scenario.products and not scenario.market:
         raise document.error(("market",), "is required where there are products")
+    workload = scenario.workload
+    if workload.informed + workload.hedgers + workload.momentum and scenario.venue.trading != "book":
+        raise document.error(("workload",), "traders with a strategy trade in the book; write venue: {trading: book}")
     if scenario.governance and not scenario.market:
         raise document.error(("governance",), "needs market: without one there is no venue to govern")
     return scenario
