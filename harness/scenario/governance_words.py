@@ -10,12 +10,9 @@ from pydantic import BeforeValidator, Field, model_validator
 from harness.plan import FACTORS, GovernanceStep, VenueParameters
 from harness.scenario import units
 from harness.scenario.vocabulary import Duration, Words
+from harness.venue.governance import PAUSES
 
 STEPS_MAX = 32
-PAUSE_BITS = {"trading": 1, "liquidation": 2, "withdrawals": 4}
-"""What can be paused → its bit; the contracts' numbers, contracts/RULES.md."""
-
-_EVERYTHING = 7
 _BPS_MAX = 10_000
 
 
@@ -84,7 +81,8 @@ def plan_governance(steps: Sequence[Step], venue: VenueParameters) -> tuple[Gove
     for number, step in sorted(enumerate(steps), key=lambda item: (item[1].at, item[0])):
         if step.pause is not None or step.unpause is not None:
             word, names = ("pause", step.pause) if step.pause is not None else ("unpause", step.unpause or [])
-            mask = _EVERYTHING if "everything" in names else sum(PAUSE_BITS[name] for name in dict.fromkeys(names))
+            bits = PAUSES if "everything" in names else dict.fromkeys(names)
+            mask = sum(PAUSES[name] for name in bits)
             after = paused | mask if word == "pause" else paused & ~mask
             if after == paused:
                 already = "is paused already" if word == "pause" else "is not paused"
