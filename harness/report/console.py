@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.text import Text
 
 from harness.plan import Plan
+from harness.report.decisions import step_text
 from harness.report.exit_code import is_idle
 
 MILESTONES = 10           # without a terminal: so many lines for a whole run
@@ -107,6 +108,8 @@ def announce(console: Console, plan: Plan, *, runtime: str | None) -> None:
                        f" then {plan.liveness_ns / 1e9:g} s to recover"))  # fmt: skip
     for fault in plan.faults:
         console.print(Text(f"  {fault.id}  {fault.text}"))
+    for step in plan.governance:
+        console.print(Text(f"  governance  {step_text(step, plan.venue.timelock_delay_s)}"))
 
 
 def close(console: Console, result: Mapping[str, Any], folder: Path) -> None:

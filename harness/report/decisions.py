@@ -1,8 +1,9 @@
-"""What governance did, in words: pauses, what was announced, and what came of it."""
+"""What governance will do and did, in words: pauses, what is announced, and what comes of it."""
 
 from __future__ import annotations
 
 from harness.history.records import Event
+from harness.plan import FACTORS, GovernanceStep
 from harness.venue.governance import pause_names
 
 
@@ -21,3 +22,16 @@ def decision(event: Event) -> str | None:
             return f"{event.contract.replace('_', ' ')} is version {arguments['version']} now"
         case _:
             return None
+
+
+def step_text(step: GovernanceStep, delay_s: int) -> str:
+    """The sentence for a step of the plan."""
+    at = f"at {step.at_ns / 1e9:g}s"
+    match step.action:
+        case "pause" | "unpause":
+            return f"{step.action} {pause_names(step.mask)}, {at}"
+        case "factors":
+            values = ", ".join(f"{name} {value}" for name, value in zip(FACTORS, step.factors, strict=True))
+            return f"margin factors {values}, announced {at}, in force {delay_s} s later"
+        case "upgrade":
+            return f"the liquidator's next version, announced {at}, switched to {delay_s} s later"

@@ -28,6 +28,8 @@ from harness.venue.governance import (
 MARGIN_S = 1
 """An announced change is executed so long after it could be: a block's time is not the clock's."""
 ATTEMPTS_MAX = 60
+EARLY_MAX = 5
+"""Refusals by the timelock after which a change is taken to be done already, by a life of this role that died since."""
 TAKEN = "governed"
 """Number of the plan's step → what of it was done, so that a next life of the role goes on there."""
 WHOLE_PENALTY_BPS = 10_000
@@ -74,16 +76,17 @@ class Governor:
             await self._do(self._pending.popleft())
 
     async def _do(self, act: Act) -> None:
+        refusals = 0
         for _ in range(1 if act.is_drill else ATTEMPTS_MAX):
             self._tries += 1
             outcome = await self.client.operate(
                 f"{self.context.name}/{act.action}:{act.number}-{self._tries}", act.action, act.args,
                 self.context.deployment[act.to], act.data,
             )  # fmt: skip
-            # One that was refused by the chain was done by an earlier try, or never will be; that one is too early.
-            if outcome.block is not None and "TimelockUnexpectedOperationState" not in outcome.reason:
-                break
-            if act.is_drill:
+            # What the chain refused was done by an earlier try, or never will be; but for what came too early.
+            is_early = "TimelockUnexpectedOperationState" in outcome.reason
+            refusals += is_early
+            if act.is_drill or (outcome.block is not None and (not is_early or refusals == EARLY_MAX)):
                 break
             await self.context.clock.sleep(MARGIN_S)
         if act.action.startswith("schedule-"):

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from harness.history.records import Event
-from harness.report.decisions import decision
+from harness.plan import GovernanceStep
+from harness.report.decisions import decision, step_text
 from harness.venue.governance import pause_names
 
 
@@ -35,3 +36,19 @@ def test_a_decision_is_told_by_its_event(
 )
 def test_a_mask_is_read_bit_by_bit(mask: int, says: str) -> None:
     assert pause_names(mask) == says
+
+
+@pytest.mark.parametrize(
+    ("step", "says"),
+    [
+        (GovernanceStep(22 * 10**9, "pause", mask=7), "pause trading, liquidation, withdrawals, at 22s"),
+        (GovernanceStep(42 * 10**9, "unpause", mask=2), "unpause liquidation, at 42s"),
+        (GovernanceStep(5 * 10**8, "upgrade"),
+         "the liquidator's next version, announced at 0.5s, switched to 12 s later"),
+        (GovernanceStep(10**9, "factors", factors=(1200, 750, 1500, 1000, 750)),
+         "margin factors im_bps 1200, mm_bps 750, option_im_bps 1500, option_min_im_bps 1000, option_mm_bps 750, "
+         "announced at 1s, in force 12 s later"),
+    ],
+)
+def test_a_step_is_announced_before_the_run(step: GovernanceStep, says: str) -> None:
+    assert step_text(step, 12) == says
