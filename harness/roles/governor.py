@@ -1,7 +1,7 @@
 """The operator as guardian and as the timelock's proposer: what the plan's governance decides, when it decides it.
 
-Each announced change is also tried before its time, and an upgraded contract's initialiser once more after it: what
-must be refused is seen to be refused, in the history, where a check looks.
+Each announced change is also tried before its time, and an upgraded contract's initialiser once more after it, and on
+the implementation itself: what must be refused is seen to be refused, in the history, where a check looks.
 """
 
 from __future__ import annotations
@@ -127,9 +127,9 @@ class Governor:
             Act(due, number, 2, f"execute-{word}", args, "timelock", encode_execute(call)),
         ]
         if word == "upgrade":
-            again = encode_initialize(WHOLE_PENALTY_BPS)
-            acts.append(
-                Act(due, number, 3, "reinitialize", {"keeper_share_bps": WHOLE_PENALTY_BPS}, "liquidator", again,
-                    is_drill=True)
-            )  # fmt: skip
+            again, share = encode_initialize(WHOLE_PENALTY_BPS), {"keeper_share_bps": WHOLE_PENALTY_BPS}
+            acts += [
+                Act(due, number, 3, "reinitialize", {**share}, "liquidator", again, is_drill=True),
+                Act(due, number, 4, "initialize-implementation", {**share}, "liquidator_v2", again, is_drill=True),
+            ]
         return acts
