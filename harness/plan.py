@@ -248,6 +248,14 @@ class GovernanceStep:
 
 
 @dataclass(frozen=True, slots=True)
+class KeeperGas:
+    """What keepers bid for inclusion and have for it; keeper i takes the value i modulo how many there are."""
+
+    tips_wei: tuple[int, ...]       # per gas
+    bankrolls_wei: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SpotPool:
     """The constant-product pool of one underlying against the collateral, and what its first provider puts in."""
 
@@ -282,6 +290,7 @@ class Plan:
     market_period_ns: int = 0     # the price paths start over after so long; 0: they stay at their last knot
     governance: tuple[GovernanceStep, ...] = ()   # by time
     spot: SpotPool | None = None
+    keeper_gas: KeeperGas | None = None   # None: gas costs keepers nothing, and blocks are in order of arrival
     styles: tuple[tuple[str, Style], ...] = ()   # (trader, strategy) of those who follow no script
     trading: Trading = "quotes"   # how takers and makers meet: signed quotes on request, or orders in the book
 

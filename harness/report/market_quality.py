@@ -16,6 +16,7 @@ from typing import Any
 
 from harness.history.reader import History
 from harness.plan import Plan, Product
+from harness.report.keeper_quality import keeper_quality
 from harness.report.spot_quality import spot_quality
 from harness.report.true_values import TrueValues
 
@@ -117,6 +118,7 @@ def market_quality(plan: Plan, history: History, fills: Sequence[Fill]) -> dict[
         "stale_bps": STALE_BPS,
         "makers": _makers(fills),
         "depth": _depth(plan, history),
+        **({} if (keepers := keeper_quality(plan, history)) is None else {"keepers": keepers}),
         **({} if (spot := spot_quality(plan, history)) is None else {"spot": spot}),
     }
 

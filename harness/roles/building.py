@@ -50,7 +50,8 @@ class Builder:
         self._stalled = ""
         ancestors = chain.uncommitted(parent)
         used = [decode_transaction(raw) for block in ancestors for raw in block.inputs.transactions]
-        raws = await self._insider.arrange(self._censored(chain.pool.select(used)), parent=parent, used=used)
+        chosen = chain.pool.select(used, by_tip=self.context.plan.keeper_gas is not None)
+        raws = await self._insider.arrange(self._censored(chosen), parent=parent, used=used)
         for _ in range(REBUILDS_MAX):
             inputs = BlockInputs(
                 chain_id=L2_CHAIN_ID,

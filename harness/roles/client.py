@@ -113,10 +113,12 @@ class ChainClient:
         gas: int = L2_GAS_LIMIT,
         nonce: int | None = None,
         value: int = 0,
+        tip_wei: int = 0,
     ) -> list[Outcome]:
         """Send several writes at once, under consecutive nonces; outcomes in the order of `calls`.
 
-        `nonce` is the first one's, where the caller knows better than the gateways; `value` goes with each, in wei.
+        `nonce` is the first one's, where the caller knows better than the gateways; `value` goes with each, in wei,
+        and so does a tip per gas.
         """
         try:
             nonce = await self._next_nonce() if nonce is None else nonce
@@ -135,6 +137,8 @@ class ChainClient:
                             data=call,
                             gas=gas,
                             value=value,
+                            max_fee=tip_wei,
+                            max_priority=tip_wei,
                         )
                     )
                 )

@@ -15,9 +15,10 @@ from harness.evm.accounts import account
 from harness.ports import PortError
 from harness.roles.admin import series_id
 from harness.roles.bankrolls import KEEPER_NATIVE
-from harness.roles.client import ChainClient
+from harness.roles.client import L2_GAS_LIMIT, ChainClient
 from harness.roles.context import RoleContext
 from harness.roles.deposit import deposit_once
+from harness.roles.gas_purse import GasPurse
 from harness.venue.exchange import (
     STAGES,
     SeriesState,
@@ -40,6 +41,8 @@ from harness.venue.exchange import (
 PATIENCE_BLOCKS = 4
 """Blocks a keeper leaves another's share to the other."""
 CALLS_PER_TURN_MAX = 16
+PAID = ("liquidate", "bid")
+"""What brings the keeper a reward; the rest is upkeep, done as long as there is money for it."""
 LOOK_TURNS = 8
 """After an auction was seen, so long its end and what it may have left are looked for."""
 _ABOUT_AUCTIONS = (STAGES["start-auction"], STAGES["wait"], STAGES["bid"], STAGES["deleverage"])
@@ -83,6 +86,10 @@ class Keeper:
         self._ages: dict[str, int] = {}
         """Duty → turns it has been open."""
         self._operations = 0
+        gas = context.plan.keeper_gas
+        self._purse = None if gas is None else GasPurse(gas, context.spec.index, context.plan.venue)
+        self._said: dict[str, bool] = {}
+        """What this keeper has told of its purse already, by the duty it was about."""
 
     async def run(self) -> None:
         await deposit_once(self.context, self.client, KEEPER_NATIVE)
@@ -98,8 +105,12 @@ class Keeper:
         mine = [
             duty
             for duty in duties
-            if duty.share == self.context.spec.index % len(self.keepers) or self._ages[duty.key] > PATIENCE_BLOCKS
+            if self._purse is not None   # who pays for gas races for whatever it can get
+            or duty.share == self.context.spec.index % len(self.keepers)
+            or self._ages[duty.key] > PATIENCE_BLOCKS
         ][:CALLS_PER_TURN_MAX]
+        if mine and self._purse is not None:
+            mine = await self._within_means(mine, self._purse)
         if not mine:
             return
         names = []
@@ -109,9 +120,32 @@ class Keeper:
             name = f"{self.context.name}/{duty.action}-{self.context.clock.monotonic()}-{self._operations}"
             self.client.invoke(name, duty.action, duty.args)
             names.append(name)
-        outcomes = await self.client.send_all([(duty.to, duty.data) for duty in mine])
+        tip_wei = 0 if self._purse is None else self._purse.tip_wei
+        outcomes = await self.client.send_all([(duty.to, duty.data) for duty in mine], tip_wei=tip_wei)
         for name, duty, outcome in zip(names, mine, outcomes, strict=True):
             self.client.conclude(name, duty.action, outcome)
+
+    async def _within_means(self, duties: list[Duty], purse: GasPurse) -> list[Duty]:
+        """Of the steps that pay a reward those worth their gas, of everything as much as it can pay for."""
+        worth = duties
+        if any(duty.action in PAID for duty in duties):
+            state = decode_state((await self.client.read(self.context.deployment["lens"], self._ask_state)).data)
+            margins = {holder.address: holder.mm for holder in state.accounts}
+            prices = {asset.name: asset.price for asset in state.assets}
+            ether = prices.get("ETH", next(iter(prices.values()), 0))
+            worth = [
+                duty for duty in duties
+                if duty.action not in PAID
+                or purse.is_worth(maintenance_wad=margins[str(duty.args["account"])], ether_price_wad=ether)
+            ]  # fmt: skip
+        chosen = worth[: purse.affordable(len(worth), gas_limit=L2_GAS_LIMIT)]
+        for duty in duties:
+            if duty not in chosen and duty.key not in self._said:
+                self._said[duty.key] = True
+                why = "not-worth-its-gas" if duty not in worth else "out-of-gas-money"
+                self.context.record.record("stat", name=why, duty=duty.key, left_wei=str(purse.left_wei))
+        purse.spend(len(chosen))
+        return chosen
 
     async def _liquidations(self) -> list[Duty]:
         """The next step of the ladder for everyone below maintenance margin."""

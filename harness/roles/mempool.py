@@ -145,30 +145,35 @@ class Mempool:
         del self._arrivals[transaction_hash]
         del self._raw[transaction_hash]
 
-    def select(self, included: Iterable[Transaction] = (), *, base_fee: int = 0) -> list[bytes]:
+    def select(
+        self, included: Iterable[Transaction] = (), *, base_fee: int = 0, by_tip: bool = False
+    ) -> list[bytes]:
         """Raw transactions for the next block: in arrival order, nonces contiguous per sender, within the gas limit.
 
         Args:
             included: transactions of not yet committed ancestors of the block, whose nonces count as used.
             base_fee: those who pay less per gas stay pending.
+            by_tip: the highest tips first, and by arrival only among equal ones.
         """
         nonces: dict[str, int] = {}
         for transaction in included:
             nonces[transaction.sender] = max(nonces.get(transaction.sender, 0), transaction.nonce + 1)
-        candidates: list[tuple[int, Transaction]] = []
+        candidates: list[tuple[int, int, Transaction]] = []   # what it bids (negated), its arrival, itself
         for sender, mine in self._pending.items():
             nonce = max(self.nonces.get(sender, 0), nonces.get(sender, 0))
-            latest = 0
+            latest, least_tip = 0, None
             while (following := mine.get(nonce)) is not None and following.max_fee >= base_fee:
                 # A later nonce that arrived first waits for its predecessor.
                 latest = max(latest, self._arrivals[following.hash])
-                candidates.append((latest, following))
+                tip = min(following.max_priority_fee, following.max_fee - base_fee) if by_tip else 0
+                least_tip = tip if least_tip is None else min(least_tip, tip)
+                candidates.append((-least_tip, latest, following))
                 nonce += 1
-        candidates.sort(key=_arrival_then_nonce)
+        candidates.sort(key=_bid_arrival_nonce)
         chosen: list[bytes] = []
         gas = 0
         closed: dict[str, bool] = {}
-        for _, transaction in candidates:
+        for _, _, transaction in candidates:
             if len(chosen) >= BLOCK_TRANSACTIONS_MAX:
                 break
             if transaction.sender in closed:
@@ -181,8 +186,8 @@ class Mempool:
         return chosen
 
 
-def _arrival_then_nonce(candidate: tuple[int, Transaction]) -> tuple[int, int]:
-    return candidate[0], candidate[1].nonce
+def _bid_arrival_nonce(candidate: tuple[int, int, Transaction]) -> tuple[int, int, int]:
+    return candidate[0], candidate[1], candidate[2].nonce
 
 
 def outbids(transaction: Transaction, rival: Transaction) -> bool:

@@ -9,7 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from harness.plan import ANSWER_MAX_WAD, NEVER_S, AssetTerms, Bounds, Knot, Plan, Product, RoleKind
+from harness.plan import (
+    ANSWER_MAX_WAD,
+    NEVER_S,
+    AssetTerms,
+    Bounds,
+    KeeperGas,
+    Knot,
+    Plan,
+    Product,
+    RoleKind,
+)
 from harness.rollup.profile import from_name
 from harness.runtimes.random import KeyedRandom
 from harness.scenario import schema, units
@@ -171,6 +181,9 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
         ),
         has_venue=bool(scenario.market),
         spot=spot,
+        keeper_gas=None if scenario.keepers is None else KeeperGas(
+            tuple(scenario.keepers.tip), tuple(scenario.keepers.bankroll)
+        ),
         styles=styles if products else (),
         trading=scenario.venue.trading,
         governance=governance,

@@ -15,6 +15,7 @@ from harness.scenario.vocabulary import (
     SELECTORS_MAX,
     Blocks,
     Duration,
+    Gwei,
     Milli,
     Native,
     PositiveDuration,
@@ -153,6 +154,15 @@ class Venue(Words):
     insurance: Native = 250_000 * 10**units.NATIVE_DECIMALS
 
 
+class Keepers(Words):
+    """Keepers pay for gas: the higher tip is included first, and who has nothing left sends nothing."""
+
+    tip: Annotated[list[Gwei], Field(min_length=1, max_length=9)] = Field(description="gwei per gas, keeper by keeper")
+    bankroll: Annotated[list[PriceWad], Field(min_length=1, max_length=9)] = Field(
+        description="ether, keeper by keeper; both lists start over where there are more keepers"
+    )
+
+
 class Board(Words):
     """Options of a recorded chain, added to the products: see `harness.scenario.board`."""
 
@@ -243,6 +253,7 @@ class Scenario(Words):
     l1_base_fee: Path | None = Field(default=None, description="gwei; knots or csv. Default: 1 gwei throughout")
     products: Annotated[list[Product], Field(max_length=32)] = Field(default=[])
     venue: Venue = Venue()
+    keepers: Keepers | None = Field(default=None, description="what keepers pay for gas; default: nothing")
     board: Board | None = Field(default=None, description="options of a recorded chain, after the products")
     spot: Spot | None = Field(default=None, description="a spot pool of one underlying")
     workload: Workload = Workload()

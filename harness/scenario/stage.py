@@ -107,7 +107,7 @@ def _venue_genesis(plan: Plan, accounts: Mapping[str, str], contracts: Path | No
             spot_asset=plan.spot.asset if plan.spot is not None else "",
             spot=_spot_wallets(plan, accounts, people),
             l1_balances=wei | batchers,
-            l2_balances=wei,
+            l2_balances=wei | _gas_money(plan, accounts),
             l1_chain_id=L1_CHAIN_ID,
             l2_chain_id=L2_CHAIN_ID,
         ),
@@ -124,6 +124,15 @@ def _collateral(plan: Plan, accounts: Mapping[str, str]) -> dict[str, int]:
         paid_in = sum(op.amount_native for op in operations if op.action == "deposit")
         wallets[accounts[trader]] = paid_in + TRADER_SPARE_NATIVE
     return wallets
+
+
+def _gas_money(plan: Plan, accounts: Mapping[str, str]) -> dict[str, int]:
+    """Ether of keepers that pay for gas."""
+    gas, keepers = plan.keeper_gas, plan.of_kind("keeper")
+    if gas is None:
+        return {}
+    bankrolls = gas.bankrolls_wei
+    return {accounts[role.name]: bankrolls[place % len(bankrolls)] for place, role in enumerate(keepers)}
 
 
 def _spot_wallets(plan: Plan, accounts: Mapping[str, str], people: Sequence[str]) -> dict[str, tuple[int, int]]:

@@ -13,7 +13,7 @@ TO = "0x" + "11" * 20
 
 def signed(sender: int, nonce: int, *, chain_id: int = 901, gas: int = 100_000, max_fee: int = 0) -> bytes:
     key = account(sender).key
-    return sign_transaction(key, chain_id=chain_id, nonce=nonce, to=TO, gas=gas, max_fee=max_fee)
+    return sign_transaction(key, chain_id=chain_id, nonce=nonce, to=TO, gas=gas, max_fee=max_fee, max_priority=max_fee)
 
 
 def pool(gas_limit: int = 30_000_000) -> Mempool:
@@ -123,3 +123,17 @@ def test_a_dropped_transaction_is_forgotten() -> None:
     held.drop(name)
     assert held.select() == []
     assert name not in held
+
+
+def test_by_tip_the_highest_bid_comes_first_and_never_before_its_own_predecessor() -> None:
+    """Keepers outbid each other; a later nonce with a high tip waits for its own low one, and ties go by arrival."""
+    held = pool()
+    cheap, dear, first, second, tied = (
+        signed(100, 0, max_fee=1), signed(101, 0, max_fee=9), signed(102, 0, max_fee=2), signed(102, 1, max_fee=50),
+        signed(103, 0, max_fee=2),
+    )  # fmt: skip
+    raws = [cheap, dear, first, second, tied]
+    for raw in raws:
+        held.add(raw)
+    assert held.select() == raws
+    assert held.select(by_tip=True) == [dear, first, second, tied, cheap]
