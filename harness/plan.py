@@ -39,7 +39,7 @@ NEVER_S = 2**32
 ProductKind = Literal["future", "call", "put", "perpetual"]
 Trading = Literal["quotes", "book"]
 Style = Literal["informed", "hedger", "momentum"]
-TradeAction = Literal["deposit", "open", "reduce", "close", "withdraw", "swap"]
+TradeAction = Literal["deposit", "open", "reduce", "close", "withdraw", "move", "swap"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +118,11 @@ class PlannedOperation:
     id: str                 # unique in the run, e.g. `trader-3/17`
     at_ns: int
     action: TradeAction
-    product: str            # Product.id; "" for deposit and withdraw
-    side: int               # +1 buys, −1 sells; 0 where it makes no sense
+    product: str            # Product.id; "" for deposit and withdraw; of move, one of the pool
+    side: int               # +1 buys, −1 sells; of move, +1 into the pool, −1 back; 0 where it makes no sense
     leverage_milli: int     # thousandths of account equity as notional, for `open`
     fraction_milli: int     # thousandths of the position, for `reduce`
-    amount_native: int      # token units, for deposit, withdraw and swap (quote it is worth)
+    amount_native: int      # token units, for deposit, withdraw, move and swap (quote it is worth)
     tolerance_bps: int = 0  # for swap: how much less than it is quoted the trader accepts
 
 
@@ -293,6 +293,7 @@ class Plan:
     keeper_gas: KeeperGas | None = None   # None: gas costs keepers nothing, and blocks are in order of arrival
     styles: tuple[tuple[str, Style], ...] = ()   # (trader, strategy) of those who follow no script
     trading: Trading = "quotes"   # how takers and makers meet: signed quotes on request, or orders in the book
+    pool_insurance_native: tuple[int, ...] = ()   # of the isolated pools, from 1 on
 
     def role(self, name: str) -> RoleSpec:
         """The role of that name; KeyError if there is none."""

@@ -36,7 +36,6 @@ contract ClearingHouse is Ownable, Opening, Quotes {
     /// @notice A perpetual's premium is measured against an index above zero.
     error IndexNotPositive(bytes32 asset, int256 index);
     error TooManySeries(uint256 max);
-    error UnknownPool(uint32 pool, uint32 count);
     error QuoteExpired(uint64 deadline, uint64 blockTimestamp);
     error SelfTrade(address account);
     /// @notice The size must have the quote's sign and 0 < |size| ≤ |quoted|.
@@ -150,8 +149,8 @@ contract ClearingHouse is Ownable, Opening, Quotes {
         if (isPerpetual && expiry != NEVER) revert PerpetualExpires(expiry);
         if (expiry <= block.timestamp) revert ExpiryNotInFuture(expiry, uint64(block.timestamp));
         if (seriesCount == SERIES_MAX) revert TooManySeries(SERIES_MAX);
-        if (terms_.pool > 0) revert UnknownPool(terms_.pool, 0);
         TermRules.check(terms_, isLinear(Kind(kind)) ? 0 : OptionMargin.NAKED);
+        if (terms_.pool > 0) vault.admitPool(terms_.pool);
         id = ++seriesCount;
         Series storage series_ = _series[id];
         series_.asset = asset;
@@ -182,7 +181,10 @@ contract ClearingHouse is Ownable, Opening, Quotes {
         ) revert SizeOutOfRange(size, quote.size);
         if (quote.nonce >= FILL_NONCE) revert NonceReserved(quote.nonce);
         _useQuote(quote, makerSignature);
-        _fill(series_, Fill(msg.sender, quote.maker, quote.seriesId, size, quote.price, quote.nonce));
+        (address taker, address maker) = (msg.sender, quote.maker);
+        uint32 pool = _terms[quote.seriesId].pool;
+        if (pool != 0) (taker, maker) = (vault.accountIn(taker, pool), vault.accountIn(maker, pool));
+        _fill(series_, Fill(taker, maker, quote.seriesId, size, quote.price, quote.nonce));
     }
 
     /// @notice Trades an order with one that rests, as `trade` does; order book only.

@@ -63,9 +63,9 @@ abstract contract Deleveraging {
         vault = vault_;
     }
 
-    /// @dev Values each account once, however many of the estate's positions it is opposite to.
+    /// @dev Values each account of the pool once, however many of the estate's positions it is opposite to.
     function _crowd(address account, Holding[] memory holdings) internal view returns (Crowd memory crowd) {
-        crowd.accounts = vault.accounts();
+        crowd.accounts = vault.accounts(vault.poolOf(account));
         crowd.equities = new uint256[](crowd.accounts.length);
         for (uint256 i; i < crowd.accounts.length; ++i) {
             address other = crowd.accounts[i];

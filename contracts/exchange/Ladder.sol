@@ -24,6 +24,10 @@ struct Holding {
 /// @dev An account in liquidation, before anything moves.
 struct Estate {
     Risk risk;
+    /// Who takes positions, in the account's pool.
+    address keeper;
+    /// The pool that bears a loss.
+    uint32 pool;
     /// Ascending ids.
     Holding[] holdings;
     /// Σ |q|·|P|, 1e36.

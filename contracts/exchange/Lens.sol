@@ -11,18 +11,28 @@ import {Pauses} from "./Pauses.sol";
 import {PriceFeed} from "./PriceFeed.sol";
 import {Kind, Position, Series} from "./Series.sol";
 import {Settlement} from "./Settlement.sol";
-import {Vault} from "./Vault.sol";
+import {Ledger, Vault} from "./Vault.sol";
 
 /// @title Views for keepers, indexers and checkers
 /// @notice Reads, never decides: whether an account is liquidatable is the liquidator's own answer.
 contract Lens {
+    /// @dev Of the cross pool, but for the custody.
     struct Totals {
-        /// Tokens the vault holds, native units.
+        /// Tokens the vault holds for all pools, native units.
         uint256 custody;
         uint256 insurance;
         uint256 fees;
         int256 dust;
         /// Losses nobody bears yet.
+        uint256 deficit;
+    }
+
+    struct PoolState {
+        uint32 pool;
+        uint256 balance;
+        uint256 insurance;
+        uint256 fees;
+        int256 dust;
         uint256 deficit;
     }
 
@@ -37,6 +47,7 @@ contract Lens {
     /// @dev Margins at the newest prices whatever their age.
     struct AccountState {
         address account;
+        uint32 pool;
         int256 cash;
         int256 equity;
         uint256 initialMargin;
@@ -125,7 +136,7 @@ contract Lens {
     }
 
     /// @notice The venue in one call. Accounts and assets come back in the order given, series and perpetuals in that
-    /// of their ids.
+    /// of their ids, pools in that of their numbers.
     function state(address[] calldata accounts, bytes32[] calldata assets)
         external
         view
@@ -134,15 +145,17 @@ contract Lens {
             AccountState[] memory accountStates,
             SeriesState[] memory seriesStates,
             PerpetualState[] memory perpetualStates,
-            AssetState[] memory assetStates
+            AssetState[] memory assetStates,
+            PoolState[] memory poolStates
         )
     {
+        poolStates = _pools();
         totals = Totals(
             vault.collateral().balanceOf(address(vault)),
-            vault.insurance(),
-            vault.fees(),
-            vault.dust(),
-            vault.deficit()
+            poolStates[0].insurance,
+            poolStates[0].fees,
+            poolStates[0].dust,
+            poolStates[0].deficit
         );
         accountStates = new AccountState[](accounts.length);
         for (uint256 i; i < accounts.length; ++i) accountStates[i] = _account(accounts[i]);
@@ -192,6 +205,15 @@ contract Lens {
         }
     }
 
+    function _pools() internal view returns (PoolState[] memory found) {
+        found = new PoolState[](uint256(vault.poolCount()) + 1);
+        for (uint32 pool; pool < found.length; ++pool) {
+            Ledger memory books = vault.ledger(pool);
+            found[pool] =
+                PoolState(pool, books.balance, books.insurance, books.fees, books.dust, books.deficit);
+        }
+    }
+
     function _account(address account) internal view returns (AccountState memory result) {
         Risk memory risk = clearingHouse.riskAtStoredPrices(account);
         uint256[] memory ids = clearingHouse.holdings(account);
@@ -203,6 +225,7 @@ contract Lens {
         }
         return AccountState(
             account,
+            vault.poolOf(account),
             vault.cash(account),
             risk.equity,
             risk.initialMargin,

@@ -17,7 +17,7 @@ import {Pauses} from "./Pauses.sol";
 import {PriceFeed} from "./PriceFeed.sol";
 import {isLinear, Series, SeriesExpired} from "./Series.sol";
 import {NotTimelock} from "./Timelock.sol";
-import {Vault} from "./Vault.sol";
+import {Ledger, Vault} from "./Vault.sol";
 
 /// @title The liquidation ladder
 /// @notice An account below maintenance margin is first cut back to its initial margin by a keeper. One that cannot pay
@@ -73,9 +73,9 @@ contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
         uint256 maintenanceMargin
     );
     event AuctionCancelled(address indexed account);
-    /// @notice An account's part of the deficit, 1e18 quote.
+    /// @notice An account's part of its pool's deficit, 1e18 quote.
     event Haircut(address indexed account, uint256 amount);
-    event DeficitSocialized(uint256 amount, uint256 remaining);
+    event DeficitSocialized(uint256 amount, uint256 remaining, uint32 pool);
     /// @notice The keeper's part of a penalty from now on; 1/10 000.
     event KeeperShareSet(uint256 shareBps);
 
@@ -141,7 +141,7 @@ contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
         if (isRunning) revert AuctionRunning(account, elapsed, auctionDuration);
         uint64 start = pauses.auctionClock();
         auctionStart[account] = start;
-        emit AuctionStarted(account, msg.sender, start, estate.risk.equity, estate.risk.maintenanceMargin);
+        emit AuctionStarted(account, estate.keeper, start, estate.risk.equity, estate.risk.maintenanceMargin);
     }
 
     /// @notice Buys all an auctioned account holds, at the index less the bonus reached by now.
@@ -150,21 +150,21 @@ contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
         if (!isRunning) revert NoAuction(account);
         Estate memory estate = _estate(account);
         if (estate.value >= int256(estate.penalty)) revert StillSolvent(estate.value, estate.penalty);
-        if (_isShort(estate)) revert BidNotCovered(uint256(-estate.value), vault.insuranceAvailable());
+        if (_isShort(estate)) revert BidNotCovered(uint256(-estate.value), vault.insuranceAvailable(estate.pool));
 
         delete auctionStart[account];
         for (uint256 i; i < estate.holdings.length; ++i) {
-            _transfer(account, estate.holdings[i], SignedMath.abs(estate.holdings[i].size));
+            _transfer(account, estate.keeper, estate.holdings[i], SignedMath.abs(estate.holdings[i].size));
         }
         uint256 worth = SignedMath.max(estate.value, 0).toUint256();
         uint256 toBidder = _bonus(estate, elapsed);
-        if (toBidder > 0) vault.pay(account, msg.sender, toBidder);
+        if (toBidder > 0) vault.pay(account, estate.keeper, toBidder);
         if (worth > toBidder) vault.payInsurance(account, worth - toBidder);
         uint256 covered = vault.coverLoss(account);
         uint256 badDebt = vault.bookBadDebt(account);
         _emitLiquidated(account, estate, [toBidder, worth - toBidder, covered, badDebt], AUCTION);
         // Last, because it is about the state after; a view.
-        clearingHouse.requireBaseMargin(msg.sender);
+        clearingHouse.requireBaseMargin(estate.keeper);
     }
 
     /// @notice Ends the auction of an account that is not below maintenance margin any more; anyone may.
@@ -176,13 +176,14 @@ contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
         emit AuctionCancelled(account);
     }
 
-    /// @notice Shares the deficit among all accounts by their equity, once the insurance is empty; anyone may ask for it.
-    function haircut() external {
+    /// @notice Shares a pool's deficit among its accounts by their equity, once its insurance is empty; anyone may ask for it.
+    function haircut(uint32 pool) external {
         pauses.requireLiquidation();
-        uint256 open = vault.deficit();
+        Ledger memory ledger = vault.ledger(pool);
+        uint256 open = ledger.deficit;
         if (open == 0) revert NoDeficit();
-        if (vault.insurance() > 0) revert InsuranceNotExhausted(vault.insurance());
-        address[] memory accounts = vault.accounts();
+        if (ledger.insurance > 0) revert InsuranceNotExhausted(ledger.insurance);
+        address[] memory accounts = vault.accounts(pool);
         uint256[] memory equities = new uint256[](accounts.length);
         uint256 sum;
         for (uint256 i; i < accounts.length; ++i) {
@@ -197,7 +198,7 @@ contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
             vault.takeHaircut(accounts[i], amount);
             emit Haircut(accounts[i], amount);
         }
-        emit DeficitSocialized(open - left, left);
+        emit DeficitSocialized(open - left, left, pool);
     }
 
     /// @notice What a keeper can do for an account now: 1 liquidate it in part, 2 start its auction, 3 wait for the
@@ -240,16 +241,16 @@ contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
         uint256[] memory sizes = Ladder.partialSizes(estate, lot, smallNotional);
         uint256 notional;
         for (uint256 i; i < sizes.length; ++i) {
-            _transfer(account, estate.holdings[i], sizes[i]);
+            _transfer(account, estate.keeper, estate.holdings[i], sizes[i]);
             notional += sizes[i] * estate.holdings[i].index;
         }
         uint256 penalty = Ladder.penalty(notional, penaltyBps);
         uint256 toKeeper = Math.mulDiv(penalty, keeperShareBps, BPS);
-        if (toKeeper > 0) vault.pay(account, msg.sender, toKeeper);
+        if (toKeeper > 0) vault.pay(account, estate.keeper, toKeeper);
         vault.payInsurance(account, penalty - toKeeper);
         _emitLiquidated(account, estate, [toKeeper, penalty - toKeeper, 0, 0], PARTIAL);
         // Last, because it is about the state after; a view.
-        clearingHouse.requireBaseMargin(msg.sender);
+        clearingHouse.requireBaseMargin(estate.keeper);
     }
 
     function _deleverage(address account, Estate memory estate) internal {
@@ -262,12 +263,12 @@ contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
             (closings[i], left) = _close(account, estate.holdings[i], crowd);
             if (left == 0) continue;
             tookAny = true;
-            _transfer(account, estate.holdings[i], left);
+            _transfer(account, estate.keeper, estate.holdings[i], left);
         }
         uint256[4] memory flows = _settleEstate(account, estate, closings);
         _emitLiquidated(account, estate, flows, DELEVERAGED);
         // Last, because it is about the state after; a view.
-        if (tookAny) clearingHouse.requireBaseMargin(msg.sender);
+        if (tookAny) clearingHouse.requireBaseMargin(estate.keeper);
     }
 
     /// @dev Either what is left pays the penalty as far as it goes, or the loss goes to the insurance, to those who
@@ -293,21 +294,21 @@ contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
         uint256 collected = Math.min(estate.penalty, uint256(cash));
         flows[0] = Math.min(collected, Math.mulDiv(estate.penalty, keeperShareBps, BPS));
         flows[1] = collected - flows[0];
-        if (flows[0] > 0) vault.pay(account, msg.sender, flows[0]);
+        if (flows[0] > 0) vault.pay(account, estate.keeper, flows[0]);
         vault.payInsurance(account, flows[1]);
     }
 
-    /// @dev Moves `size` of a holding to the caller.
-    function _transfer(address account, Holding memory holding, uint256 size) internal {
+    /// @dev Moves `size` of a holding to the keeper.
+    function _transfer(address account, address keeper, Holding memory holding, uint256 size) internal {
         int256 signed = _signed(size, holding.size);
-        clearingHouse.transferPosition(account, msg.sender, holding.id, signed, holding.price);
-        emit PositionTransferred(account, msg.sender, holding.id, signed, holding.price);
+        clearingHouse.transferPosition(account, keeper, holding.id, signed, holding.price);
+        emit PositionTransferred(account, keeper, holding.id, signed, holding.price);
     }
 
     function _emitLiquidated(address account, Estate memory estate, uint256[4] memory flows, uint8 stage_) internal {
         emit Liquidated(
             account,
-            msg.sender,
+            estate.keeper,
             estate.risk.equity,
             estate.risk.maintenanceMargin,
             flows[0],
@@ -318,14 +319,17 @@ contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
         );
     }
 
-    function _estate(address account) internal view returns (Estate memory) {
-        if (msg.sender == account) revert SelfLiquidation(account);
-        return _survey(account, requireLiquidatable(account));
+    function _estate(address account) internal view returns (Estate memory estate) {
+        address keeper = vault.accountIn(msg.sender, vault.poolOf(account));
+        if (keeper == account) revert SelfLiquidation(account);
+        estate = _survey(account, requireLiquidatable(account));
+        estate.keeper = keeper;
     }
 
     function _survey(address account, Risk memory risk_) internal view returns (Estate memory estate) {
         uint256[] memory ids = clearingHouse.holdings(account);
         estate.risk = risk_;
+        estate.pool = vault.poolOf(account);
         estate.holdings = new Holding[](ids.length);
         for (uint256 i; i < ids.length; ++i) {
             Series memory series = clearingHouse.series(ids[i]);
@@ -352,7 +356,7 @@ contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
 
     /// @dev Whether closing everything would leave a loss the insurance may not pay now.
     function _isShort(Estate memory estate) internal view returns (bool) {
-        return estate.value < 0 && uint256(-estate.value) > vault.insuranceAvailable();
+        return estate.value < 0 && uint256(-estate.value) > vault.insuranceAvailable(estate.pool);
     }
 
     /// @dev Who may switch to another version; asked through the proxy only.

@@ -32,6 +32,8 @@ struct Request {
 contract OrderBook is Ownable, RestingOrders {
     error TickOrLotIsZero(uint256 tick, uint256 lot);
     error MarketExists(uint256 seriesId);
+    /// @notice The book is of the cross pool.
+    error IsolatedSeries(uint256 seriesId, uint32 pool);
     error NoMarket(uint256 seriesId);
     error UnknownMode(uint8 mode);
     error OrderExpired(uint64 deadline, uint64 blockTimestamp);
@@ -124,6 +126,8 @@ contract OrderBook is Ownable, RestingOrders {
         if (tick == 0 || lot == 0) revert TickOrLotIsZero(tick, lot);
         if (market[seriesId].lot != 0) revert MarketExists(seriesId);
         clearingHouse.series(seriesId);
+        uint32 pool = clearingHouse.terms(seriesId).pool;
+        if (pool != 0) revert IsolatedSeries(seriesId, pool);
         market[seriesId] = Market(tick, lot);
         emit MarketOpened(seriesId, tick, lot);
     }

@@ -15,7 +15,7 @@ import {TermRules, Terms} from "./Terms.sol";
 import {Vault} from "./Vault.sol";
 
 /// @title Who holds what of which series, and what that is worth and requires
-/// @notice One account per address, cross margin over every series it holds.
+/// @notice One account per owner and pool, cross margin over every series it holds.
 abstract contract Portfolios {
     using SafeCast for int256;
     using SafeCast for uint256;
@@ -121,7 +121,7 @@ abstract contract Portfolios {
         int256 left = kind == Kind.Perpetual && _series[id].openPositions == 0
             ? perpetuals.takeClearing(id) - received
             : -received;
-        if (left != 0) vault.addDust(left);
+        if (left != 0) vault.addDust(_terms[id].pool, left);
     }
 
     /// @dev Adds the leg to the account's position, the open interest and the account's cash; a perpetual's position is

@@ -49,7 +49,7 @@ contract Settlement is Disputes {
         int256 left = clearing[seriesId] - (cashDelta + held.notional);
         vault.addCash(account, cashDelta);
         if (isLast) {
-            vault.addDust(left);
+            vault.addDust(clearingHouse.terms(seriesId).pool, left);
             left = 0;
         }
         clearing[seriesId] = left;

@@ -27,7 +27,9 @@ EVENTS: Final[Mapping[str, Mapping[str, _Reader]]] = {
     "MarketHalted": {"asset": _TEXT, "from": _INT, "to": _INT, "until": _INT},
     "Deposited": {"account": _ADDRESS, "amount": _INT},
     "Withdrawn": {"account": _ADDRESS, "amount": _INT},
-    "InsuranceFunded": {"from": _ADDRESS, "amount": _INT},
+    "InsuranceFunded": {"from": _ADDRESS, "amount": _INT, "pool": _INT},
+    "AccountOpened": {"account": _ADDRESS, "owner": _ADDRESS, "pool": _INT},
+    "CollateralMoved": {"owner": _ADDRESS, "from": _INT, "to": _INT, "amount": _INT},
     "SeriesListed": {"id": _INT, "kind": _INT, "asset": _TEXT, "strike": _INT, "expiry": _INT},
     "TermsSet": {
         "seriesId": _INT, "optionMargin": _INT, "pool": _INT, "oiLower": _INT, "oiCap": _INT, "profitCap": _INT,
@@ -57,9 +59,9 @@ EVENTS: Final[Mapping[str, Mapping[str, _Reader]]] = {
     "Deleveraged": {
         "account": _ADDRESS, "counterparty": _ADDRESS, "seriesId": _INT, "size": _INT, "price": _INT, "cost": _INT,
     },
-    "DeficitCovered": {"amount": _INT, "remaining": _INT},
+    "DeficitCovered": {"amount": _INT, "remaining": _INT, "pool": _INT},
     "Haircut": {"account": _ADDRESS, "amount": _INT},
-    "DeficitSocialized": {"amount": _INT, "remaining": _INT},
+    "DeficitSocialized": {"amount": _INT, "remaining": _INT, "pool": _INT},
     "SeriesDisputed": {"seriesId": _INT, "covered": _INT, "beyond": _INT},
     "PriceOverridden": {"seriesId": _INT, "price": _INT, "by": _ADDRESS},
     "DisputeResolved": {"seriesId": _INT, "route": _INT, "price": _INT},
@@ -89,12 +91,17 @@ EVENTS: Final[Mapping[str, Mapping[str, _Reader]]] = {
 }
 """Event name → argument name → how it is read. Other events (token transfers, L1 contracts) pass through unread."""
 
+_SINCE_POOLS: Final = frozenset({"InsuranceFunded", "DeficitCovered", "DeficitSocialized"})
+"""Events that have named their pool only since there is more than the cross pool: without one they are of that."""
+
 
 def read_arguments(name: str, raw: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     """The event's arguments with every integer exact; the raw ones for an event this table does not know."""
     readers = EVENTS.get(name)
     if readers is None:
         return raw
+    if name in _SINCE_POOLS and "pool" not in raw:
+        raw = {**raw, "pool": 0}
     try:
         return {key: read(raw[key], key) for key, read in readers.items()}
     except KeyError as missing:

@@ -58,6 +58,11 @@ class Admin:
                 KINDS[product.kind], product.underlying, product.strike_wad, expiry, astuple(product.terms)
             )
             await self._carry_out("list-series", {"product": product.id}, deployment["clearing_house"], data)
+        for pool, amount in enumerate(plan.pool_insurance_native, start=1):
+            if amount:
+                args = {"amount": str(amount), "pool": str(pool)}
+                data = encode_fund_insurance(amount, pool)
+                await self._carry_out("fund-insurance", args, deployment["vault"], data)
         if plan.trading == "book":
             for number, product in enumerate(plan.products, start=1):
                 data = encode_open_market(number, tick=TICK_WAD, lot=plan.venue.lot_wad)

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from harness.evm.accounts import account
 from harness.ports import PortError
 from harness.roles.admin import series_id
-from harness.roles.bankrolls import KEEPER_NATIVE
+from harness.roles.bankrolls import KEEPER_NATIVE, KEEPER_POOL_NATIVE
 from harness.roles.client import L2_GAS_LIMIT, ChainClient
 from harness.roles.context import RoleContext
 from harness.roles.deposit import deposit_once
 from harness.roles.gas_purse import GasPurse
+from harness.roles.pools import accounts_of, open_accounts_once
 from harness.venue.exchange import (
     STAGES,
     SeriesState,
@@ -68,10 +69,12 @@ class Keeper:
         self.keepers = context.plan.of_kind("keeper")
         clients = context.plan.of_kind("trader", "maker", "keeper")
         indices = [*(c.account for c in clients if c.account is not None), *context.plan.users]
-        self.accounts = [account(index).address for index in dict.fromkeys(indices)]
+        owners = [account(index).address for index in dict.fromkeys(indices)]
+        self.accounts = accounts_of(context.plan, owners)
         self.assets = [asset for asset, _ in context.plan.markets]
         self.client = ChainClient.of(context)
         self.account = self.client.account
+        self._own = frozenset(accounts_of(context.plan, [self.account.address]))
         self._ask_stages = encode_stages(self.accounts)
         self._ask_state = encode_state(self.accounts, self.assets)
         self._has_perpetuals = any(product.kind == "perpetual" for product in context.plan.products)
@@ -93,6 +96,7 @@ class Keeper:
 
     async def run(self) -> None:
         await deposit_once(self.context, self.client, KEEPER_NATIVE)
+        await open_accounts_once(self.context, self.client, KEEPER_POOL_NATIVE)
         interval = self.context.plan.profile.l2_block_ms / 1000
         while True:
             with suppress(PortError):  # no gateway in reach: the next block is another chance
@@ -156,7 +160,7 @@ class Keeper:
         return [
             self._bid(index, address) if stage == STAGES["bid"] else self._liquidate(index, address)
             for index, (address, stage) in enumerate(zip(self.accounts, stages, strict=True))
-            if stage not in (STAGES["nothing"], STAGES["wait"]) and address != self.account.address
+            if stage not in (STAGES["nothing"], STAGES["wait"]) and address not in self._own
         ]
 
     def _liquidate(self, index: int, address: str) -> Duty:
@@ -213,19 +217,20 @@ class Keeper:
         ]
 
     def _losses(self, state: VenueState) -> list[Duty]:
-        """What ends auctions that were cured, and a deficit: insurance first, a haircut once that is empty."""
-        totals = state.totals
-        is_open = totals.deficit > 0 or any(holder.auction for holder in state.accounts)
+        """What ends auctions that were cured, and a pool's deficit: insurance first, a haircut once that is empty."""
+        is_open = any(books.deficit for books in state.pools) or any(holder.auction for holder in state.accounts)
         self._turns_to_look = LOOK_TURNS if is_open else max(0, self._turns_to_look - 1)
         duties = []
         for index, holder in enumerate(state.accounts):
             if holder.auction and not (holder.mm > 0 and holder.equity < holder.mm):
                 call, args = encode_cancel_auction(holder.address), {"account": holder.address}
                 duties.append(self._duty("cancel-auction", args, "liquidator", call, index))
-        if totals.deficit and totals.insurance:
-            duties.append(self._duty("cover-deficit", {}, "vault", encode_cover_deficit(), 0))
-        elif totals.deficit:
-            duties.append(self._duty("haircut", {}, "liquidator", encode_haircut(), 0))
+        for books in state.pools:
+            args = {"pool": books.pool} if books.pool else {}
+            if books.deficit and books.insurance:
+                duties.append(self._duty("cover-deficit", args, "vault", encode_cover_deficit(books.pool), books.pool))
+            elif books.deficit:
+                duties.append(self._duty("haircut", args, "liquidator", encode_haircut(books.pool), books.pool))
         return duties
 
     def _dispute(self, series: SeriesState, last: int, now_s: int) -> list[Duty]:

@@ -14,11 +14,12 @@ from harness.evm.wallet import Quote, sign_quote
 from harness.plan import L2_CHAIN_ID, Product
 from harness.ports import Json, PortError, Refused
 from harness.roles.admin import series_id
-from harness.roles.bankrolls import MAKER_NATIVE
+from harness.roles.bankrolls import MAKER_NATIVE, MAKER_POOL_NATIVE
 from harness.roles.client import ChainClient
 from harness.roles.context import RoleContext
 from harness.roles.deposit import deposit_once
 from harness.roles.market import WAD
+from harness.roles.pools import accounts_of, open_accounts_once
 from harness.roles.wire import address, data, number, quantity, text
 from harness.venue.exchange import VenueState, decode_state, encode_state
 
@@ -63,7 +64,8 @@ class Maker:
         """Asset → (price, its timestamp) as last read."""
         self._held: dict[int, int] = {}
         """Series → size it holds, as last read."""
-        self._ask_state = encode_state([self.account.address], [asset for asset, _ in context.plan.markets])
+        accounts = accounts_of(context.plan, [self.account.address])
+        self._ask_state = encode_state(accounts, [asset for asset, _ in context.plan.markets])
         self._nonce = 0
         self._reserved = 0
 
@@ -71,6 +73,7 @@ class Maker:
         self._nonce = self._reserved = int(self.context.store.get(NONCES, "reserved") or 0)
         self.context.network.serve(self._handle)
         await deposit_once(self.context, self.client, MAKER_NATIVE)
+        await open_accounts_once(self.context, self.client, MAKER_POOL_NATIVE)
         interval = self.context.plan.profile.l2_block_ms / 1000
         while True:
             with suppress(PortError):  # what it knows ages; quotes stop once that is too old
@@ -80,7 +83,7 @@ class Maker:
 
     def _see(self, state: VenueState) -> None:
         self._index |= {asset.name: (asset.price, asset.timestamp) for asset in state.assets if asset.timestamp}
-        self._held = {position.series_id: position.size for position in state.accounts[0].positions}
+        self._held = {held.series_id: held.size for account in state.accounts for held in account.positions}
 
     def _skew(self, product: Product, index: int) -> int:
         """What its holding of a perpetual adds to the price, in bps of the index: it is keen to get rid of it."""

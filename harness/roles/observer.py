@@ -11,12 +11,14 @@ from harness.ports import Json, PortError, Refused
 from harness.project_plan import ProjectCodec, Watch, is_integer_type
 from harness.roles.chain import Chain
 from harness.roles.context import RoleContext
+from harness.roles.pools import accounts_of
 from harness.roles.recording import block_record, jsonable
 from harness.roles.validators import ValidatorSet
 from harness.rollup.blocks import ExecutedBlock
 from harness.venue.book import OpenOrder, decode_orders, encode_orders
 from harness.venue.exchange import (
     PerpetualState,
+    PoolState,
     PositionState,
     VenueState,
     decode_log,
@@ -39,7 +41,8 @@ class Observer:
         self.chain = chain
         self.validators = validators
         clients = context.plan.of_kind("admin", "maker", "keeper", "trader")
-        self.accounts = [context.accounts[c.name] for c in clients if c.name in context.accounts]
+        owners = [context.accounts[c.name] for c in clients if c.name in context.accounts]
+        self.accounts = accounts_of(context.plan, owners)
         self.assets = [asset for asset, _ in context.plan.markets]
         self._ask_state = encode_state(self.accounts, self.assets)
         self._queue: asyncio.Queue[tuple[ExecutedBlock, int | None]] = asyncio.Queue(QUEUE_MAX)
@@ -169,6 +172,7 @@ class Observer:
                 a.address: {
                     **jsonable({"cash": a.cash, "equity": a.equity, "im": a.im, "mm": a.mm}),
                     "auction": a.auction,
+                    **({"pool": a.pool} if a.pool else {}),
                     "positions": [
                         {"series": p.series_id, **_position(p, p.series_id in perpetuals)} for p in a.positions
                     ],
@@ -198,6 +202,7 @@ class Observer:
                 for a in state.assets
             },
             **further,
+            **({"pools": [_pool(pool) for pool in state.pools]} if len(state.pools) > 1 else {}),
         )
 
     def _notice(self, block: ExecutedBlock, state: VenueState) -> None:
@@ -221,6 +226,11 @@ class Observer:
 def _position(held: PositionState, is_perpetual: bool) -> dict[str, Json]:
     amounts: dict[str, Json] = {"size": str(held.size), "notional": str(held.notional)}
     return {**amounts, "funding_index": str(held.funding_index)} if is_perpetual else amounts
+
+
+def _pool(books: PoolState) -> dict[str, Json]:
+    amounts = {key: value for key, value in asdict(books).items() if key != "pool"}
+    return {"pool": books.pool, **jsonable(amounts)}
 
 
 def _order(order: OpenOrder) -> Json:

@@ -18,6 +18,7 @@ from harness.venue.exchange import (
     encode_trade,
     encode_withdraw,
 )
+from harness.venue.pools import CROSS, account_of, encode_move_collateral
 from harness.venue.spot import decode_reserves, encode_reserves, encode_swap
 
 MILLI = 1000
@@ -83,6 +84,10 @@ class Trader:
                 return vault, encode_deposit(operation.amount_native)
             case "withdraw":
                 return vault, encode_withdraw(operation.amount_native)
+            case "move":
+                pool = self.products[operation.product].terms.pool
+                source, target = (CROSS, pool) if operation.side > 0 else (pool, CROSS)
+                return vault, encode_move_collateral(source, target, operation.amount_native)
             case "swap":
                 raise AssertionError("a swap is no business of the venue's")
             case "open" | "reduce" | "close":
@@ -119,9 +124,10 @@ class Trader:
 
     async def _size(self, operation: PlannedOperation) -> int:
         """Signed units of underlying to trade, at least one unit of 1e-18."""
-        asset = self.products[operation.product].underlying
+        product = self.products[operation.product]
+        account = account_of(self.account.address, product.terms.pool)
         view = await self.client.read(
-            self.context.deployment["lens"], encode_state([self.account.address], [asset])
+            self.context.deployment["lens"], encode_state([account], [product.underlying])
         )
         state = decode_state(view.data)
         mine = state.accounts[0]

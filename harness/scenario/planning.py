@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, get_args
 
 from harness.plan import (
     ANSWER_MAX_WAD,
+    DEFAULT_TERMS,
     NEVER_S,
     AssetTerms,
     Bounds,
@@ -19,6 +20,7 @@ from harness.plan import (
     Plan,
     Product,
     RoleKind,
+    Terms,
 )
 from harness.rollup.profile import from_name
 from harness.runtimes.random import KeyedRandom
@@ -187,6 +189,7 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
         styles=styles if products else (),
         trading=scenario.venue.trading,
         governance=governance,
+        pool_insurance_native=tuple(scenario.pools[name].insurance for name in _pools(document, scenario)),
     )
     if project is None:
         return plan
@@ -252,6 +255,7 @@ def _asset_terms(scenario: schema.Scenario) -> tuple[AssetTerms, ...]:
 def _products(document: Document, scenario: schema.Scenario) -> tuple[Product, ...]:
     seen: set[str] = set()
     products = []
+    pools = _pools(document, scenario)
     for number, entry in enumerate(scenario.products):
         location: Location = ("products", number)
         if entry.id in seen:
@@ -261,8 +265,23 @@ def _products(document: Document, scenario: schema.Scenario) -> tuple[Product, .
             raise document.error((*location, "underlying"), f'no market "{entry.underlying}"{hint}')
         seen.add(entry.id)
         expires_s = NEVER_S if entry.expires is None else entry.expires // units.NS_PER_SECOND
-        products.append(Product(entry.id, entry.kind, entry.underlying, entry.strike or 0, expires_s))
+        if entry.pool is not None and entry.pool not in pools:
+            hint = did_you_mean(entry.pool, pools) or (f"; there is {', '.join(pools)}" if pools else "; list it in pools")
+            raise document.error((*location, "pool"), f'no pool "{entry.pool}"{hint}')
+        terms = DEFAULT_TERMS if entry.pool is None else Terms(pool=pools[entry.pool])
+        products.append(Product(entry.id, entry.kind, entry.underlying, entry.strike or 0, expires_s, terms))
     return tuple(products)
+
+
+def _pools(document: Document, scenario: schema.Scenario) -> dict[str, int]:
+    """The numbers of the isolated pools: the contracts count them in the order in which series of them are listed."""
+    order = list(dict.fromkeys(entry.pool for entry in scenario.products if entry.pool in scenario.pools))
+    for name in scenario.pools:
+        if name not in order:
+            raise document.error(("pools", name), "no product is in it")
+    if order and scenario.venue.trading == "book":
+        raise document.error(("venue", "trading"), "the book is of the cross pool; isolated pools trade on quotes")
+    return {name: number for number, name in enumerate(order, start=1) if name is not None}
 
 
 def _storm_ns(

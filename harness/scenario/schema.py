@@ -104,6 +104,7 @@ class Product(Words):
     strike: PriceWad | None = None
     expires: PositiveDuration | None = Field(default=None, description="of all but perpetuals, which never do")
     weight: int = Field(default=1, ge=0, le=1000, description="how often traders choose it")
+    pool: str | None = Field(default=None, description="one of pools: its own margin, books and insurance; default: cross")
 
     @model_validator(mode="after")
     def _strike_fits(self) -> Product:
@@ -209,6 +210,12 @@ class Spot(Words):
         return self
 
 
+class Pool(Words):
+    """An isolated pool: what happens in it stays in it."""
+
+    insurance: Native = Field(default=0, description="paid in once its first series is listed")
+
+
 class Workload(Words):
     traders: int = Field(default=12, ge=0, le=200)
     rate: Rate = 4_000
@@ -252,6 +259,9 @@ class Scenario(Words):
     market: dict[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{0,11}$")], Market] = Field(default={}, max_length=8)
     l1_base_fee: Path | None = Field(default=None, description="gwei; knots or csv. Default: 1 gwei throughout")
     products: Annotated[list[Product], Field(max_length=32)] = Field(default=[])
+    pools: Annotated[dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")], Pool], Field(max_length=8)] = Field(
+        default={}, description="isolated pools by name; products name theirs, the others share the cross pool"
+    )
     venue: Venue = Venue()
     keepers: Keepers | None = Field(default=None, description="what keepers pay for gas; default: nothing")
     board: Board | None = Field(default=None, description="options of a recorded chain, after the products")

@@ -119,7 +119,8 @@ def _collateral(plan: Plan, accounts: Mapping[str, str]) -> dict[str, int]:
     """Tokens in each wallet: what its owner is going to pay in."""
     wallets = {accounts[role.name]: KEEPER_NATIVE for role in plan.of_kind("keeper")}
     wallets |= {accounts[role.name]: MAKER_NATIVE for role in plan.of_kind("maker")}
-    wallets |= {accounts[role.name]: plan.insurance_native for role in plan.of_kind("admin")}
+    insurance = plan.insurance_native + sum(plan.pool_insurance_native)
+    wallets |= {accounts[role.name]: insurance for role in plan.of_kind("admin")}
     for trader, operations in plan.operations:
         paid_in = sum(op.amount_native for op in operations if op.action == "deposit")
         wallets[accounts[trader]] = paid_in + TRADER_SPARE_NATIVE

@@ -17,6 +17,7 @@ LEVERAGE_SHARE_MAX = 950                    # thousandths of 1/IM: leaves room f
 OPTION_LEVERAGE_DIVISOR = 10                # an option's premium or margin is a far larger share of its notional
 WITH_VIEW_PERCENT = 90                      # a trader has a view of the market and mostly trades by it
 PATIENT_EVERY = 3                           # one trader in three, beginning with those that expect a rise
+POOL_SHARE = 500                            # thousandths of its deposit that a trader moves to a pool before it opens there
 FRESH_CAPITAL_NS = 20 * NS_PER_SECOND       # how often a patient trader pays in anew and sizes up from there
 # What a trader that holds something does next, by weight; one that holds nothing opens.
 _NEXT: tuple[tuple[TradeAction, int], ...] = (
@@ -74,6 +75,7 @@ class _Trader:
         self._products = products
         self._random = random
         self._held: dict[str, int] = {}   # product id → leverage in thousandths
+        self._funded: set[int] = set()    # isolated pools with collateral of its own in them
         self._leverage_max = min(workload.leverage[1], 10_000 * LEVERAGE_SHARE_MAX // im_bps)
         self._view = view          # +1 expects a rise
         self._patient = patient    # holds what it has, whatever the price does, and comes back when it lost it
@@ -96,6 +98,7 @@ class _Trader:
         if self._patient and at_ns >= self._fresh_ns:
             self._fresh_ns = at_ns + FRESH_CAPITAL_NS
             self._held = {}
+            self._funded.clear()
             self._add(at_ns, "deposit", amount=self._deposit * (500 + self._below(500, "fresh")) // 1_000)
             return
         action = self._weighted(_NEXT, "action") if self._held and not self._patient else "open"
@@ -125,6 +128,9 @@ class _Trader:
         if fraction == 1_000:
             del self._held[product]
             self._add(at_ns, "close", product=product, fraction=fraction)
+            closed = next(held for held, _ in self._products if held.id == product)
+            if closed.terms.pool:
+                self._move(at_ns, closed, side=-1, share=POOL_SHARE // 4)
         else:
             self._held[product] = self._held[product] * (1_000 - fraction) // 1_000
             self._add(at_ns, "reduce", product=product, fraction=fraction)
@@ -148,8 +154,14 @@ class _Trader:
         # A put gains where the others lose: who expects a fall buys puts and sells the rest.
         with_view = self._below(100, "side") < WITH_VIEW_PERCENT
         side = self._view * (1 if with_view else -1) * (-1 if product.kind == "put" else 1)
+        if product.terms.pool and product.terms.pool not in self._funded:
+            self._funded.add(product.terms.pool)
+            self._move(at_ns, product, side=1, share=POOL_SHARE)
         self._held[product.id] = self._held.get(product.id, 0) + leverage
         self._add(at_ns, "open", product=product.id, side=side, leverage=leverage)
+
+    def _move(self, at_ns: int, product: Product, *, side: int, share: int) -> None:
+        self._add(at_ns, "move", product=product.id, side=side, amount=self._deposit * share // 1_000)
 
     def _weighted(self, choices: Sequence[tuple[T, int]], stream: str) -> T:
         drawn = self._below(sum(weight for _, weight in choices), stream)

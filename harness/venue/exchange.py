@@ -15,10 +15,19 @@ from harness.evm.wallet import Quote
 from harness.rollup.blocks import L1Origin, Log
 from harness.venue import state
 from harness.venue.deployment import all_errors, interfaces
-from harness.venue.state import AccountState, AssetState, PerpetualState, PositionState, SeriesState, Totals, VenueState
+from harness.venue.state import (
+    AccountState,
+    AssetState,
+    PerpetualState,
+    PoolState,
+    PositionState,
+    SeriesState,
+    Totals,
+    VenueState,
+)
 
 __all__ = [
-    "KINDS", "NEVER", "STAGES", "AccountState", "AssetState", "Event", "Latest", "PerpetualState", "PositionState",
+    "KINDS", "NEVER", "STAGES", "AccountState", "AssetState", "Event", "Latest", "PerpetualState", "PoolState", "PositionState",
     "SeriesState", "Totals", "VenueState", "decode_balance", "decode_call", "decode_inbox_frame", "decode_latest",
     "decode_liquidatable", "decode_log", "decode_stages", "decode_state", "encode_accrue", "encode_approve",
     "encode_balance_of", "encode_bid", "encode_cancel_auction", "encode_cover_deficit", "encode_deposit",
@@ -92,8 +101,8 @@ def encode_withdraw(amount: int) -> bytes:
     return _encode("vault", "withdraw", amount)
 
 
-def encode_fund_insurance(amount: int) -> bytes:
-    return _encode("vault", "fundInsurance", amount)
+def encode_fund_insurance(amount: int, pool: int = 0) -> bytes:
+    return _encode("vault", "fundInsurance", pool, amount)
 
 
 # To the clearing house.
@@ -144,14 +153,14 @@ def encode_cancel_auction(account: str) -> bytes:
     return _encode("liquidator", "cancelAuction", account)
 
 
-def encode_haircut() -> bytes:
-    """Permissionless: share the deficit among all accounts once the insurance is empty."""
-    return _encode("liquidator", "haircut")
+def encode_haircut(pool: int = 0) -> bytes:
+    """Permissionless: share a pool's deficit among all its accounts once its insurance is empty."""
+    return _encode("liquidator", "haircut", pool)
 
 
-def encode_cover_deficit() -> bytes:
-    """Permissionless, to the vault: let the insurance pay towards the deficit."""
-    return _encode("vault", "coverDeficit")
+def encode_cover_deficit(pool: int = 0) -> bytes:
+    """Permissionless, to the vault: let a pool's insurance pay towards its deficit."""
+    return _encode("vault", "coverDeficit", pool)
 
 
 def encode_finalize(series_id: int) -> bytes:

@@ -10,7 +10,9 @@ from harness.evm.abi import asset_name
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    custody: int        # native token units the vault holds
+    """Of the cross pool, but for the custody."""
+
+    custody: int        # native token units the vault holds for all pools
     insurance: int      # 1e18 quote, as everything below
     fees: int
     dust: int
@@ -36,6 +38,7 @@ class AccountState:
     mm: int
     auction: int        # active clock at the start of its auction; 0: none
     positions: tuple[PositionState, ...]    # ascending series
+    pool: int = 0       # whose collateral backs it; 0: the cross pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +80,27 @@ class AssetState:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolState:
+    """The books of a pool, 1e18 quote."""
+
+    pool: int           # 0: the cross pool
+    balance: int        # the collateral that is its own
+    insurance: int
+    fees: int
+    dust: int
+    deficit: int
+
+
+@dataclass(frozen=True, slots=True)
 class VenueState:
-    """Accounts and assets in the order asked for, series and perpetuals by ascending id."""
+    """Accounts and assets in the order asked for, series, perpetuals and pools by ascending number."""
 
     totals: Totals
     accounts: tuple[AccountState, ...]
     series: tuple[SeriesState, ...]
     perpetuals: tuple[PerpetualState, ...]
     assets: tuple[AssetState, ...]
+    pools: tuple[PoolState, ...] = ()
 
     def conservation_gap(self) -> int:
         """C1's left side minus its right side, 1e18 quote; 0 when every account that ever had cash is included.
@@ -93,20 +109,25 @@ class VenueState:
         """
         held = sum(a.cash - sum(p.notional for p in a.positions) for a in self.accounts)
         clearing = sum(item.clearing for item in self.series)
-        own = self.totals.insurance + self.totals.fees + self.totals.dust
-        return self.totals.custody * 10**12 - (held + own + clearing - self.totals.deficit)
+        totals = self.totals
+        own = totals.insurance + totals.fees + totals.dust - totals.deficit
+        own += sum(pool.insurance + pool.fees + pool.dust - pool.deficit for pool in self.pools if pool.pool)
+        return totals.custody * 10**12 - (held + own + clearing)
 
 
 def from_result(result: tuple[Any, ...]) -> VenueState:
     """What `Lens.state` returned, decoded by ABI."""
-    totals, accounts, series, perpetuals, assets = result
+    totals, accounts, series, perpetuals, assets, pools = result
     return VenueState(
         totals=Totals(*totals),
         accounts=tuple(
-            AccountState(address, cash, equity, im, mm, auction, tuple(PositionState(*item) for item in positions))
-            for address, cash, equity, im, mm, auction, positions in accounts
+            AccountState(
+                address, cash, equity, im, mm, auction, tuple(PositionState(*item) for item in positions), pool
+            )
+            for address, pool, cash, equity, im, mm, auction, positions in accounts
         ),
         series=tuple(SeriesState(*item) for item in series),
         perpetuals=tuple(PerpetualState(*item) for item in perpetuals),
         assets=tuple(AssetState(asset_name(item[0]), *item[1:]) for item in assets),
+        pools=tuple(PoolState(*item) for item in pools),
     )
