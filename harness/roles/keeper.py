@@ -226,11 +226,11 @@ class Keeper:
                 call, args = encode_cancel_auction(holder.address), {"account": holder.address}
                 duties.append(self._duty("cancel-auction", args, "liquidator", call, index))
         for books in state.pools:
-            args = {"pool": books.pool} if books.pool else {}
+            which: dict[str, str | int] = {"pool": books.pool} if books.pool else {}
             if books.deficit and books.insurance:
-                duties.append(self._duty("cover-deficit", args, "vault", encode_cover_deficit(books.pool), books.pool))
+                duties.append(self._duty("cover-deficit", which, "vault", encode_cover_deficit(books.pool), books.pool))
             elif books.deficit:
-                duties.append(self._duty("haircut", args, "liquidator", encode_haircut(books.pool), books.pool))
+                duties.append(self._duty("haircut", which, "liquidator", encode_haircut(books.pool), books.pool))
         return duties
 
     def _dispute(self, series: SeriesState, last: int, now_s: int) -> list[Duty]:

@@ -1,4 +1,4 @@
-"""Accounts in isolated pools: whose there are in a plan, and how a role that trades on its own account opens its own."""
+"""Accounts in isolated pools: those of a plan, and how a role that trades on its own account opens its own."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def accounts_of(plan: Plan, owners: Sequence[str]) -> list[str]:
 async def open_accounts_once(context: RoleContext, client: ChainClient, amount_native: int) -> None:
     """Move so much from the cross pool to each isolated one, unless an earlier life of the role saw it land.
 
-    To be called right after `deposit_once`, whose nonce is 0: pool p's move is the transaction of nonce p. Waits for the
-    operator to list a series of each pool.
+    To be called right after `deposit_once`, whose nonce is 0: pool p's move is the transaction of nonce p. Waits for
+    the operator to list a series of each pool.
     """
     store, vault = context.store, context.deployment["vault"]
     for pool in pools_of(context.plan):

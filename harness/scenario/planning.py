@@ -266,7 +266,8 @@ def _products(document: Document, scenario: schema.Scenario) -> tuple[Product, .
         seen.add(entry.id)
         expires_s = NEVER_S if entry.expires is None else entry.expires // units.NS_PER_SECOND
         if entry.pool is not None and entry.pool not in pools:
-            hint = did_you_mean(entry.pool, pools) or (f"; there is {', '.join(pools)}" if pools else "; list it in pools")
+            there = f"; there is {', '.join(pools)}" if pools else "; list it in pools"
+            hint = did_you_mean(entry.pool, pools) or there
             raise document.error((*location, "pool"), f'no pool "{entry.pool}"{hint}')
         terms = DEFAULT_TERMS if entry.pool is None else Terms(pool=pools[entry.pool])
         products.append(Product(entry.id, entry.kind, entry.underlying, entry.strike or 0, expires_s, terms))

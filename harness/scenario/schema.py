@@ -104,7 +104,7 @@ class Product(Words):
     strike: PriceWad | None = None
     expires: PositiveDuration | None = Field(default=None, description="of all but perpetuals, which never do")
     weight: int = Field(default=1, ge=0, le=1000, description="how often traders choose it")
-    pool: str | None = Field(default=None, description="one of pools: its own margin, books and insurance; default: cross")
+    pool: str | None = Field(default=None, description="one of pools, with books of its own; default: the cross pool")
 
     @model_validator(mode="after")
     def _strike_fits(self) -> Product:

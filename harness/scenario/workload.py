@@ -17,7 +17,7 @@ LEVERAGE_SHARE_MAX = 950                    # thousandths of 1/IM: leaves room f
 OPTION_LEVERAGE_DIVISOR = 10                # an option's premium or margin is a far larger share of its notional
 WITH_VIEW_PERCENT = 90                      # a trader has a view of the market and mostly trades by it
 PATIENT_EVERY = 3                           # one trader in three, beginning with those that expect a rise
-POOL_SHARE = 500                            # thousandths of its deposit that a trader moves to a pool before it opens there
+POOL_SHARE = 500                            # thousandths of its deposit moved to a pool before opening there
 FRESH_CAPITAL_NS = 20 * NS_PER_SECOND       # how often a patient trader pays in anew and sizes up from there
 # What a trader that holds something does next, by weight; one that holds nothing opens.
 _NEXT: tuple[tuple[TradeAction, int], ...] = (

@@ -246,13 +246,13 @@ def test_nobody_leaves_while_a_deficit_is_open_and_everybody_shares_it_in_the_en
     assert market.send(CAROL, "vault", ex.encode_withdraw(1)).error == f"DeficitUncovered(deficit={51 * W})"
     assert market.send(CAROL, "liquidator", ex.encode_haircut()).error == f"InsuranceNotExhausted(insurance={50 * W})"
     covered = market.ok(CAROL, "vault", ex.encode_cover_deficit())
-    assert covered.one("DeficitCovered") == {"amount": 50 * W, "remaining": W}
+    assert covered.one("DeficitCovered") == {"amount": 50 * W, "remaining": W, "pool": 0}
     assert market.send(CAROL, "vault", ex.encode_cover_deficit()).error == f"NothingToCover(deficit={W},insurance=0)"
     state = market.state()
     equities = {a.address: a.equity for a in state.accounts if a.equity > 0}
     done = market.ok(CAROL, "liquidator", ex.encode_haircut())
     cuts = {e.args["account"]: e.args["amount"] for e in done.events if e.name == "Haircut"}
-    assert done.one("DeficitSocialized") == {"amount": W, "remaining": 0}
+    assert done.one("DeficitSocialized") == {"amount": W, "remaining": 0, "pool": 0}
     assert sum(cuts.values()) == W
     assert cuts.keys() <= equities.keys()
     total = sum(equities.values())
