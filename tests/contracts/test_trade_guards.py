@@ -141,7 +141,8 @@ def test_only_the_exchange_moves_the_ledger(market: Venue) -> None:
     calls = [
         ("vault", market.raw("vault", "addCash", alice, W), "NotExchange"),
         ("vault", market.raw("vault", "takeFee", alice, W), "NotExchange"),
-        ("vault", market.raw("vault", "addDust", W), "NotExchange"),
+        ("vault", market.raw("vault", "addDust", 0, W), "NotExchange"),
+        ("vault", market.raw("vault", "admitPool", 1), "NotExchange"),
         ("vault", market.raw("vault", "register", alice), "NotExchange"),
         ("vault", market.raw("vault", "pay", alice, alice, 0), "NotExchange"),
         ("vault", market.raw("vault", "payInsurance", alice, 0), "NotExchange"),
