@@ -265,10 +265,6 @@ def _products(document: Document, scenario: schema.Scenario) -> tuple[Product, .
             raise document.error((*location, "underlying"), f'no market "{entry.underlying}"{hint}')
         seen.add(entry.id)
         expires_s = NEVER_S if entry.expires is None else entry.expires // units.NS_PER_SECOND
-        if entry.pool is not None and entry.pool not in pools:
-            there = f"; there is {', '.join(pools)}" if pools else "; list it in pools"
-            hint = did_you_mean(entry.pool, pools) or there
-            raise document.error((*location, "pool"), f'no pool "{entry.pool}"{hint}')
         terms = DEFAULT_TERMS if entry.pool is None else Terms(pool=pools[entry.pool])
         products.append(Product(entry.id, entry.kind, entry.underlying, entry.strike or 0, expires_s, terms))
     return tuple(products)
@@ -276,13 +272,18 @@ def _products(document: Document, scenario: schema.Scenario) -> tuple[Product, .
 
 def _pools(document: Document, scenario: schema.Scenario) -> dict[str, int]:
     """The numbers of the isolated pools: the contracts count them in the order in which series of them are listed."""
-    order = list(dict.fromkeys(entry.pool for entry in scenario.products if entry.pool in scenario.pools))
+    for number, entry in enumerate(scenario.products):
+        if entry.pool is not None and entry.pool not in scenario.pools:
+            there = f"; there is {', '.join(scenario.pools)}" if scenario.pools else "; list it in pools"
+            hint = did_you_mean(entry.pool, scenario.pools) or there
+            raise document.error(("products", number, "pool"), f'no pool "{entry.pool}"{hint}')
+    order = list(dict.fromkeys(entry.pool for entry in scenario.products if entry.pool is not None))
     for name in scenario.pools:
         if name not in order:
             raise document.error(("pools", name), "no product is in it")
     if order and scenario.venue.trading == "book":
         raise document.error(("venue", "trading"), "the book is of the cross pool; isolated pools trade on quotes")
-    return {name: number for number, name in enumerate(order, start=1) if name is not None}
+    return {name: number for number, name in enumerate(order, start=1)}
 
 
 def _storm_ns(
