@@ -393,7 +393,7 @@ class Duel:
     def cover(self) -> Outcome:
         book = self.model.book
         allowed = min(book.insurance, book.deficit) > 0
-        data = self.chain.raw("vault", "coverDeficit")
+        data = self.chain.raw("vault", "coverDeficit", 0)
         return self._expect("cover", allowed, self.send(OWNER, "vault", data))
 
     def haircut(self) -> Outcome:
@@ -401,7 +401,7 @@ class Duel:
         ages = [book.oldest_age(who) for who in book.registered]
         fresh = all(age is not None and age <= self.params.max_price_age_s for age in ages)
         allowed = book.deficit > 0 and book.insurance == 0 and fresh and not book.pauses.forbids(LIQUIDATION)
-        data = self.chain.raw("liquidator", "haircut")
+        data = self.chain.raw("liquidator", "haircut", 0)
         return self._expect("haircut", allowed, self.send(OWNER, "liquidator", data))
 
     def most_withdrawable(self, who: int) -> int:
