@@ -58,10 +58,10 @@ class Admin:
                 KINDS[product.kind], product.underlying, product.strike_wad, expiry, astuple(product.terms)
             )
             await self._carry_out("list-series", {"product": product.id}, deployment["clearing_house"], data)
-        for pool, amount in enumerate(plan.pool_insurance_native, start=1):
+        for isolated, amount in enumerate(plan.pool_insurance_native, start=1):
             if amount:
-                args = {"amount": str(amount), "pool": str(pool)}
-                data = encode_fund_insurance(amount, pool)
+                args = {"amount": str(amount), "pool": str(isolated)}
+                data = encode_fund_insurance(amount, isolated)
                 await self._carry_out("fund-insurance", args, deployment["vault"], data)
         if plan.trading == "book":
             for number, product in enumerate(plan.products, start=1):
