@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from harness.checks import (
     accounting,
     availability,
+    constant_product,
     expiry,
     fairness,
     funding,
@@ -33,7 +34,7 @@ from harness.history.reader import History
 
 CHECKS: tuple[Check, ...] = (
     *solvency.CHECKS, *accounting.CHECKS, *trading.CHECKS, *orders.CHECKS, *terms.CHECKS,
-    *liquidations.CHECKS, *ladder.CHECKS, *fairness.CHECKS, *sandwiches.CHECKS,
+    *liquidations.CHECKS, *ladder.CHECKS, *fairness.CHECKS, *sandwiches.CHECKS, *constant_product.CHECKS,
     *availability.CHECKS, *funding.CHECKS, *expiry.CHECKS, *settlement_price.CHECKS, *oracle.CHECKS,
     *market_guards.CHECKS, *pausing.CHECKS, *timelocks.CHECKS, *upgrades.CHECKS, *heads.CHECKS,
     *l1_reorgs.CHECKS, *operations.CHECKS,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.checks.results import Verdict
-from tests.checks.builder import START, Run, address
+from tests.checks.builder import START, Run, address, block_hash
 from tests.checks.stories import USD, Pool, market
 
 W = 10**18
@@ -264,12 +264,23 @@ def flash(did: str) -> Run:
     return run
 
 
-def around(*, tolerance: int | None, after: bool = True, late: int = 0, **wrong: Any) -> Run:
+def flashed() -> Run:
+    """The pool is at twice the index when Alice trades, and so is what she is charged."""
+    run = market()
+    pool = Pool(run)
+    run.block()
+    pool.swap("leader", buys=True, amount=83_000 * USD)
+    return run.trade("alice", "maker", 1, 100, fee=10**17)
+
+
+def around(*, tolerance: int | None, after: bool = True, late: int = 0, more: int = 0, **wrong: Any) -> Run:
     """A leader buys 5 of the pool before Alice does, and sells them after her: she is quoted 24.3 and gets 24.1."""
     run = market()
     pool = Pool(run)
     run.block()
     pool.quote(buys=True, amount=5_000 * USD).swap("leader", buys=True, amount=1_000 * USD)
+    if more:
+        wrong["amountOut"] = pool.pool.amount_out(buys=True, amount_in=5_000 * USD) + more
     pool.swap("alice", buys=True, amount=5_000 * USD, tolerance=tolerance, late=late, **wrong)
     if after:
         pool.swap("leader", buys=False, amount=4 * W)
@@ -840,6 +851,18 @@ CASES: dict[str, Case] = {
     "O7": Case(quiet, {
         "a trade at its own price": lambda: flash("trade"),
         "a liquidation at its own price": lambda: flash("liquidate"),
+        "a trade at the price of a pool that was moved before it": flashed,
+    }),
+    "AM1": Case(quiet, {
+        "a unit too much": lambda: around(tolerance=None, more=1),
+        "a unit too little": lambda: around(tolerance=None, more=-1),
+        "without the fee": lambda: around(tolerance=None, amountOut=24_149_867_408_279_316_000),
+        "shares for nothing": lambda: around(tolerance=None).raw(
+            "LiquidityAdded", account=ALICE, underlying=W, quote=USD, shares=10**15),
+        "storage of another pool": lambda: around(tolerance=None).record(
+            "replica-0", "state", number=2, hash=block_hash(2), totals=dict.fromkeys(
+                ("custody", "insurance", "fees", "dust"), "0"), accounts={}, series={}, assets={},
+            spot={"underlying": "1", "quote": "1", "shares": "1"}),
     }),
     "Q3": Case(lambda: around(tolerance=None, after=False), {
         "less than it accepts": lambda: around(tolerance=10),
