@@ -23,7 +23,17 @@ from harness.roles.context import RoleContext
 from harness.roles.deposit import deposit_once
 from harness.roles.maker import SKEW_BPS, SKEW_BPS_MAX, SKEW_NOTIONAL
 from harness.roles.market import WAD
-from harness.venue.book import MODES, TICK_WAD, OpenOrder, Order, decode_orders, encode_orders, encode_update
+from harness.venue.book import (
+    MODES,
+    TICK_WAD,
+    OpenOrder,
+    Order,
+    decode_orders,
+    encode_market,
+    encode_orders,
+    encode_update,
+    has_market,
+)
 from harness.venue.exchange import AccountState, decode_state, encode_state
 
 BPS = 10_000
@@ -37,6 +47,10 @@ RENEW_BEFORE_S = 2
 REQUOTE_BPS = 3
 """An order this close to where it should be is left alone: it keeps its place in the queue."""
 UPDATE_GAS = 12_000_000
+ORDERS_PER_TURN = 40
+"""So many orders an update's gas carries."""
+ORDERS_MAX = 64
+"""So many open orders the book allows an account; one level a series is left where two would be more."""
 PRIOR_VARIANCE = Decimal("0.0001")
 """Per second of the run, before anything was seen: one per cent a second."""
 PRIOR_SECONDS = 10
@@ -53,7 +67,8 @@ class View:
 
 
 def ladder(
-    product: Product, *, series: int, view: View, skew_bps: int, remaining_s: int, lot: int, deadline: int
+    product: Product, *, series: int, view: View, skew_bps: int, remaining_s: int, lot: int, deadline: int,
+    levels: int = len(LEVELS),
 ) -> tuple[Order, ...]:
     """The orders a maker wants in one book: bids from the best down, then asks from the best up.
 
@@ -75,7 +90,7 @@ def ladder(
         case _ as never:
             assert_never(never)
     bids, asks = [], []
-    for half_spread_bps, notional in LEVELS:
+    for half_spread_bps, notional in LEVELS[:levels]:
         size = notional // divisor * WAD // view.index // lot * lot
         distance = view.index * (half_spread_bps + doubt_bps) // BPS + edge
         bid = (fair - distance) // TICK_WAD * TICK_WAD
@@ -116,6 +131,10 @@ class BookMaker:
             for asset in assets
         }
         self._turns = 0
+        self._first = 0
+        """The product its next turn begins with, where one turn is not enough for all."""
+        self._levels = len(LEVELS) if 2 * len(LEVELS) * len(context.plan.products) <= ORDERS_MAX else 1
+        self._open: set[int] = set()
 
     async def run(self) -> None:
         await deposit_once(self.context, self.client, MAKER_NATIVE)
@@ -139,24 +158,36 @@ class BookMaker:
         skews = {asset: self._skew(state.accounts[0], asset, view, now_s) for asset, view in views.items()}
         cancels: list[int] = []
         orders: list[Order] = []
-        for product in self.context.plan.products:
+        products = self.context.plan.products
+        for product in (*products[self._first:], *products[:self._first]):
             number = series_id(self.context, product.id)
             remaining_s = self.context.genesis_timestamp + product.expires_s - now_s
             view = views.get(product.underlying)
-            if number not in listed or remaining_s <= 0 or view is None:
+            if number not in listed or remaining_s <= 0 or view is None or not await self._is_open(number):
                 continue
+            if len(orders) + 2 * self._levels > ORDERS_PER_TURN:
+                self._first = products.index(product)   # the next turn goes on here
+                break
             book = await self.client.read(self.context.deployment["order_book"], encode_orders(number))
             mine = [order for order in decode_orders(book.data) if order.account == self.account.address]
             wanted = ladder(
                 product, series=number, view=view, skew_bps=skews[product.underlying], remaining_s=remaining_s,
                 lot=self.context.plan.venue.lot_wad,
-                deadline=min(now_s + ORDER_LIFETIME_S, now_s + remaining_s - 1),
+                deadline=min(now_s + ORDER_LIFETIME_S, now_s + remaining_s - 1), levels=self._levels,
             )  # fmt: skip
             if not is_good_enough(mine, wanted, index=view.index, now_s=now_s):
                 cancels += [order.id for order in mine]
                 orders += wanted
         if cancels or orders:
             await self._send(cancels, orders)
+
+    async def _is_open(self, number: int) -> bool:
+        """Whether a listed series has its market by now; an order in one that has not would spoil the whole update."""
+        if number not in self._open:
+            view = await self.client.read(self.context.deployment["order_book"], encode_market(number))
+            if has_market(view.data):
+                self._open.add(number)
+        return number in self._open
 
     async def _send(self, cancels: list[int], orders: list[Order]) -> None:
         self._turns += 1

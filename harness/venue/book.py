@@ -81,6 +81,15 @@ def decode_orders(data: bytes) -> tuple[OpenOrder, ...]:
     return tuple(OpenOrder(*item) for item in _decode("orders", data)[0])
 
 
+def encode_market(series_id: int) -> bytes:
+    return _encode("market", series_id)
+
+
+def has_market(data: bytes) -> bool:
+    """Whether the answer to `encode_market` is of a series that has one: its tick is above 0."""
+    return bool(_decode("market", data)[0])
+
+
 def encode_best(series_id: int) -> bytes:
     return _encode("best", series_id)
 

@@ -86,3 +86,15 @@ def test_traders_with_a_strategy_need_the_book_and_a_place(write: Callable[[str]
     for words, told in (("traders: 3, informed: 4", "raise traders"), ("traders: 3, informed: 1", "trade in the book")):
         with pytest.raises(ScenarioError, match=told):
             plan_from_file(write(minimal.replace(workload, f"workload: {{{words}}}\n")))
+
+
+def test_a_real_chain_becomes_the_board_that_was_there(write: Callable[[str], Path], minimal: str) -> None:
+    """Deribit's ETH options of 8 January 2024 at 11:19 UTC, with the index at 2222.19."""
+    file = Path(__file__).parents[3] / "shared" / "data" / "deribit-eth-options-2024-01-08.csv"
+    if not file.exists():
+        pytest.skip("needs ../shared/data, the recorded chain of options, beside the repository")
+    board = "board: {csv: chain.csv, underlying: ETH, expires: [12s, 18s], strikes: 3}\n"
+    found = planned(write, minimal, file.read_text(encoding="utf-8"), board)
+    assert [name for name, kind, *_ in found if kind == "put"] == [
+        f"ETH-{day}JAN24-{strike}-P" for day in (9, 10) for strike in (2200, 2225, 2250)
+    ]
