@@ -63,7 +63,7 @@ _EXAMPLE = {
     "oracle": "reporter-0 --do drift --by 2 --for 10s",
     "fee-spike": "--factor 20 --for 30s",
     "censor": "leader --from keeper-* --for 10s",
-    "sandwich": "sequencer --from trader-* --for 10s",
+    "sandwich": "sequencer --from all --for 10s",
 }
 
 
