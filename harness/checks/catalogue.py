@@ -12,6 +12,7 @@ from harness.checks import (
     fairness,
     funding,
     heads,
+    isolation,
     l1_reorgs,
     ladder,
     liquidations,
@@ -33,7 +34,7 @@ from harness.checks.results import CheckResult, JudgeBounds
 from harness.history.reader import History
 
 CHECKS: tuple[Check, ...] = (
-    *solvency.CHECKS, *accounting.CHECKS, *trading.CHECKS, *orders.CHECKS, *terms.CHECKS,
+    *solvency.CHECKS, *isolation.CHECKS, *accounting.CHECKS, *trading.CHECKS, *orders.CHECKS, *terms.CHECKS,
     *liquidations.CHECKS, *ladder.CHECKS, *fairness.CHECKS, *sandwiches.CHECKS, *constant_product.CHECKS,
     *availability.CHECKS, *funding.CHECKS, *expiry.CHECKS, *settlement_price.CHECKS, *oracle.CHECKS,
     *market_guards.CHECKS, *pausing.CHECKS, *timelocks.CHECKS, *upgrades.CHECKS, *heads.CHECKS,

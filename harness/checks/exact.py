@@ -23,6 +23,7 @@ class ExactBooks:
         self.value: dict[str, int] = {}
         self.roundings: dict[str, int] = {}
         self._kinds: dict[int, tuple[int, int]] = {}     # series → (kind, strike)
+        self._isolated: dict[tuple[str, int], str] = {}  # (owner, pool) → account
         self._indices: dict[int, int] = {}               # perpetual → its funding index
         self._held: dict[tuple[str, int], tuple[int, int]] = {}  # perpetual position → (size, index last paid at)
 
@@ -32,6 +33,12 @@ class ExactBooks:
                 self._kinds[args["id"]] = (args["kind"], args["strike"])
             case "Deposited":
                 self._add(args["account"], args["amount"] * NATIVE * WAD, 0)
+            case "AccountOpened":
+                self._isolated[args["owner"], args["pool"]] = args["account"]
+            case "CollateralMoved":
+                for end, sign in (("from", -1), ("to", 1)):
+                    account = self._isolated.get((args["owner"], args[end]), args["owner"])
+                    self._add(account, sign * args["amount"] * NATIVE * WAD, 0)
             case "Withdrawn":
                 self._add(args["account"], -args["amount"] * NATIVE * WAD, 0)
             case "FundingAccrued":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from harness.checks.storage import Snapshot
 from harness.checks.subject import Subject
@@ -23,6 +23,7 @@ class Interval:
     before: Snapshot
     after: Snapshot
     events: tuple[tuple[int, Event], ...]  # (block, event), in chain order
+    isolated: Mapping[tuple[str, int], str] = field(default_factory=dict)  # (owner, pool) → account, all opened by then
 
     @property
     def block(self) -> int:
@@ -39,6 +40,11 @@ class Interval:
             for key in PARTIES:
                 if key in event.args:
                     found.setdefault(str(event.args[key]), []).append(event)
+            if event.name == "CollateralMoved":
+                for end in ("from", "to"):
+                    owner = str(event.args["owner"])
+                    account = owner if event.args[end] == 0 else self.isolated.get((owner, event.args[end]), owner)
+                    found.setdefault(account, []).append(event)
         return found
 
 
@@ -49,10 +55,13 @@ def intervals(subject: Subject) -> Iterator[Interval]:
         by_number.setdefault(snapshot.state.number, snapshot)
     before: Snapshot | None = None
     events: list[tuple[int, Event]] = []
+    isolated: dict[tuple[str, int], str] = {}
     for block in subject.chain:
         events += [(block.number, event) for event in block.events]
+        isolated |= {(str(event.args["owner"]), int(event.args["pool"])): str(event.args["account"])
+                     for event in block.events if event.name == "AccountOpened"}
         after = by_number.get(block.number)
         if after is not None:
             if before is not None:
-                yield Interval(before, after, tuple(events))
+                yield Interval(before, after, tuple(events), isolated)
             before, events = after, []

@@ -157,8 +157,8 @@ def _are_withdrawals_paused(book: Book, _sender: str, _call: Mapping[str, Any]) 
     return book.pauses.forbids(WITHDRAWALS)
 
 
-def _has_deficit(book: Book, _sender: str, _call: Mapping[str, Any]) -> bool:
-    return book.deficit > 0
+def _has_deficit(book: Book, sender: str, _call: Mapping[str, Any]) -> bool:
+    return book.ledger_of(sender).deficit > 0
 
 
 def _number(call: Mapping[str, Any], key: str) -> int | None:

@@ -6,6 +6,7 @@ from harness.checks.registry import Check
 from harness.checks.results import Cases, Finding
 from harness.checks.subject import Subject
 from harness.history.records import StateRecord
+from harness.model.book import Book
 from harness.model.fixed import NATIVE
 
 
@@ -18,6 +19,9 @@ def conservation(subject: Subject) -> Finding:
             continue
         owed = _owed(snapshot.state)
         judged += 1 if owed or snapshot.state.custody else 0
+        for pool, gap in _pool_gaps(snapshot.state, replay.venue.book):
+            if gap:
+                cases.add(severity=abs(gap), block=snapshot.state.number, pool=pool, gap_wad=gap)
         gap = snapshot.state.custody * NATIVE - owed
         if gap:
             cases.add(severity=abs(gap), block=snapshot.state.number, custody_wad=snapshot.state.custody * NATIVE,
@@ -36,9 +40,25 @@ def conservation(subject: Subject) -> Finding:
 
 def _owed(state: StateRecord) -> int:
     owed = state.insurance + state.fees + state.dust - state.deficit
+    owed += sum(held.insurance + held.fees + held.dust - held.deficit for held in state.pools if held.pool)
     for account in state.accounts.values():
         owed += account.cash - sum(position.notional for position in account.positions)
     return owed + sum(series.clearing for series in state.series.values())
+
+
+def _pool_gaps(state: StateRecord, book: Book) -> list[tuple[int, int]]:
+    """Of each pool, what its balance is beyond what it owes."""
+    gaps = {held.pool: held.balance + held.deficit - held.insurance - held.fees - held.dust for held in state.pools}
+    if not gaps:
+        return []
+    for account in state.accounts.values():
+        owed = account.cash - sum(position.notional for position in account.positions)
+        gaps[account.pool] = gaps.get(account.pool, 0) - owed
+    for number, shown in state.series.items():
+        series = book.series.get(number)
+        pool = 0 if series is None else series.pool
+        gaps[pool] = gaps.get(pool, 0) - shown.clearing
+    return sorted(gaps.items())
 
 
 def custody_moves(subject: Subject) -> Finding:
@@ -65,6 +85,11 @@ def insurance(subject: Subject) -> Finding:
         if got < 0 or got != snapshot.insurance:
             cases.add(severity=abs(got - snapshot.insurance), block=snapshot.state.number, expected=snapshot.insurance,
                       got=got)
+        for held in snapshot.state.pools:
+            due = snapshot.ledgers[held.pool].insurance if held.pool in snapshot.ledgers else 0
+            if held.pool and (held.insurance < 0 or held.insurance != due):
+                cases.add(severity=abs(held.insurance - due), block=snapshot.state.number, pool=held.pool, expected=due,
+                          got=held.insurance)
     return cases.finding(
         count,
         holds=f"the insurance is never negative and moves only by funding, penalties and cover, at {count} records",
@@ -100,6 +125,12 @@ def nothing_leaves_behind_a_deficit(subject: Subject) -> Finding:
         if snapshot.state.deficit != snapshot.deficit or snapshot.state.deficit < 0:
             cases.add(severity=abs(snapshot.state.deficit - snapshot.deficit), block=snapshot.state.number,
                       deficit=snapshot.state.deficit, expected=snapshot.deficit)
+        for held in snapshot.state.pools:
+            due = snapshot.ledgers[held.pool].deficit if held.pool in snapshot.ledgers else 0
+            judged += bool(held.pool and (held.deficit or due))
+            if held.pool and held.deficit != due:
+                cases.add(severity=abs(held.deficit - due), block=snapshot.state.number, pool=held.pool,
+                          deficit=held.deficit, expected=due)
     for fact in subject.replay.facts.withdrawals:
         if fact.deficit > 0:
             cases.add(severity=fact.deficit, block=fact.block, tx=fact.tx, account=fact.account, did="withdraw",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from harness.history.records import AccountState, GovernanceState, OrderState, StateRecord
 from harness.model.book import Book, Position
 from harness.model.fixed import NATIVE
+from harness.model.pools import Ledger
 
 Field = tuple[str, int | bool | None, int | bool | None]
 """(path of the field, the model's value, the storage's value)"""
@@ -27,6 +28,7 @@ class Snapshot:
     stored: int                  # the same by what storage says they have and need
     settled_size: dict[int, int]  # series → Σ q settled so far
     unlisted: tuple[str, ...]    # accounts the model knows to own or owe something, absent from the record
+    ledgers: dict[int, Ledger]   # pool → its books
     fields: int                  # how many were compared
     differences: tuple[Field, ...]
 
@@ -34,13 +36,16 @@ class Snapshot:
 def snapshot(book: Book, state: StateRecord, *, version: int = 1) -> Snapshot:
     """`version` is the liquidator's, by the model."""
     fields = list(_fields(book, state, version))
+    stuck = {books.pool: books.deficit for books in state.pools}
     return Snapshot(
         state, book.custody, book.insurance, book.deficit, book.dust, book.roundings,
-        0 if book.deficit else sum(
+        sum(
             max(0, book.free_cash(address) - book.margin(address).im) // NATIVE for address in book.accounts
+            if not book.ledger_of(address).deficit
         ),
-        0 if state.deficit else sum(
+        sum(
             max(0, _free(book, shown) - shown.im) // NATIVE for shown in state.accounts.values()
+            if not stuck.get(shown.pool, state.deficit)
         ),
         {series.id: series.settled_size for series in book.series.values()},
         tuple(
@@ -48,6 +53,7 @@ def snapshot(book: Book, state: StateRecord, *, version: int = 1) -> Snapshot:
             for address, account in book.accounts.items()
             if (account.cash or account.positions) and address not in state.accounts
         ),
+        {pool: ledger.copy() for pool, ledger in book.ledgers.items()},
         len(fields), tuple(field for field in fields if field[1] != field[2]),
     )
 
@@ -82,6 +88,8 @@ def _fields(book: Book, state: StateRecord, version: int) -> Iterator[Field]:
         margin = book.margin(address)
         yield f"{where}.cash", account.cash, shown.cash
         yield f"{where}.auction", account.auction, shown.auction
+        if shown.pool or address in book.pools:
+            yield f"{where}.pool", book.pool_of(address), shown.pool
         yield f"{where}.equity", margin.equity, shown.equity
         yield f"{where}.im", margin.im, shown.im
         yield f"{where}.mm", margin.mm, shown.mm
@@ -117,6 +125,12 @@ def _fields(book: Book, state: StateRecord, version: int) -> Iterator[Field]:
                 yield f"{where}.funding.{name}", getattr(series.perpetual, name), getattr(seen.funding, name)
     if state.book is not None:
         yield from _orders(book, state.book)
+    if state.pools:
+        yield "pools", len(book.ledgers), len(state.pools)
+    for books in state.pools:
+        ledger = book.ledgers.get(books.pool, Ledger())
+        for name in ("balance", "insurance", "fees", "dust", "deficit"):
+            yield f"pools.{books.pool}.{name}", getattr(ledger, name), getattr(books, name)
     if state.governance is not None:
         yield from _governance(book, version, state.governance)
     for asset, observed in state.assets.items():

@@ -52,8 +52,8 @@ class Swapper:
         later = {event.args[key] for event in self._block.events[self._last + 1:] for key in PARTIES
                  if key in event.args}
         accounts = sorted(other.accounts)
-        pairs = [("insurance", book.insurance, other.insurance), ("deficit", book.deficit, other.deficit),
-                 ("dust", book.dust, other.dust)]
+        pairs = [(f"pools.{pool}.{name}", getattr(ledger, name), getattr(other.ledgers[pool], name))
+                 for pool, ledger in book.ledgers.items() for name in ("insurance", "deficit", "dust")]
         pairs += [(f"accounts.{address}.cash", book.account(address).cash, other.account(address).cash)
                   for address in accounts]
         pairs += [(f"series.{key}.clearing", series.clearing, other.series[key].clearing)

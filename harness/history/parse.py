@@ -29,6 +29,7 @@ from harness.history.records import (
     OperationRecord,
     OrderState,
     PhaseRecord,
+    PoolState,
     PositionState,
     ProblemRecord,
     ReadingRecord,
@@ -195,7 +196,7 @@ def _account_state(raw: Any, where: str) -> AccountState:
             )
             for item in sequence(raw["positions"], f"{where}.positions")
         ),
-        integer(raw.get("auction", 0), f"{where}.auction"),
+        integer(raw.get("auction", 0), f"{where}.auction"), integer(raw.get("pool", 0), f"{where}.pool"),
     )
 
 
@@ -244,6 +245,10 @@ def _state(raw: dict[str, Any], t: int, node: str) -> Record:
         _book(raw["book"]) if "book" in raw else None,
         _governance(raw["governance"]) if "governance" in raw else None,
         _spot(raw["spot"]) if "spot" in raw else None,
+        tuple(
+            PoolState(*(integer(item[name], f"pools.{name}") for name in PoolState.__dataclass_fields__))
+            for item in sequence(raw.get("pools", []), "pools")
+        ),
     )
 
 

@@ -94,6 +94,7 @@ class AccountState:
     mm: int
     positions: tuple[PositionState, ...]
     auction: int = 0             # the auction clock at the start of its auction; 0: none
+    pool: int = 0                # whose it is; 0: the cross pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,18 @@ class SpotState:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolState:
+    """The books of one pool, 1e18 quote."""
+
+    pool: int                    # 0: the cross pool
+    balance: int                 # the collateral that is its own
+    insurance: int
+    fees: int
+    dust: int
+    deficit: int
+
+
+@dataclass(frozen=True, slots=True)
 class StateRecord:
     """What the contracts' storage said at one block, read by a replica through `Lens.state`."""
 
@@ -186,6 +199,7 @@ class StateRecord:
     book: Mapping[int, tuple[OrderState, ...]] | None = None  # series → its orders; None where no book was read
     governance: GovernanceState | None = None
     spot: SpotState | None = None   # None where there is no pool
+    pools: tuple[PoolState, ...] = ()  # of collateral, by number; none where only the cross pool is, the totals' own
 
 
 @dataclass(frozen=True, slots=True)

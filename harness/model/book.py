@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from harness.model.facts import Holding
 from harness.model.feed import Feed
-from harness.model.fixed import NATIVE, WAD, floor_div
+from harness.model.fixed import WAD, floor_div
 from harness.model.legs import future_leg, option_leg
 from harness.model.margin import Kind, Margin, future_pnl, intrinsic, payoff, requirement
 from harness.model.matching import Orders
@@ -19,6 +19,7 @@ from harness.model.option_margin import NAKED
 from harness.model.params import VenueParams
 from harness.model.pauses import LIQUIDATION, TRADING, Pauses
 from harness.model.perpetual import Perpetual
+from harness.model.pools import Ledgers
 from harness.model.requirements import required
 
 
@@ -76,6 +77,10 @@ class Series:
     def __post_init__(self) -> None:
         self.is_linear = self.kind.is_linear
 
+    @property
+    def pool(self) -> int:
+        return 0 if self.terms is None else self.terms.pool
+
 
 class Guards(NamedTuple):
     """Why `liquidate` may or may not run on an account now, apart from its margin."""
@@ -89,24 +94,18 @@ class Guards(NamedTuple):
         return self.is_fresh and self.is_graced and self.is_live
 
 
-class Book:
+class Book(Ledgers):
     """Everything the contracts keep, as the model believes it to be."""
 
     def __init__(self, params: VenueParams) -> None:
+        super().__init__()
         self.params = params     # those in force now: governance replaces some
         self.pauses = Pauses()
         self.accounts: dict[str, Account] = {}
         self.series: dict[int, Series] = {}
         self.feeds: dict[str, Feed] = {}
         self.custody = 0         # native token units
-        self.insurance = 0
-        self.deficit = 0         # losses nobody bears yet
-        self.registered: dict[str, None] = {}  # accounts that ever had cash or a position, in that order
         self.block = 0
-        self.draw_block = -1     # the block of the insurance's newest draw, and what it had left for that block
-        self.draw_left = 0
-        self.fees = 0
-        self.dust = 0
         self.roundings = 0       # rounding operations whose residue went, or may go, to dust
         self.now = 0
         self.is_up = False       # before the first system call nothing is known, which counts as down
@@ -131,13 +130,12 @@ class Book:
             for key, series in self.series.items()
         }
         other.feeds = self.feeds
-        other.custody, other.insurance, other.fees, other.dust = self.custody, self.insurance, self.fees, self.dust
+        other.copy_ledgers(self)
+        other.custody, other.block = self.custody, self.block
         other.roundings, other.now = self.roundings, self.now
         other.is_up, other.started_at = self.is_up, self.started_at
         other.down_since, other.down_time = self.down_since, self.down_time
         other.pauses = self.pauses.copy()
-        other.deficit, other.registered, other.block = self.deficit, dict(self.registered), self.block
-        other.draw_block, other.draw_left = self.draw_block, self.draw_left
         return other
 
     def account(self, address: str) -> Account:
@@ -203,7 +201,7 @@ class Book:
     def add_cash(self, address: str, delta: int) -> Account:
         account = self.account(address)
         if delta:
-            self.registered.setdefault(address)
+            self.ledger_of(address).registered.setdefault(address)
         account.cash += delta
         account.margin = None
         return account
@@ -218,7 +216,7 @@ class Book:
         else:
             leg = option_leg(size=size, change=change, price=price)
         if leg.size or leg.cash_delta:
-            self.registered.setdefault(address)
+            self.ledger_of(address).registered.setdefault(address)
         account.cash += leg.cash_delta
         account.margin = None
         self.roundings += leg.roundings
@@ -381,14 +379,3 @@ class Book:
             series.perpetual is not None or (series.terms is not None and series.terms.option_margin == NAKED)
             for series in self.series.values()
         )
-
-    def imbalance(self) -> int:
-        """custody − (Σ(cash − N) + insurance + fees + dust + Σ clearing − deficit), 1e18; 0 is conservation (C1)."""
-        owed = self.insurance + self.fees + self.dust - self.deficit
-        for account in self.accounts.values():
-            owed += account.cash
-            for position in account.positions.values():
-                owed -= position.notional
-        for series in self.series.values():
-            owed += series.clearing
-        return self.custody * NATIVE - owed

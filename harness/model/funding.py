@@ -130,7 +130,7 @@ def _eager(held: Position, market: Perpetual) -> int:
 def release(book: Book, series: Series) -> None:
     """When nobody holds the series any more, what funding's roundings left is dust."""
     if series.perpetual is not None and series.open_positions == 0:
-        book.dust += series.clearing
+        book.ledger(series.pool).dust += series.clearing
         series.clearing = 0
 
 

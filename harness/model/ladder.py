@@ -70,6 +70,7 @@ class Terms:
 
 def terms(book: Book, address: str) -> Terms:
     margin, items, notional, options = book.margin(address), [], 0, 0
+    available = insurance.available(book, book.ledger_of(address))
     for series_id, held in sorted(book.account(address).positions.items()):
         series = book.series[series_id]
         index = book.index(series)
@@ -82,7 +83,7 @@ def terms(book: Book, address: str) -> Terms:
         notional += abs(held.size) * abs(index)
     return Terms(
         tuple(items), margin.equity, margin.base_im, margin.mm, notional,
-        ceil_div(notional * book.params.penalty_bps, BPS * WAD), options, insurance.available(book),
+        ceil_div(notional * book.params.penalty_bps, BPS * WAD), options, available,
     )
 
 

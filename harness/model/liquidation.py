@@ -24,6 +24,8 @@ def position_transferred(context: Context, args: Mapping[str, Any]) -> None:
     if args["account"] == args["keeper"]:
         context.differ("PositionTransferred.keeper", "not the account", args["keeper"])
         return
+    context.expect("PositionTransferred accounts' pools", [series.pool] * 2,
+                   [context.book.pool_of(args[who]) for who in ("account", "keeper")])
     pending = context.liquidations.setdefault(args["account"], PendingLiquidation(args["keeper"]))
     context.expect("PositionTransferred.keeper", pending.keeper, args["keeper"])
     pending.transfers.append((series.id, args["size"], args["price"]))
@@ -136,7 +138,8 @@ def _move(context: Context, giver: str, receiver: str, series: Series, size: int
     accrue(context, series)
     settle(context, series, giver)
     settle(context, series, receiver)
-    book.dust -= book.apply_leg(giver, series, -size, price) + book.apply_leg(receiver, series, size, price)
+    legs = book.apply_leg(giver, series, -size, price) + book.apply_leg(receiver, series, size, price)
+    book.ledger(series.pool).dust -= legs
     release(book, series)
 
 
@@ -155,7 +158,7 @@ def _partial(context: Context, account: str, keeper: str, given: Terms) -> _Outc
     outcome.to_insurance = outcome.penalty - outcome.to_keeper
     book.add_cash(account, -outcome.penalty)
     book.add_cash(keeper, outcome.to_keeper)
-    insurance.income(book, outcome.to_insurance)
+    insurance.income(book.ledger_of(account), outcome.to_insurance)
     return outcome
 
 
@@ -170,7 +173,7 @@ def _bid(context: Context, account: str, keeper: str, given: Terms, since: int) 
     outcome.to_insurance = left - outcome.to_keeper
     book.add_cash(account, -left)
     book.add_cash(keeper, outcome.to_keeper)
-    insurance.income(book, outcome.to_insurance)
+    insurance.income(book.ledger_of(account), outcome.to_insurance)
     outcome.loss, outcome.covered, outcome.bad_debt = insurance.bear(book, account)
     return outcome
 
@@ -179,7 +182,8 @@ def _deleverage(
     context: Context, account: str, keeper: str, given: Terms, pending: PendingLiquidation
 ) -> _Outcome:
     book, params, outcome = context.book, context.book.params, _Outcome()
-    equities = {address: book.margin(address).equity for address in book.registered if address != account}
+    pool = book.ledger_of(account)
+    equities = {address: book.margin(address).equity for address in pool.registered if address != account}
 
     def funding_of(address: str, series: Series, held: Any) -> int:
         # What this very transaction has settled already was still pending when the profit was judged.
@@ -200,8 +204,8 @@ def _deleverage(
         chosen.append((item, found))
     outcome.penalty = given.penalty
     outcome.loss = max(0, -book.account(account).cash)
-    outcome.covered = min(insurance.available(book), outcome.loss)
-    insurance.draw(book, outcome.covered)
+    outcome.covered = min(insurance.available(book, pool), outcome.loss)
+    insurance.draw(book, pool, outcome.covered)
     book.add_cash(account, outcome.covered)
     uncovered = outcome.loss - outcome.covered
     costs = _costs(given, chosen, uncovered)
@@ -216,14 +220,14 @@ def _deleverage(
     context.expect("Deleveraged", expected, [list(told) for told in pending.deleveraged])
     outcome.bad_debt = max(0, -book.account(account).cash)
     book.add_cash(account, outcome.bad_debt)
-    book.deficit += outcome.bad_debt
+    pool.deficit += outcome.bad_debt
     if outcome.loss == 0:
         collected = min(given.penalty, max(0, book.account(account).cash))
         outcome.to_keeper = min(collected, floor_div(given.penalty * params.keeper_share_bps, BPS))
         outcome.to_insurance = collected - outcome.to_keeper
         book.add_cash(account, -collected)
         book.add_cash(keeper, outcome.to_keeper)
-        insurance.income(book, outcome.to_insurance)
+        insurance.income(book.ledger_of(account), outcome.to_insurance)
     return outcome
 
 
@@ -251,7 +255,7 @@ class _Before:
         book = context.book
         self.margin, self.keeper = book.margin(account), book.margin(keeper)
         self.held, self.report = book.holding(account), book.oldest_report(account)
-        self.expiry, self.deficit = book.earliest_expiry(account), book.deficit
+        self.expiry, self.deficit = book.earliest_expiry(account), book.ledger_of(account).deficit
 
     @classmethod
     def of(cls, context: Context, account: str, keeper: str) -> _Before:

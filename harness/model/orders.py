@@ -30,6 +30,7 @@ def market_opened(context: Context, args: Mapping[str, Any]) -> None:
     if args["seriesId"] in orders.markets or args["tick"] <= 0 or args["lot"] <= 0:
         context.differ("MarketOpened", "a new market, steps above zero", [args["seriesId"], args["tick"], args["lot"]])
         return
+    context.expect("MarketOpened.seriesId's pool", 0, context.book.series[args["seriesId"]].pool)
     orders.markets[args["seriesId"]] = Market(args["tick"], args["lot"])
 
 

@@ -74,7 +74,7 @@ def settled(context: Context, args: Mapping[str, Any]) -> None:
     book.roundings += 1
     book.clear_position(address, series)
     if series.open_positions == 0:
-        book.dust += series.clearing
+        book.ledger(series.pool).dust += series.clearing
         series.clearing = 0
     # While other positions are open, negative cash may be backed by their profit: only what is left with nothing is
     # a loss (spec 3.11) and the insurance's business.

@@ -27,12 +27,14 @@ def traded(context: Context, args: Mapping[str, Any]) -> None:
     settle(context, series, taker)
     settle(context, series, maker)
     before = {address: (_size(book, address, series), book.margin(address)) for address in (taker, maker)}
-    book.dust -= book.apply_leg(taker, series, size, price) + book.apply_leg(maker, series, -size, price)
+    pool = book.ledger(series.pool)
+    pool.dust -= book.apply_leg(taker, series, size, price) + book.apply_leg(maker, series, -size, price)
     release(book, series)
     add_premium(series, size=size, price=price, index=index)
     fee = ceil_div(abs(size) * abs(index) * book.params.taker_fee_bps, BPS * WAD)
     book.add_cash(taker, -fee)
-    book.fees += fee
+    pool.fees += fee
+    context.expect("Traded accounts' pools", [series.pool] * 2, [book.pool_of(taker), book.pool_of(maker)])
     context.expect("Traded.fee", fee, args["fee"])
 
     def leg(address: str) -> LegFact:
@@ -55,11 +57,13 @@ def traded(context: Context, args: Mapping[str, Any]) -> None:
 def withdrawn(context: Context, args: Mapping[str, Any]) -> None:
     book, account = context.book, args["account"]
     book.custody -= args["amount"]
+    book.ledger_of(account).balance -= args["amount"] * NATIVE
+    context.expect("Withdrawn.account's pool", 0, book.pool_of(account))
     book.add_cash(account, -args["amount"] * NATIVE)
     context.facts.withdrawals.append(
         WithdrawalFact(
             context.block, context.tx, account, book.free_cash(account), book.margin(account).im,
-            book.oldest_age(account), book.deficit, book.pauses.paused,
+            book.oldest_age(account), book.ledger_of(account).deficit, book.pauses.paused,
         )
     )
 

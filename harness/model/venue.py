@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from harness.model import disputes, funding, insurance, liquidation, oracle, orders, settlement, trading
+from harness.model import disputes, funding, insurance, liquidation, oracle, orders, pools, settlement, trading
 from harness.model.book import Book, Guards, Series, Terms
+from harness.model.conservation import imbalance
 from harness.model.context import Context
 from harness.model.facts import DepositFact, Discrepancy, Facts
 from harness.model.feed import AssetTerms
@@ -63,6 +64,8 @@ class Venue:
             "InsuranceFunded": insurance.funded,
             "DeficitCovered": insurance.deficit_covered,
             "Haircut": insurance.haircut,
+            "AccountOpened": pools.account_opened,
+            "CollateralMoved": pools.collateral_moved,
             "DeficitSocialized": insurance.deficit_socialized,
             "AuctionStarted": liquidation.auction_started,
             "AuctionCancelled": liquidation.auction_cancelled,
@@ -142,7 +145,7 @@ class Venue:
         return self.book.guards(account)
 
     def imbalance(self) -> int:
-        return self.book.imbalance()
+        return imbalance(self.book)
 
     def _end_transaction(self) -> None:
         if self._context.tx == -1:
@@ -159,8 +162,11 @@ class Venue:
 def _deposited(context: Context, args: Mapping[str, Any]) -> None:
     book, account = context.book, args["account"]
     before = book.margin(account)
-    book.registered.setdefault(account)
+    pool = book.ledger_of(account)
+    pool.registered.setdefault(account)
+    pool.balance += args["amount"] * NATIVE
     book.custody += args["amount"]
+    context.expect("Deposited.account's pool", 0, book.pool_of(account))
     book.add_cash(account, args["amount"] * NATIVE)
     context.facts.deposits.append(DepositFact(context.block, context.tx, account, before, book.margin(account)))
 
@@ -191,4 +197,7 @@ def _terms_set(context: Context, args: Mapping[str, Any]) -> None:
         context.differ("TermsSet.optionMargin", "one of its kind", terms.option_margin)
     if terms.oi_lower > terms.oi_cap or not all(0 <= limit <= LIMIT_MAX for limit in limits):
         context.differ("TermsSet.limits", f"0 ≤ oiLower ≤ oiCap ≤ {LIMIT_MAX}", list(limits))
+    if not 0 <= terms.pool <= len(context.book.ledgers):
+        context.differ("TermsSet.pool", f"at most {len(context.book.ledgers)}", terms.pool)
+    context.book.ledger(terms.pool)
     series.terms = terms

@@ -218,11 +218,12 @@ class Run:
                    expiry=PERPETUAL_EXPIRY if kind == 3 else self.timestamp + expires_in)
         return self
 
-    def terms(self, *, option_margin: int = 0, oi_lower: int = 0, oi_cap: int = 0, profit_cap: int = 0) -> Run:
+    def terms(self, *, option_margin: int = 0, pool: int = 0, oi_lower: int = 0, oi_cap: int = 0,
+              profit_cap: int = 0) -> Run:
         """Those of the series just listed, in its transaction."""
         name, tx, listed = self._events[-1]
         assert name == "SeriesListed"
-        self._emit("TermsSet", tx, seriesId=listed["id"], optionMargin=option_margin, pool=0, oiLower=oi_lower,
+        self._emit("TermsSet", tx, seriesId=listed["id"], optionMargin=option_margin, pool=pool, oiLower=oi_lower,
                    oiCap=oi_cap, profitCap=profit_cap)
         return self
 
@@ -261,8 +262,16 @@ class Run:
         self._emit("Withdrawn", self._next(), account=address(name), amount=amount * 10**6)
         return self
 
-    def insure(self, amount: int) -> Run:
-        self._emit("InsuranceFunded", self._next(), **{"from": address("admin"), "amount": amount * 10**6})
+    def insure(self, amount: int, *, pool: int = 0) -> Run:
+        self._emit("InsuranceFunded", self._next(), **{"from": address("admin"), "amount": amount * 10**6, "pool": pool})
+        return self
+
+    def move(self, name: str, amount: int, *, to: int, source: int = 0) -> Run:
+        """Collateral between an owner's accounts; the one in pool 1 is called `name@1`, and opened at need."""
+        tx, owner = self._next(), address(name)
+        if to and (owner, to) not in self.venue.book.isolated:
+            self._emit("AccountOpened", tx, account=address(f"{name}@{to}"), owner=owner, pool=to)
+        self._emit("CollateralMoved", tx, **{"owner": owner, "from": source, "to": to, "amount": amount * 10**6})
         return self
 
     def _fund(self, tx: int, series_id: int, names: tuple[str, ...], accrual: Mapping[str, Any] | None = None,
@@ -442,17 +451,17 @@ class Run:
                        data=calldata(*numbers))
         return self
 
-    def cover_deficit(self, **wrong: Any) -> Run:
-        self._emit("DeficitCovered", self._next(), amount=UNSAID, remaining=UNSAID)
+    def cover_deficit(self, *, pool: int = 0, **wrong: Any) -> Run:
+        self._emit("DeficitCovered", self._next(), amount=UNSAID, remaining=UNSAID, pool=pool)
         self._corrupt(-1, wrong)
         return self
 
-    def haircut(self, share: Mapping[str, Any] | None = None, **wrong: Any) -> Run:
+    def haircut(self, share: Mapping[str, Any] | None = None, *, pool: int = 0, **wrong: Any) -> Run:
         tx = self._next("liquidator")
-        for who, amount in haircut_shares(self.venue.book):
+        for who, amount in haircut_shares(self.venue.book, self.venue.book.ledgers[pool]):
             self._emit("Haircut", tx, account=who, amount=amount)
             self._corrupt(-1, share or {})
-        self._emit("DeficitSocialized", tx, amount=UNSAID, remaining=UNSAID)
+        self._emit("DeficitSocialized", tx, amount=UNSAID, remaining=UNSAID, pool=pool)
         self._corrupt(-1, wrong)
         return self
 
@@ -503,7 +512,7 @@ class Run:
                        "deficit": book.deficit},
             "accounts": {
                 account: {
-                    "cash": held.cash, "auction": held.auction,
+                    "cash": held.cash, "auction": held.auction, "pool": book.pool_of(account),
                     **dict(zip(("equity", "im", "mm"), book.margin(account)[:3], strict=True)),
                     "positions": [{"series": id_, "size": p.size, "notional": p.notional,
                                    "funding_index": p.funding_index}
@@ -524,6 +533,12 @@ class Run:
                 for asset, feed in book.feeds.items() if (r := feed.latest) is not None
             },
         }
+        if len(book.ledgers) > 1:
+            shown["pools"] = [
+                {"pool": pool, **{name: getattr(held, name)
+                                  for name in ("balance", "insurance", "fees", "dust", "deficit")}}
+                for pool, held in sorted(book.ledgers.items())
+            ]
         if self.shows_governance:
             params, pauses = book.params, book.pauses
             shown["governance"] = {
@@ -544,7 +559,7 @@ class Run:
                 place = place[int(key)] if isinstance(place, list) else place[key]
             leaf = int(leaf) if isinstance(place, list) else leaf
             place[leaf] = not place[leaf] if isinstance(place[leaf], bool) else place[leaf] + added
-        return {key: stringed(value) if key in ("totals", "accounts", "series", "assets", "book") else value
+        return {key: stringed(value) if key in ("totals", "accounts", "series", "assets", "book", "pools") else value
                 for key, value in shown.items()}
 
     # -- verdicts ----------------------------------------------------------------------------------------------

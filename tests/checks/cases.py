@@ -407,6 +407,14 @@ def too_late(seconds: int) -> Run:
     return run
 
 
+def two_pools(path: str = "", off: int = 1) -> Run:
+    """A future (4) in an isolated pool, alice long in it; in the last block nothing but a price, and one field is off."""
+    run = market().list_series(0, expires_in=60).terms(pool=1).insure(5, pool=1).state()
+    run.block().price(100).move("alice", 50, to=1).move("maker", 500, to=1)
+    run.trade("alice@1", "maker@1", 3, 100, series=4).state().block().price(101)
+    return run.state(corrupt={path: off}) if path else run
+
+
 def upgraded() -> Run:
     """Alice long 9 from 100; the liquidator's code is switched in a block without a price, read before and after."""
     run = market(expires_in=500).trade("alice", "maker", 9, 100).announce(2).blocks(20, price=100)
@@ -445,8 +453,19 @@ def came_back(*, fork: int = 0) -> Run:
 CASES: dict[str, Case] = {
     "C1": Case(unread, {
         "more custody than owed": storage("totals.custody"),
+        "a pool that owes more than its balance": lambda: two_pools("pools.1.balance", -1),
+        "one pool's loss with another": lambda: two_pools().state(
+            corrupt={"pools.1.fees": -1, "pools.0.fees": 1, "totals.fees": 1}),
         "a wei of cash from nowhere": storage(f"accounts.{ALICE}.cash"),
         "a wei of dust lost": storage("totals.dust", -1),
+    }),
+    "C5": Case(quiet, {
+        "collateral gone to the cross pool": lambda: two_pools().state(
+            corrupt={"pools.1.balance": -5 * W, "pools.0.balance": 5 * W}),
+        "an insurance that paid for another pool": lambda: two_pools("pools.0.insurance", -W),
+        "a deficit handed over": lambda: two_pools("pools.0.deficit", W),
+        "a balance below zero": lambda: two_pools("pools.1.balance", -1_000 * W),
+        "a trade between pools": lambda: two_pools().trade("bob", "maker@1", 1, 100, series=4),
     }),
     "C2": Case(unread, {
         "tokens taken without a withdrawal": storage("totals.custody", -5_000_000),
@@ -454,6 +473,7 @@ CASES: dict[str, Case] = {
     }),
     "C3": Case(lambda: market(insurance=0).state(), {
         "moved without a reason": storage("totals.insurance"),
+        "moved without a reason in a pool": lambda: two_pools("pools.1.insurance"),
         "negative": lambda: market(insurance=0).state(corrupt={"totals.insurance": -1}),
         "paid to an account that still holds a position": hedge_covered,
     }),
@@ -464,6 +484,7 @@ CASES: dict[str, Case] = {
     }),
     "C6": Case(unread, {
         "a withdrawal behind a deficit": lambda: in_deficit().block().withdraw("maker", 5),
+        "a deficit of a pool out of nowhere": lambda: two_pools("pools.1.deficit"),
         "the deficit forgotten": lambda: in_deficit().state(corrupt={"totals.deficit": -75 * W}),
         "a haircut that paid less than it says": lambda: in_deficit().block().insure(1).cover_deficit().block()
         .price(60).haircut(amount=1),
@@ -517,6 +538,8 @@ CASES: dict[str, Case] = {
         "a second covered too much": storage("assets.ETH.covered"),
         "resolved and not final": lambda: in_dispute(60).raw("DisputeResolved", seriesId=1, route=3, price=100 * W)
         .state(),
+        "a pool's books differ": lambda: two_pools("pools.1.dust"),
+        "an account of another pool": lambda: two_pools(f"accounts.{address('alice@1')}.pool", -1),
         "storage differs": storage("series.1.open_positions"),
         "an amount differs": lambda: market().trade("alice", "maker", 5, 100, fee=1).state(),
         "an order out of place": lambda: resting().block().state(corrupt={"book.1.0.0": 1}),

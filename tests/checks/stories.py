@@ -194,6 +194,32 @@ def governed() -> Run:
     return run.blocks(14, price=90).state()
 
 
+def pooled() -> Run:
+    """An isolated pool beside the cross one: its own loss, its own insurance, deficit and haircut; all of it right.
+
+    Alice is long in both; only what she moved into the pool is lost in it.
+    """
+    run = market(expires_in=40, insurance=50).list_series(0, expires_in=40).terms(pool=1).insure(5, pool=1)
+    run.trade("bob", "maker", 5, 100).state()
+    run.block().deposit("alice", 100).move("alice", 90, to=1).move("maker", 500, to=1).move("keeper", 400, to=1).price(100)
+    run.trade("alice@1", "maker@1", 8, 100, series=4).trade("alice", "maker", 1, 100, series=1).state()
+    run.block().price(99).move("maker", 20, to=0, source=1).state().block().price(94).state()
+    run.block().liquidate("alice@1", "keeper@1").state().block().price(60).state()
+    run.block().liquidate("alice@1", "keeper@1").liquidate("bob").state()
+    run.blocks(33, price=60).block().price(60)
+    for series, names in ((1, ("alice", "bob", "maker", "keeper")), (4, ("alice@1", "maker@1", "keeper@1"))):
+        run.finalize(series)
+        for name in names:
+            if series in run.venue.book.account(address(name)).positions:
+                run.settle(name, series)
+    run.state()
+    if run.venue.book.ledgers[1].deficit and run.venue.book.ledgers[1].insurance:
+        run.cover_deficit(pool=1)
+    if run.venue.book.ledgers[1].deficit:
+        run.haircut(pool=1)
+    return run.state().blocks(14).state()
+
+
 def doubt() -> Run:
     """Three assets, each silent across an expiry: their futures are disputed, and each finds another way out."""
     run = Run().block().price(100).price(50, asset="BTC").price(20, asset="OIL")

@@ -443,7 +443,7 @@ class Duel:
                         version=self.model.governance.version)
         assert shot.differences == ()
         assert shot.unlisted == ()
-        assert book.imbalance() == 0
+        assert self.model.imbalance() == 0
         assert 0 <= book.dust <= book.roundings
         return outcome
 

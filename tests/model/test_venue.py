@@ -237,7 +237,7 @@ def test_what_no_profit_bears_becomes_a_deficit_and_everybodys() -> None:
     m.say("InsuranceFunded", amount=45 * 10**5, **ADMIN)
     assert (m.venue.book.deficit, m.venue.book.insurance) == (10 * W, 25 * W // 10)
     assert m.say("DeficitCovered", amount=25 * W // 10, remaining=75 * W // 10) == []
-    shares = haircut_shares(m.venue.book)
+    shares = haircut_shares(m.venue.book, m.venue.book.ledgers[0])
     assert sum(share for _, share in shares) == 75 * W // 10
     assert [who for who, _ in shares] == ["maker", "keeper", "bob"]
     for who, share in shares:

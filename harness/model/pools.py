@@ -1,0 +1,119 @@
+"""Isolated pools: an account of its own for everybody in each, and books of its own for each (spec C5).
+
+Pool 0 is the cross pool, whose accounts are the addresses themselves. Two events are of pools alone: an account was
+opened in one, and collateral was moved between an owner's accounts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from harness.model.facts import DepositFact, WithdrawalFact
+from harness.model.fixed import NATIVE
+
+if TYPE_CHECKING:
+    from harness.model.context import Context
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The books of one pool, 1e18 quote."""
+
+    balance: int = 0             # the collateral that is its own
+    insurance: int = 0
+    fees: int = 0
+    dust: int = 0
+    deficit: int = 0             # losses nobody bears yet
+    draw_block: int = -1         # the block of the insurance's newest draw, and what it had left for that block
+    draw_left: int = 0
+    registered: dict[str, None] = field(default_factory=dict)  # accounts that ever had cash or a position, in order
+
+    def copy(self) -> Ledger:
+        return Ledger(self.balance, self.insurance, self.fees, self.dust, self.deficit, self.draw_block,
+                      self.draw_left, dict(self.registered))
+
+
+class Ledgers:
+    """All pools' books; the plain names are those of the cross pool."""
+
+    def __init__(self) -> None:
+        self.ledgers: dict[int, Ledger] = {0: Ledger()}
+        self.pools: dict[str, int] = {}                       # isolated account → its pool
+        self.isolated: dict[tuple[str, int], str] = {}        # (owner, pool) → account
+
+    def copy_ledgers(self, other: Ledgers) -> None:
+        """Take over the books of another."""
+        self.ledgers = {pool: ledger.copy() for pool, ledger in other.ledgers.items()}
+        self.pools, self.isolated = dict(other.pools), dict(other.isolated)
+
+    def pool_of(self, account: str) -> int:
+        return self.pools.get(account, 0)
+
+    def ledger_of(self, account: str) -> Ledger:
+        return self.ledgers[self.pools.get(account, 0)]
+
+    def ledger(self, pool: int) -> Ledger:
+        """That pool's books; one nobody listed a series of yet has empty ones."""
+        return self.ledgers.setdefault(pool, Ledger())
+
+    @property
+    def insurance(self) -> int:
+        return self.ledgers[0].insurance
+
+    @property
+    def fees(self) -> int:
+        return self.ledgers[0].fees
+
+    @property
+    def dust(self) -> int:
+        return self.ledgers[0].dust
+
+    @property
+    def deficit(self) -> int:
+        return self.ledgers[0].deficit
+
+    @property
+    def registered(self) -> dict[str, None]:
+        return self.ledgers[0].registered
+
+
+def account_opened(context: Context, args: Mapping[str, Any]) -> None:
+    book, account, owner, pool = context.book, args["account"], args["owner"], args["pool"]
+    if pool not in book.ledgers or pool == 0:
+        context.differ("AccountOpened.pool", sorted(book.ledgers), pool)
+    if (owner, pool) in book.isolated or account in book.pools:
+        context.differ("AccountOpened.account", "a new account", account)
+    book.ledger(pool)
+    book.pools[account], book.isolated[owner, pool] = pool, account
+
+
+def collateral_moved(context: Context, args: Mapping[str, Any]) -> None:
+    """Out of one account of an owner into another; who gives must be left with what a withdrawal leaves."""
+    book, amount = context.book, args["amount"] * NATIVE
+    giver, receiver = (account_in(book, args["owner"], args[end]) for end in ("from", "to"))
+    if args["from"] == args["to"] or giver is None or receiver is None:
+        context.differ("CollateralMoved", "two open accounts", [args["from"], args["to"]])
+        return
+    source, target = book.ledger(args["from"]), book.ledger(args["to"])
+    if source.deficit:
+        context.differ("CollateralMoved behind a deficit", 0, source.deficit)
+    if source.balance < amount:
+        context.differ("CollateralMoved beyond the pool's balance", source.balance, amount)
+    before = book.margin(receiver)
+    source.balance -= amount
+    target.balance += amount
+    book.add_cash(giver, -amount)
+    target.registered.setdefault(receiver)
+    book.add_cash(receiver, amount)
+    context.facts.withdrawals.append(
+        WithdrawalFact(context.block, context.tx, giver, book.free_cash(giver), book.margin(giver).im,
+                       book.oldest_age(giver), source.deficit)
+    )
+    context.facts.deposits.append(DepositFact(context.block, context.tx, receiver, before, book.margin(receiver)))
+
+
+def account_in(book: Ledgers, owner: str, pool: int) -> str | None:
+    """The account of that owner in that pool, where it has been opened."""
+    return owner if pool == 0 else book.isolated.get((owner, pool))
