@@ -263,7 +263,8 @@ class Run:
         return self
 
     def insure(self, amount: int, *, pool: int = 0) -> Run:
-        self._emit("InsuranceFunded", self._next(), **{"from": address("admin"), "amount": amount * 10**6, "pool": pool})
+        self._emit("InsuranceFunded", self._next(),
+                   **{"from": address("admin"), "amount": amount * 10**6, "pool": pool})
         return self
 
     def move(self, name: str, amount: int, *, to: int, source: int = 0) -> Run:

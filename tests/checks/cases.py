@@ -408,7 +408,7 @@ def too_late(seconds: int) -> Run:
 
 
 def two_pools(path: str = "", off: int = 1) -> Run:
-    """A future (4) in an isolated pool, alice long in it; in the last block nothing but a price, and one field is off."""
+    """A future (4) in an isolated pool, alice long in it; the last block has a price only, and a field that is off."""
     run = market().list_series(0, expires_in=60).terms(pool=1).insure(5, pool=1).state()
     run.block().price(100).move("alice", 50, to=1).move("maker", 500, to=1)
     run.trade("alice@1", "maker@1", 3, 100, series=4).state().block().price(101)

@@ -201,7 +201,8 @@ def pooled() -> Run:
     """
     run = market(expires_in=40, insurance=50).list_series(0, expires_in=40).terms(pool=1).insure(5, pool=1)
     run.trade("bob", "maker", 5, 100).state()
-    run.block().deposit("alice", 100).move("alice", 90, to=1).move("maker", 500, to=1).move("keeper", 400, to=1).price(100)
+    run.block().price(100).deposit("alice", 100).move("alice", 90, to=1).move("maker", 500, to=1)
+    run.move("keeper", 400, to=1)
     run.trade("alice@1", "maker@1", 8, 100, series=4).trade("alice", "maker", 1, 100, series=1).state()
     run.block().price(99).move("maker", 20, to=0, source=1).state().block().price(94).state()
     run.block().liquidate("alice@1", "keeper@1").state().block().price(60).state()
