@@ -95,10 +95,6 @@ _SINCE_POOLS: Final = frozenset({"InsuranceFunded", "DeficitCovered", "DeficitSo
 """Events that have named their pool only since there is more than the cross pool: without one they are of that."""
 
 
-_SINCE_POOLS: Final = frozenset({"InsuranceFunded", "DeficitCovered", "DeficitSocialized"})
-"""Events that have named their pool only since there is more than the cross pool: without one they are of that."""
-
-
 def read_arguments(name: str, raw: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     """The event's arguments with every integer exact; the raw ones for an event this table does not know."""
     readers = EVENTS.get(name)
