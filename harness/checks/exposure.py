@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from harness.history.reader import History
 from harness.history.records import BlockRecord
 from harness.model.ladder import elapsed
+from harness.model.pools import account_in
 from harness.model.venue import Venue
 
 
@@ -101,7 +102,9 @@ class ExposureTracker:
                 del self._open[address]
 
     def _has_able_keeper(self, venue: Venue, account: str) -> bool:
-        """Whether some keeper other than the account has a fresh price for all it holds."""
-        age_max = venue.book.params.max_price_age_s
-        ages = [venue.book.oldest_age(keeper) for keeper in self._keepers if keeper != account]
+        """Whether some keeper but the account has an account in its pool, with a fresh price for all it holds."""
+        book = venue.book
+        age_max, pool = book.params.max_price_age_s, book.pool_of(account)
+        theirs = [account_in(book, keeper, pool) for keeper in self._keepers]
+        ages = [book.oldest_age(keeper) for keeper in theirs if keeper is not None and keeper != account]
         return not self._keepers or any(age is not None and age <= age_max for age in ages)

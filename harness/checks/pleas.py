@@ -16,6 +16,7 @@ from harness.history.records import BlockRecord, Transaction
 from harness.model.book import Book
 from harness.model.fixed import NATIVE
 from harness.model.pauses import LIQUIDATION, TRADING, WITHDRAWALS
+from harness.model.pools import account_in
 
 PLEAS = ("deposit", "withdraw", "reduce", "close", "settle")
 """What clients call what must stay possible."""
@@ -134,7 +135,9 @@ def _only_reduces(book: Book, sender: str, call: Mapping[str, Any]) -> bool:
     """Whether such a call takes from what the sender holds at that place. A close may be overtaken by another trade
     and would then open; where the call's size was not recorded, it is not held against the chain."""
     series, size = _number(call, "series"), _number(call, "size")
-    held = book.account(sender).positions.get(series or 0)
+    known = book.series.get(series or 0)
+    account = None if known is None else account_in(book, sender, known.pool)
+    held = None if account is None else book.account(account).positions.get(series or 0)
     return size is not None and held is not None and held.size * size < 0 and abs(size) <= abs(held.size)
 
 

@@ -12,7 +12,7 @@ from harness.checks.results import Verdict
 from harness.checks.stopwatch import Stopwatch
 from harness.model.pauses import LIQUIDATION, TRADING
 from tests.checks.builder import Run, W, address
-from tests.checks.cases import resumed, tightened
+from tests.checks.cases import resumed, tightened, two_pools
 from tests.checks.stories import market
 
 VIOLATED, HOLDS, UNKNOWN = Verdict.VIOLATED, Verdict.HOLDS, Verdict.UNKNOWN
@@ -121,6 +121,25 @@ def test_a_close_that_would_turn_the_position_over_may_be_refused_while_trading_
 ) -> None:
     """Another trade came between the reading and the close: it opens then, and only then."""
     assert refused(paused(), "close", "TradingPaused()", series=1, size=str(size)).judge("G1").verdict is verdict
+
+
+def test_a_close_in_an_isolated_pool_is_of_the_account_there() -> None:
+    """The caller is the owner; what it holds in the pool is what the close takes from."""
+    run = two_pools().block().pause(1).block()
+    assert refused(run, "close", "TradingPaused()", series=4, size=str(-3 * W)).judge("G1").verdict is VIOLATED
+    run = two_pools().block().pause(1).block()
+    assert refused(run, "close", "TradingPaused()", series=4, size=str(-4 * W)).judge("G1").verdict is HOLDS
+
+
+def test_a_keeper_without_an_account_in_the_pool_is_no_able_keeper_there() -> None:
+    """Bound 3: alice falls in the pool, in which the only keeper has nothing until it moves collateral there."""
+    def fallen() -> Run:
+        run = two_pools()
+        run.lines[0]["accounts"] = {"keeper-0": address("keeper")}
+        return run.block().price(84)
+
+    assert fallen().blocks(5, price=84).judge("LL1").verdict is UNKNOWN
+    assert fallen().move("keeper", 400, to=1).blocks(5, price=84).judge("LL1").verdict is VIOLATED
 
 
 def test_a_close_whose_size_nobody_recorded_is_not_held_against_the_chain() -> None:
