@@ -78,7 +78,7 @@ def _fit(item: AbiEntry, value: Any, address_of: Callable[[str], str]) -> Any:
     if type_ == "address":
         return _address(value, address_of)
     if type_.startswith(("uint", "int")):
-        return integer(value)
+        return _in_range(type_, integer(value))
     if type_ == "bool":
         if not isinstance(value, bool) and value not in ("true", "false"):
             raise ArgumentProblem(f"{value!r} is neither true nor false")
@@ -86,6 +86,16 @@ def _fit(item: AbiEntry, value: Any, address_of: Callable[[str], str]) -> Any:
     if type_.startswith("bytes"):
         return _bytes(type_, value)
     return value if not isinstance(value, Decimal) else str(value)
+
+
+def _in_range(type_: str, number: int) -> int:
+    signed = type_.startswith("int")
+    bits = int(type_.removeprefix("u").removeprefix("int") or 256)
+    least, most = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    if not least <= number <= most:
+        allowed = f"-2^{bits - 1} to 2^{bits - 1} - 1" if signed else f"0 to 2^{bits} - 1"
+        raise ArgumentProblem(f"{number} is out of range; {type_} takes {allowed}")
+    return number
 
 
 def _tuple(item: AbiEntry, value: Any, address_of: Callable[[str], str]) -> tuple[Any, ...]:

@@ -29,10 +29,7 @@ WRONG = [
     ("{contract: Counter, args: [ten, $deployer]}", "deploy[0]",
      "creation of counter (Counter): uint256 start: 'ten' is no integer; write 7, 1e18 or 2.5 ether"),
     ("{contract: Counter, args: [-1, $deployer]}", "deploy[0]",
-     "creation of counter (Counter): the constructor is Counter(uint256 start, address friend); (-1) does not fit "
-     "uint256 start: Value `-1` of type <class 'int'> cannot be encoded by UnsignedIntegerEncoder: Cannot be encoded "
-     "in 256 bits. Must be bounded between [0, "
-     "115792089237316195423570985008687907853269984665640564039457584007913129639935]."),
+     "creation of counter (Counter): uint256 start: -1 is out of range; uint256 takes 0 to 2^256 - 1"),
     ("{contract: Counter, args: [10, $deployr]}", "deploy[0]", "$deployr is nothing (did you mean deployer?)"),
     ("{contract: Counter, args: [3, $deployer]}", "deploy[0]",
      "creation of counter (Counter) as deployer reverted: TooLow(given=3,least=10)"),
