@@ -10,14 +10,17 @@ from harness.history.records import Event, PoolState
 from harness.model.book import Book
 from harness.model.fixed import NATIVE
 
-BOOKS = ("insurance", "fees", "dust", "deficit")
+_LOSSES = frozenset({"Liquidated", "BadDebt", "InsuranceFunded", "DeficitCovered", "DeficitSocialized"})
+MOVERS = {"insurance": _LOSSES, "deficit": _LOSSES, "fees": frozenset({"Traded"}), "dust": None}
+"""Book of a pool → the events of that pool without one of which it stands still; None: any event of it will do."""
 OF_A_POOL = ("AccountOpened", "InsuranceFunded", "DeficitCovered", "DeficitSocialized")
 """Events that name their pool."""
 
 
 def isolation(subject: Subject) -> Finding:
     """Guarded by readings of isolated pools. No event but a move of collateral is of two pools; a pool's balance is
-    what its events put in and took out, and never negative; its books stand still while nothing of it is told."""
+    what its events put in and took out, and never negative; each of its books stands still while no event of the pool
+    that could move it is told."""
     cases, judged = Cases(), 0
     book = subject.replay.venue.book
     for block in subject.chain:
@@ -37,7 +40,11 @@ def isolation(subject: Subject) -> Finding:
                 continue  # the cross pool's balance was not shown before there was another
             was, events = before.get(held.pool, PoolState(held.pool, 0, 0, 0, 0, 0)), told.get(held.pool, [])
             put_in = sum(_put_in(event, held.pool) for event in events)
-            moved = [name for name in BOOKS if not events and getattr(was, name) != getattr(held, name)]
+            names = {event.name for event in events}
+            moved = [
+                name for name, movers in MOVERS.items()
+                if getattr(was, name) != getattr(held, name) and not (names if movers is None else names & movers)
+            ]
             if held.balance - was.balance != put_in or held.balance < 0 or held.insurance < 0 or moved:
                 cases.add(severity=abs(held.balance - was.balance - put_in), block=interval.block, pool=held.pool,
                           balance_before=was.balance, balance=held.balance, put_in=put_in, moved_untold=moved,
