@@ -36,8 +36,9 @@ class ExactBooks:
             case "AccountOpened":
                 self._isolated[args["owner"], args["pool"]] = args["account"]
             case "CollateralMoved":
+                owner: str = args["owner"]
                 for end, sign in (("from", -1), ("to", 1)):
-                    account = self._isolated.get((args["owner"], args[end]), args["owner"])
+                    account = self._isolated.get((owner, args[end]), owner)
                     self._add(account, sign * args["amount"] * NATIVE * WAD, 0)
             case "Withdrawn":
                 self._add(args["account"], -args["amount"] * NATIVE * WAD, 0)
