@@ -99,6 +99,8 @@ class Terms:
 
 
 DEFAULT_TERMS = Terms()
+OPTION_MARGINS: Mapping[str, int] = {"standard": 0, "relief": 1, "naked": 2}
+"""A scenario's word → `Terms.option_margin`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, get_args
 
 from harness.plan import (
     ANSWER_MAX_WAD,
-    DEFAULT_TERMS,
     NEVER_S,
+    OPTION_MARGINS,
     AssetTerms,
     Bounds,
     KeeperGas,
@@ -265,9 +265,20 @@ def _products(document: Document, scenario: schema.Scenario) -> tuple[Product, .
             raise document.error((*location, "underlying"), f'no market "{entry.underlying}"{hint}')
         seen.add(entry.id)
         expires_s = NEVER_S if entry.expires is None else entry.expires // units.NS_PER_SECOND
-        terms = DEFAULT_TERMS if entry.pool is None else Terms(pool=pools[entry.pool])
+        terms = _terms(entry, pool=0 if entry.pool is None else pools[entry.pool])
         products.append(Product(entry.id, entry.kind, entry.underlying, entry.strike or 0, expires_s, terms))
     return tuple(products)
+
+
+def _terms(entry: schema.Product, pool: int) -> Terms:
+    bounds = entry.open_interest
+    return Terms(
+        option_margin=OPTION_MARGINS[entry.margin or "standard"],
+        pool=pool,
+        oi_lower=bounds.lower if bounds else 0,
+        oi_cap=bounds.cap if bounds else 0,
+        profit_cap=entry.profit_credit or 0,
+    )
 
 
 def _pools(document: Document, scenario: schema.Scenario) -> dict[str, int]:

@@ -97,6 +97,19 @@ def _product_kind(value: object) -> object:
     return value
 
 
+class OpenInterest(Words):
+    """Bounds on what may be open of a series, in whole quote at the index."""
+
+    lower: int = Field(default=0, ge=0, le=10**15, description="initial margin grows from here to the cap")
+    cap: int = Field(ge=1, le=10**15, description="nobody opens beyond this")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> OpenInterest:
+        if self.lower > self.cap:
+            raise ValueError(f"lower {self.lower} is above cap {self.cap}")
+        return self
+
+
 class Product(Words):
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,31}$")
     kind: Annotated[Literal["future", "call", "put", "perpetual"], BeforeValidator(_product_kind)]
@@ -105,6 +118,13 @@ class Product(Words):
     expires: PositiveDuration | None = Field(default=None, description="of all but perpetuals, which never do")
     weight: int = Field(default=1, ge=0, le=1000, description="how often traders choose it")
     pool: str | None = Field(default=None, description="one of pools, with books of its own; default: the cross pool")
+    margin: Literal["standard", "relief", "naked"] | None = Field(
+        default=None, description="how its shorts are margined: Deribit's way (default), Derive's or Opyn's"
+    )
+    open_interest: OpenInterest | None = None
+    profit_credit: int | None = Field(
+        default=None, ge=1, le=10**15, description="the most of an unrealised profit to open against, in whole quote"
+    )
 
     @model_validator(mode="after")
     def _strike_fits(self) -> Product:
@@ -114,6 +134,8 @@ class Product(Words):
             raise ValueError("a perpetual never expires" if self.expires else f"a {self.kind} needs expires")
         if self.expires is not None and self.expires % units.NS_PER_SECOND:
             raise ValueError("expires must be whole seconds; contracts count in seconds")
+        if self.margin is not None and self.kind in ("future", "perpetual"):
+            raise ValueError(f"margin is of options; a {self.kind} has im_bps and mm_bps of the venue")
         return self
 
 
