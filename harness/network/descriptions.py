@@ -13,7 +13,7 @@ from harness.network.values import YOU, Contract, Endpoint, NamedAccount
 from harness.plan import L1_CHAIN_ID, L2_CHAIN_ID, Plan
 from harness.project_plan import ProjectPlan
 from harness.scenario.stage import Stage
-from harness.venue.deployment import ABI_FILE, CONTRACTS
+from harness.venue.deployment import ABI_FILE, CONTRACTS, IMPLEMENTATIONS
 
 ON_L1 = ("batch_inbox",)
 
@@ -77,7 +77,7 @@ def write_descriptions(
             (item.key if item.address in own else item.name): {
                 "address": item.address, "chain": item.chain, "chainId": item.chain_id,
                 **({"abi": f"abi/{item.key}.json"} if item.address in own else
-                   {"abi": f"abi/{item.name}.json"} if item.name in abis else {}),
+                   {"abi": f"abi/{_interface(item)}.json"} if _interface(item) in abis else {}),
             }
             for item in contracts
         },
@@ -85,3 +85,8 @@ def write_descriptions(
     part = folder / ".deployments.json"
     part.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
     part.replace(folder / "deployments.json")
+
+
+def _interface(contract: Contract) -> str:
+    """Whose ABI it has: a version of the liquidator speaks as the proxy before it does."""
+    return CONTRACTS["liquidator"] if contract.key in IMPLEMENTATIONS else contract.name
