@@ -101,7 +101,7 @@ def test_what_the_test_before_left_on_is_off(network):
 
 def test_names(accounts, contracts, faults):
     assert accounts["keeper-0"].address and len(accounts) >= 5
-    assert contracts["vault"].functions.insurance().call() >= 0
+    assert contracts["vault"].functions.insuranceAvailable(0).call() >= 0
     with pytest.raises(KeyError, match="no contract is called 'valt'.*did you mean vault"):
         contracts["valt"]
     with pytest.raises(AttributeError, match="no fault is called latenzy.*did you mean latency"):
