@@ -8,17 +8,16 @@ board says.
 from __future__ import annotations
 
 import csv
-import io
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from harness.plan import Product
 from harness.scenario import schema
+from harness.scenario.csv_file import csv_text
 from harness.scenario.errors import did_you_mean
 from harness.scenario.loading import Document, Location
 from harness.scenario.units import NS_PER_SECOND, price_wad
 
-BYTES_MAX = 8_000_000
 ROWS_MAX = 20_000
 COLUMNS = ("instrument_name", "expiry_utc_iso", "strike", "option_type", "underlying_price_usd")
 WHERE: Location = ("board", "csv")
@@ -66,20 +65,7 @@ def board_products(document: Document, scenario: schema.Scenario) -> tuple[Produ
 
 
 def _rows(document: Document, named: str) -> list[Row]:
-    file = document.folder / named
-    try:
-        with file.open("rb") as stream:
-            raw = stream.read(BYTES_MAX + 1)
-        text = raw.decode("utf-8-sig")
-    except FileNotFoundError:
-        raise document.error(WHERE, f"{named}: no such file (looked for it beside the scenario)") from None
-    except OSError as error:
-        raise document.error(WHERE, f"{named} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise document.error(WHERE, f"{named} is not UTF-8 text") from None
-    if len(raw) > BYTES_MAX:
-        raise document.error(WHERE, f"{named} is larger than {BYTES_MAX} bytes")
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.DictReader(csv_text(document, WHERE, document.folder / named, named), strict=True)
     found: list[Row] = []
     try:
         missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]

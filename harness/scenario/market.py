@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path as FilePath
 
 from harness.plan import Knot
 from harness.scenario import schema, units
+from harness.scenario.csv_file import csv_text
 from harness.scenario.loading import Document, Location
 
-CSV_BYTES_MAX = 8_000_000
 KNOTS_MAX = 20_000
 _SHOWN_MAX = 40
 
@@ -89,19 +88,7 @@ def _from_csv(
 
 
 def _rows(document: Document, location: Location, file: FilePath, named: str) -> Iterator[tuple[int, list[str]]]:
-    try:
-        with file.open("rb") as stream:
-            raw = stream.read(CSV_BYTES_MAX + 1)
-        if len(raw) > CSV_BYTES_MAX:
-            raise document.error(location, f"{named} is larger than {CSV_BYTES_MAX} bytes")
-        text = raw.decode("utf-8-sig")
-    except FileNotFoundError:
-        raise document.error(location, f"{named}: no such file (looked for it beside the scenario)") from None
-    except OSError as error:
-        raise document.error(location, f"{named} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise document.error(location, f"{named} is not UTF-8 text") from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(csv_text(document, location, file, named), strict=True)
     try:
         for row in reader:
             yield reader.line_num, row
