@@ -9,12 +9,13 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock, Timer
+from threading import Lock
 from typing import Any
 
 import orjson
 
 from harness.runtimes.failure import RuntimeFailure
+from harness.toolchain.commands import ask_line
 
 JOB_TIMEOUT_S = 600.0
 END_TIMEOUT_S = 30.0
@@ -109,20 +110,9 @@ def _serve(
 
 
 def _ask(process: subprocess.Popen[bytes], job: Mapping[str, Any], stderr: Any) -> dict[str, Any]:
-    assert process.stdin is not None
-    assert process.stdout is not None
     name = " ".join(str(value) for key, value in job.items() if key in ("job", "name", "seed"))
-    watchdog = Timer(JOB_TIMEOUT_S, process.kill)
-    watchdog.start()
-    try:
-        process.stdin.write(orjson.dumps(job) + b"\n")
-        process.stdin.flush()
-        line = process.stdout.readline()
-    except OSError:
-        line = b""
-    finally:
-        watchdog.cancel()
-    if not line.endswith(b"\n"):
+    line = ask_line(process, orjson.dumps(job) + b"\n", timeout_s=JOB_TIMEOUT_S)
+    if line is None:
         stderr.seek(0)
         said = stderr.read().decode(errors="replace").strip()[-STDERR_SHOWN:]
         raise JobFailed(f"{name} ended without an answer (limit {JOB_TIMEOUT_S:g} s): {said or 'it said nothing'}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 from types import TracebackType
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ import orjson
 
 from harness.solidity.compile import CompilationFailed, compile_with_solcx, readable
 from harness.solidity.solc import has_native_solc, serving_command
+from harness.toolchain.commands import ask_line
 
 ANSWER_TIMEOUT_S: Final = 180.0
 REQUESTS_MAX: Final = 24
@@ -59,19 +59,8 @@ class WarmCompiler:
                 process_group=0,   # Ctrl-C is for whoever asked, who then ends it
             )
         self._answered += 1
-        assert process.stdin is not None
-        assert process.stdout is not None
-        watchdog = threading.Timer(ANSWER_TIMEOUT_S, process.kill)
-        watchdog.start()
-        try:
-            process.stdin.write(line)
-            process.stdin.flush()
-            answer = process.stdout.readline()
-        except OSError:
-            answer = b""
-        finally:
-            watchdog.cancel()
-        if not answer.endswith(b"\n"):
+        answer = ask_line(process, line, timeout_s=ANSWER_TIMEOUT_S)
+        if answer is None:
             self._end()
             raise CompilationFailed(f"the compiler ended without an answer (limit {ANSWER_TIMEOUT_S:g} s)")
         return answer

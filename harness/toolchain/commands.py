@@ -1,10 +1,11 @@
-"""Runs a tool briefly and bounded: its output, or why there is none."""
+"""Runs a tool briefly and bounded, or asks one that stays: its output, or why there is none."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,23 @@ def run(
         return Outcome(code=None, output="", problem=f"no answer within {timeout_s:g} s")
     finally:
         _end_group(process)
+
+
+def ask_line(process: subprocess.Popen[bytes], line: bytes, *, timeout_s: float) -> bytes | None:
+    """One line to a process that answers each with one; None where it ended first, or was ended for taking too long."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    watchdog = threading.Timer(timeout_s, process.kill)
+    watchdog.start()
+    try:
+        process.stdin.write(line)
+        process.stdin.flush()
+        answer = process.stdout.readline()
+    except OSError:
+        return None
+    finally:
+        watchdog.cancel()
+    return answer if answer.endswith(b"\n") else None
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:
