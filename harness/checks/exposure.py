@@ -6,13 +6,15 @@ consecutive canonical blocks. Which blocks count:
 - Judged at the end of each canonical block, at the newest accepted prices and that block's time.
 - A block in which `liquidate` was forbidden (stale price, a pause, grace after it or after a restart, a position past
   its expiry) does not count, and does not break the run either: forbidden time stops the clock, it does not reset it.
-  It is forbidden too while every keeper of the run holds an asset without a fresh price, for then none could end
-  margined, and while an auction runs in its first `auctionDuration` of active time, in which bidders may wait for a
-  better price.
+  It is forbidden too while no keeper of the run could take the next step (each holds an asset without a fresh price,
+  or could not end with its initial margin), and while an auction runs in its first `auctionDuration` of active time,
+  in which bidders may wait for a better price.
 - A block first executed while a fault was on, or less than the recovery bound after its heal, does not count
   either: keepers may have been the ones cut off. After the `heal` phase plus the recovery bound every block counts,
   whatever a fault claims, because by then the run has promised a healthy network.
-- Healing (E ≥ MM) or liquidation ends the run. Becoming liquidatable again starts another.
+- Healing (E ≥ MM) ends the run, and so does a liquidation (a partial one restores the initial margin), even if a later
+  price of the same block puts the account under again: that starts another. With margins that leave no room between
+  IM and MM (naked options) an account is rightly liquidated again and again while the price runs away from it.
 - A run of which no block counts was not judged, nor was one still open when the history ends before the bound: these
   neither hold nor are violated.
 """
@@ -26,6 +28,7 @@ from harness.history.reader import History
 from harness.history.records import BlockRecord
 from harness.model.ladder import elapsed
 from harness.model.pools import account_in
+from harness.model.takeover import is_within_means
 from harness.model.venue import Venue
 
 
@@ -77,9 +80,11 @@ class ExposureTracker:
         self._keepers = keepers
         self._open: dict[str, Exposure] = {}
         self._excuses = excuses
+        self._liquidations = 0       # of the venue's facts, how many were seen
 
     def observe(self, block: BlockRecord, venue: Venue) -> None:
         excused: bool | None = None
+        self._end_liquidated(venue)
         for address, account in venue.book.accounts.items():
             current = self._open.get(address)
             if account.positions:
@@ -98,13 +103,26 @@ class ExposureTracker:
                         current.demanded += not excused
                     continue
             if current is not None:
-                current.ended = True
-                del self._open[address]
+                self._end(address)
+
+    def _end_liquidated(self, venue: Venue) -> None:
+        facts = venue.facts.liquidations
+        for fact in facts[self._liquidations:]:
+            self._end(fact.account)
+        self._liquidations = len(facts)
+
+    def _end(self, account: str) -> None:
+        exposure = self._open.pop(account, None)
+        if exposure is not None:
+            exposure.ended = True
 
     def _has_able_keeper(self, venue: Venue, account: str) -> bool:
-        """Whether some keeper but the account has an account in its pool, with a fresh price for all it holds."""
+        """Whether some keeper but the account has an account in its pool, a fresh price for all it holds, and means."""
         book = venue.book
         age_max, pool = book.params.max_price_age_s, book.pool_of(account)
-        theirs = [account_in(book, keeper, pool) for keeper in self._keepers]
-        ages = [book.oldest_age(keeper) for keeper in theirs if keeper is not None and keeper != account]
-        return not self._keepers or any(age is not None and age <= age_max for age in ages)
+        for owner in self._keepers:
+            keeper = account_in(book, owner, pool)
+            age = None if keeper is None or keeper == account else book.oldest_age(keeper)
+            if keeper is not None and age is not None and age <= age_max and is_within_means(book, account, keeper):
+                return True
+        return not self._keepers

@@ -84,11 +84,11 @@ def liquidated(context: Context, args: Mapping[str, Any]) -> None:
     context.expect("Liquidated.equityBefore", given.equity, args["equityBefore"])
     context.expect("Liquidated.maintenanceMargin", given.mm, args["maintenanceMargin"])
     if stage == PARTIAL:
-        outcome = _partial(context, account, keeper, given)
+        outcome = partial(context, account, keeper, given)
     elif stage == AUCTION:
-        outcome = _bid(context, account, keeper, given, since or 0)
+        outcome = bid(context, account, keeper, given, since or 0)
     else:
-        outcome = _deleverage(context, account, keeper, given, pending)
+        outcome = deleverage(context, account, keeper, given, pending)
     book.account(account).auction = 0
     context.expect("PositionTransferred", [list(item) for item in outcome.transfers],
                    [list(item) for item in pending.transfers])
@@ -105,7 +105,7 @@ def liquidated(context: Context, args: Mapping[str, Any]) -> None:
     facts.note(context, args, given, outcome, pending, since)
 
 
-class _Outcome:
+class Outcome:
     """What the model makes of one `Liquidated`."""
 
     def __init__(self) -> None:
@@ -143,8 +143,8 @@ def _move(context: Context, giver: str, receiver: str, series: Series, size: int
     release(book, series)
 
 
-def _partial(context: Context, account: str, keeper: str, given: Terms) -> _Outcome:
-    book, params, outcome = context.book, context.book.params, _Outcome()
+def partial(context: Context, account: str, keeper: str, given: Terms) -> Outcome:
+    book, params, outcome = context.book, context.book.params, Outcome()
     outcome.sizes = ladder.partial_sizes(book, given)
     closed = 0
     for item, size in zip(given.items, outcome.sizes, strict=True):
@@ -162,8 +162,8 @@ def _partial(context: Context, account: str, keeper: str, given: Terms) -> _Outc
     return outcome
 
 
-def _bid(context: Context, account: str, keeper: str, given: Terms, since: int) -> _Outcome:
-    book, outcome = context.book, _Outcome()
+def bid(context: Context, account: str, keeper: str, given: Terms, since: int) -> Outcome:
+    book, outcome = context.book, Outcome()
     outcome.to_keeper = ladder.bonus(book, given, since)
     for item in given.items:
         _move(context, account, keeper, item.series, item.size, item.price)
@@ -178,10 +178,10 @@ def _bid(context: Context, account: str, keeper: str, given: Terms, since: int) 
     return outcome
 
 
-def _deleverage(
+def deleverage(
     context: Context, account: str, keeper: str, given: Terms, pending: PendingLiquidation
-) -> _Outcome:
-    book, params, outcome = context.book, context.book.params, _Outcome()
+) -> Outcome:
+    book, params, outcome = context.book, context.book.params, Outcome()
     pool = book.ledger_of(account)
     equities = {address: book.margin(address).equity for address in pool.registered if address != account}
 
@@ -262,7 +262,7 @@ class _Before:
         return cls(context, account, keeper)
 
     def note(
-        self, context: Context, args: Mapping[str, Any], given: Terms, outcome: _Outcome, pending: PendingLiquidation,
+        self, context: Context, args: Mapping[str, Any], given: Terms, outcome: Outcome, pending: PendingLiquidation,
         since: int | None,
     ) -> None:
         book, account, keeper = context.book, args["account"], args["keeper"]

@@ -278,7 +278,7 @@ def test_a_keeper_who_closes_his_stale_asset_by_the_liquidation_holds_nothing_st
     ids=["all hold a stale asset", "one is able", "unnamed", "only the account itself"],
 )
 def test_blocks_in_which_no_keeper_could_end_fresh_do_not_count(keepers: tuple[str, ...], verdict: Verdict) -> None:
-    run = two_assets().blocks(20).blocks(4, price=94)
+    run = two_assets().deposit("other", 10_000).blocks(20).blocks(4, price=94)
     result = with_keepers(run, *keepers).judge("LL1")
     assert (result.verdict, result.crashed) == (verdict, False), result
 
@@ -315,3 +315,66 @@ def test_a_keepers_asset_of_exactly_the_oldest_age_still_lets_him_liquidate() ->
     run.lines[0]["accounts"]["trader-0"] = address("writer")
     exposure = Subject(run.history(), JudgeBounds()).replay.exposures[0]
     assert (exposure.first_block, exposure.last_block, exposure.permitted) == (20, 25, 2)
+
+
+def falling(*, acts: bool) -> Run:
+    """Alice, short naked calls (IM = MM), is under her margin at the end of 8 blocks; a keeper who acts heals her in
+    every second one, before the same block's round puts her under again."""
+    run = market(expires_in=500).list_series(1, expires_in=500, strike=100).terms(option_margin=2)
+    run.deposit("alice", 4_000).trade("alice", "writer", -40, 1, series=4)
+    for number, price in enumerate(range(104, 112)):
+        run.block()
+        if acts and number % 2:
+            run.liquidate("alice")
+            assert not run.venue.margin(ALICE).is_liquidatable
+        run.price(price)
+        assert run.venue.margin(ALICE).is_liquidatable
+    return run
+
+
+def test_an_account_liquidated_again_and_again_in_a_fall_was_never_left_alone() -> None:
+    """What a liquidation heals and the same block's price undoes is a new case, not the old one going on."""
+    result = falling(acts=True).block().price(80).judge("LL1")
+    assert (result.verdict, result.guarded) == (Verdict.HOLDS, 5), result
+    assert falling(acts=False).block().price(80).judge("LL1").verdict is Verdict.VIOLATED
+
+
+def test_the_start_of_an_auction_ends_nothing() -> None:
+    """After its time without a bid the keepers owe the rest."""
+    run = leveraged().block().price(90).start_auction("alice").blocks(19, price=90)
+    assert run.judge("LL1").verdict is Verdict.UNKNOWN
+    assert run.blocks(4, price=90).judge("LL1").verdict is Verdict.VIOLATED
+
+
+def owed(keeper_has: int, *, long: int = 9, price: int = 94, keeper_size: int = 0) -> Verdict:
+    """Alice under MM for five blocks; the only keeper has that much (and a position of that size)."""
+    run = leveraged() if long == 9 else market(expires_in=500).trade("alice", "maker", long, 100)
+    run.deposit("small", keeper_has)
+    if keeper_size:
+        run.trade("maker", "small", -keeper_size, 100)
+    return with_keepers(run.blocks(5, price=price), "small").judge("LL1").verdict
+
+
+def test_a_keeper_who_could_not_end_margined_owes_nothing() -> None:
+    """Taking 5.54 of alice's long at 94 needs 52.076 of initial margin; he gets half of a penalty of 13.019 for it."""
+    assert owed(45) is Verdict.UNKNOWN
+    assert owed(46) is Verdict.VIOLATED
+
+
+def test_a_keeper_whose_position_the_takeover_closes_owes_it_with_little() -> None:
+    """Short 5 at 100 he gains 30 by 94, and is left with 0.54."""
+    assert owed(25, keeper_size=-5) is Verdict.VIOLATED
+
+
+def test_a_poor_keeper_owes_the_start_of_an_auction_but_not_the_bid() -> None:
+    """At 90 alice's penalty is not covered: anybody may start the auction; after its time the bid needs margin."""
+    assert owed(1, price=90) is Verdict.VIOLATED
+    run = leveraged().deposit("small", 1).block().price(90).start_auction("alice").blocks(30, price=90)
+    assert with_keepers(run, "small").judge("LL1").verdict is Verdict.UNKNOWN
+    assert with_keepers(run, "small", "keeper").judge("LL1").verdict is Verdict.VIOLATED
+
+
+def test_a_keeper_nobody_ever_paid_in_for_can_take_nothing_over() -> None:
+    run = leveraged().blocks(5, price=94)
+    assert with_keepers(run, "stranger").judge("LL1").verdict is Verdict.UNKNOWN
+    assert address("stranger") not in run.venue.book.accounts
