@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import plotly.graph_objects
 import pytest
 
 from harness.checks.results import CheckResult, Verdict
@@ -23,6 +24,7 @@ from harness.report.html import report_html
 from harness.report.junit import junit_xml
 from harness.report.result import result_bytes
 from harness.report.story import behind, highest, least, tell
+from harness.report.timeline import Band, figure_json
 from harness.report.verdicts import exit_code_of, verdict_of
 from harness.scenario.errors import ScenarioError
 from harness.scenario.plan_file import plan_bytes
@@ -52,6 +54,17 @@ def test_the_page_loads_nothing_from_anywhere(plan: Plan, history: History, make
     styles = "".join(re.findall(r"<style>(.*?)</style>", page, re.DOTALL))
     assert "url(" not in styles
     assert "@import" not in styles
+
+
+def test_the_figure_says_nothing_that_plotly_does_not_know(plan: Plan, history: History) -> None:
+    """It is written as JSON, which a browser would take whatever its keys; Plotly's own classes refuse a wrong one."""
+    band = Band("f1", "kill", "kill batcher-0, at 55s", start_s=55, end_s=65, bit=True)
+    figure = figure_json(tell(plan, history), [band])
+    assert {trace["type"] for trace in figure["data"]} == {"scatter", "bar"}
+    plotly.graph_objects.Figure(figure)
+    figure["layout"]["xaxis"]["tikcsuffix"] = " s"
+    with pytest.raises(ValueError, match="tikcsuffix"):
+        plotly.graph_objects.Figure(figure)
 
 
 def test_the_page_says_the_verdict_first(plan: Plan, history: History, make_result: MakeResult) -> None:
