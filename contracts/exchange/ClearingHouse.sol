@@ -5,8 +5,8 @@ import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {FactorRules, Factors} from "./Factors.sol";
-import {BPS, FixedPoint, WAD} from "./FixedPoint.sol";
-import {Risk} from "./Margin.sol";
+import {BPS} from "./FixedPoint.sol";
+import {Margin, Risk} from "./Margin.sol";
 import {Opening} from "./Opening.sol";
 import {Params} from "./Params.sol";
 import {Pauses} from "./Pauses.sol";
@@ -15,10 +15,11 @@ import {Portfolios} from "./Portfolios.sol";
 import {PriceFeed} from "./PriceFeed.sol";
 import {Quote, Quotes} from "./Quotes.sol";
 import {OptionMargin} from "./OptionMargin.sol";
-import {InsufficientMargin, isLinear, Kind, NEVER, Position, Series, SeriesExpired} from "./Series.sol";
+import {InsufficientMargin, isFuture, Kind, NEVER, Position, Series, SeriesExpired} from "./Series.sol";
 import {TermRules, Terms} from "./Terms.sol";
 import {NotTimelock} from "./Timelock.sol";
 import {Vault} from "./Vault.sol";
+import {Worths} from "./Worth.sol";
 
 /// @title Series, trades and the margin they need
 /// @notice Trades are a taker presenting a maker's signed quote. The liquidator moves positions through here and the
@@ -27,13 +28,13 @@ contract ClearingHouse is Ownable, Opening, Quotes {
     using SafeCast for int256;
 
     error UnknownKind(uint8 kind);
-    /// @notice A future or perpetual has strike 0; an option's lies in [1, int128.max].
+    /// @notice A future has strike 0, of whatever kind; an option's lies in [1, int128.max].
     error StrikeOutOfRange(uint8 kind, uint256 strike);
     error ExpiryNotInFuture(uint64 expiry, uint64 blockTimestamp);
     /// @notice A perpetual's expiry must be `NEVER`, 2^64 − 1.
     error PerpetualExpires(uint64 expiry);
     error NotPerpetual(uint256 id);
-    /// @notice A perpetual's premium is measured against an index above zero.
+    /// @notice A perpetual's premium is measured against an index above zero, and an inverse future divides by its price.
     error IndexNotPositive(bytes32 asset, int256 index);
     error TooManySeries(uint256 max);
     error QuoteExpired(uint64 deadline, uint64 blockTimestamp);
@@ -116,9 +117,9 @@ contract ClearingHouse is Ownable, Opening, Quotes {
     }
 
     /// @notice Lists an instrument without limits, options margined in the standard way.
-    /// @param kind 0 future, 1 call, 2 put, 3 perpetual
+    /// @param kind 0 future, 1 call, 2 put, 3 perpetual, 4 inverse
     /// @param asset the underlying's name in the price feed
-    /// @param strike 1e18 quote per 1 underlying; 0 for futures and perpetuals
+    /// @param strike 1e18 quote per 1 underlying; 0 for futures
     /// @param expiry seconds; the first second of the settled side; `NEVER` for perpetuals
     /// @return id of the series, counted from 1
     function listSeries(uint8 kind, bytes32 asset, uint256 strike, uint64 expiry)
@@ -145,12 +146,12 @@ contract ClearingHouse is Ownable, Opening, Quotes {
     {
         if (kind > uint8(type(Kind).max)) revert UnknownKind(kind);
         bool isPerpetual = Kind(kind) == Kind.Perpetual;
-        if (isLinear(Kind(kind)) != (strike == 0) || strike > uint128(type(int128).max)) revert StrikeOutOfRange(kind, strike);
+        if (isFuture(Kind(kind)) != (strike == 0) || strike > uint128(type(int128).max)) revert StrikeOutOfRange(kind, strike);
         if (isPerpetual && expiry != NEVER) revert PerpetualExpires(expiry);
         if (expiry <= block.timestamp) revert ExpiryNotInFuture(expiry, uint64(block.timestamp));
         if (seriesCount == SERIES_MAX) revert TooManySeries(SERIES_MAX);
-        TermRules.check(terms_, isLinear(Kind(kind)) ? 0 : OptionMargin.NAKED);
-        if (terms_.pool > 0) vault.admitPool(terms_.pool);
+        TermRules.check(terms_, isFuture(Kind(kind)) ? 0 : OptionMargin.NAKED);
+        if (terms_.pool > 0 || Kind(kind) == Kind.Inverse) vault.admitPool(terms_.pool, Kind(kind), asset);
         id = ++seriesCount;
         Series storage series_ = _series[id];
         series_.asset = asset;
@@ -269,11 +270,12 @@ contract ClearingHouse is Ownable, Opening, Quotes {
 
         _exchange(fill.taker, fill.maker, fill.id, fill.size, fill.price);
         if (series_.kind == Kind.Perpetual) perpetuals.recordTrade(fill.id, fill.size, fill.price, index);
-        uint256 fee = FixedPoint.mulDivUp(SignedMath.abs(fill.size), SignedMath.abs(index) * takerFeeBps, BPS * WAD);
+        uint256 fee = Margin.partOfNotional(fill.size, Worths.ofUnit(series_.kind, index), takerFeeBps);
         vault.takeFee(fill.taker, fee);
         emit Traded(fill.id, fill.taker, fill.maker, fill.size, fill.price, fill.nonce, fee);
 
-        TermRules.requireWithinCap(_terms[fill.id], fill.id, openBefore, _series[fill.id].openInterest, index);
+        uint256 inQuote = Worths.inQuote(series_.kind, index);
+        TermRules.requireWithinCap(_terms[fill.id], fill.id, openBefore, _series[fill.id].openInterest, inQuote);
         // After the effects: the rule compares before and after. The contracts called are the venue's own.
         Risk memory after_ = risk(fill.taker);
         if (!_isAllowed(takerBefore, after_)) revert InsufficientMargin(after_.creditedEquity, after_.initialMargin);
@@ -300,8 +302,10 @@ contract ClearingHouse is Ownable, Opening, Quotes {
     }
 
     function _checkPrice(Series memory series_, int256 price, int256 index) internal view {
-        if (isLinear(series_.kind)) {
+        if (isFuture(series_.kind)) {
             if (series_.kind == Kind.Perpetual && index <= 0) revert IndexNotPositive(series_.asset, index);
+            // An inverse future's index is positive by the bounds of its asset; a quote is whatever its maker signed.
+            if (series_.kind == Kind.Inverse && price <= 0) revert IndexNotPositive(series_.asset, price);
             if (SignedMath.abs(price - index) * BPS > bandBps * SignedMath.abs(index)) {
                 revert PriceOutOfBand(price, index, bandBps);
             }

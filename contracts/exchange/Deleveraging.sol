@@ -9,6 +9,7 @@ import {FixedPoint, WAD} from "./FixedPoint.sol";
 import {Holding} from "./Ladder.sol";
 import {Risk} from "./Margin.sol";
 import {Vault} from "./Vault.sol";
+import {Worth} from "./Worth.sol";
 
 /// @title Auto-deleveraging: what nobody bought and the insurance does not cover closes against those who gained most
 /// @notice Counterparties give up size in the order of PnL % × leverage, and of their gain what the loss asks for; so they
@@ -134,7 +135,9 @@ abstract contract Deleveraging {
             if (!_isOpposite(size, holding)) continue;
             (uint256 gain, uint256 entry) = _gain(crowd.accounts[i], holding, size);
             if (gain == 0) continue;
-            uint256 notional = Math.mulDiv(SignedMath.abs(size), holding.index, WAD);
+            Worth memory worth = holding.worth;
+            uint256 notional =
+                Math.mulDiv(SignedMath.abs(size), SignedMath.abs(worth.numerator), worth.denominator);
             uint256 score = Math.mulDiv(Math.mulDiv(gain, WAD, entry), notional, crowd.equities[i]);
             found[count++] = Candidate(crowd.accounts[i], SignedMath.abs(size), gain, score);
         }
@@ -158,7 +161,7 @@ abstract contract Deleveraging {
         view
         returns (uint256 gain, uint256 entry)
     {
-        if (!holding.isLinear) {
+        if (!holding.isFuture) {
             int256 worth = FixedPoint.mulDivFloor(size, holding.price, WAD);
             gain = SignedMath.max(worth, 0).toUint256();
             return (gain, gain);

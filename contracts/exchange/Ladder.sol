@@ -6,19 +6,20 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {BPS, FixedPoint, WAD} from "./FixedPoint.sol";
 import {Risk} from "./Margin.sol";
+import {Worth} from "./Worth.sol";
 
 /// @dev One position of an account in liquidation.
 struct Holding {
     uint256 id;
     /// q, 1e18 underlying.
     int256 size;
-    /// What it changes hands at: the index, or an option's intrinsic value. 1e18 quote.
+    /// What it changes hands at: the index, or an option's intrinsic value; 1e18 quote.
     int256 price;
-    /// |P| of the underlying, 1e18 quote.
-    uint256 index;
-    /// The maintenance margin it would need alone, 1e18 quote.
+    /// What a unit is worth at the index.
+    Worth worth;
+    /// The maintenance margin it would need alone, 1e18 of the collateral, as all amounts are.
     uint256 maintenance;
-    bool isLinear;
+    bool isFuture;
 }
 
 /// @dev An account in liquidation, before anything moves.
@@ -30,8 +31,9 @@ struct Estate {
     uint32 pool;
     /// Ascending ids.
     Holding[] holdings;
-    /// Σ |q|·|P|, 1e36.
+    /// Σ |q|·|P|, 1e36, and what it is in quote where the collateral is a coin.
     uint256 notional;
+    uint256 notionalInQuote;
     /// Σ of its positions' maintenance margins alone, by which a loss is shared; 1e18 quote.
     uint256 maintenance;
     /// V: what its options add to cash when they are closed, 1e18 quote.
@@ -60,7 +62,7 @@ library Ladder {
         int256 part = estate.risk.baseMargin.toInt256() - estate.risk.equity;
         int256 whole = estate.risk.baseMargin.toInt256() + estate.optionValue - estate.penalty.toInt256();
         // part ≤ whole since R ≥ F, and part > 0 since E < MM ≤ IM⁰.
-        bool takesAll = part >= whole || estate.notional <= smallNotional * WAD * WAD;
+        bool takesAll = part >= whole || estate.notionalInQuote <= smallNotional * WAD * WAD;
         sizes = new uint256[](estate.holdings.length);
         for (uint256 i; i < sizes.length; ++i) {
             uint256 held = SignedMath.abs(estate.holdings[i].size);

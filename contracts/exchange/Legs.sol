@@ -3,7 +3,8 @@ pragma solidity ^0.8.28;
 
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {FixedPoint, WAD} from "./FixedPoint.sol";
+import {FixedPoint} from "./FixedPoint.sol";
+import {Worth, Worths} from "./Worth.sol";
 
 /// @dev What one leg of a trade does to the account that takes it.
 struct Leg {
@@ -18,21 +19,26 @@ struct Leg {
 }
 
 /// @title The leg rules: how a trade at a price changes a position
-/// @notice Every n is floored and every released entry cost is ceiled, so over both legs Σ n ≤ 0 and nobody gains from
+/// @notice Prices come as what a unit is worth, so that a leg of an inverse future is one of any. Every n is floored and every released entry cost is ceiled, so over both legs Σ n ≤ 0 and nobody gains from
 /// rounding.
 library Legs {
     using SafeCast for uint256;
+    using Worths for Worth;
 
     /// @notice Leg of an option: premium moves in cash at once.
-    function option(int256 size, int256 delta, int256 price) internal pure returns (Leg memory leg) {
+    function option(int256 size, int256 delta, Worth memory price) internal pure returns (Leg memory leg) {
         leg.received = _received(delta, price);
         leg.cashDelta = leg.received;
         leg.size = size + delta;
     }
 
-    /// @notice Leg of a future or perpetual: opening moves only the entry notional, reducing realises profit into cash, flipping
+    /// @notice Leg of a future: opening moves only the entry notional, reducing realises profit into cash, flipping
     /// does one after the other, each rounded on its own.
-    function future(int256 size, int256 notional, int256 delta, int256 price) internal pure returns (Leg memory leg) {
+    function future(int256 size, int256 notional, int256 delta, Worth memory price)
+        internal
+        pure
+        returns (Leg memory leg)
+    {
         (leg.size, leg.notional) = (size, notional);
         bool isOpposite = size != 0 && (size < 0) != (delta < 0);
         if (!isOpposite) {
@@ -46,7 +52,7 @@ library Legs {
         }
     }
 
-    function _open(Leg memory leg, int256 delta, int256 price) private pure {
+    function _open(Leg memory leg, int256 delta, Worth memory price) private pure {
         int256 received = _received(delta, price);
         leg.size += delta;
         leg.notional -= received;
@@ -54,7 +60,7 @@ library Legs {
     }
 
     /// @dev Needs |delta| ≤ |size| and the opposite sign. Releases the whole notional exactly when delta closes.
-    function _reduce(Leg memory leg, int256 delta, int256 price) private pure {
+    function _reduce(Leg memory leg, int256 delta, Worth memory price) private pure {
         uint256 closed = SignedMath.abs(delta);
         int256 released = FixedPoint.mulDivCeil(leg.notional, closed.toInt256(), SignedMath.abs(leg.size));
         int256 received = _received(delta, price);
@@ -65,7 +71,7 @@ library Legs {
     }
 
     /// @dev n = ⌊−delta·price⌋: a buyer pays rounded up, a seller receives rounded down.
-    function _received(int256 delta, int256 price) private pure returns (int256) {
-        return FixedPoint.mulDivFloor(-delta, price, WAD);
+    function _received(int256 delta, Worth memory price) private pure returns (int256) {
+        return price.floor(-delta);
     }
 }

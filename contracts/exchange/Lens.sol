@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {ClearingHouse} from "./ClearingHouse.sol";
+import {Coin} from "./CoinPools.sol";
 import {Factors} from "./Factors.sol";
 import {Liquidator} from "./Liquidator.sol";
 import {Risk} from "./Margin.sol";
@@ -34,6 +35,9 @@ contract Lens {
         uint256 fees;
         int256 dust;
         uint256 deficit;
+        /// What the pool holds instead of dollars, and how much of it the vault has, native units; 0 where it holds dollars.
+        bytes32 coin;
+        uint256 custody;
     }
 
     struct PositionState {
@@ -209,8 +213,18 @@ contract Lens {
         found = new PoolState[](uint256(vault.poolCount()) + 1);
         for (uint32 pool; pool < found.length; ++pool) {
             Ledger memory books = vault.ledger(pool);
-            found[pool] =
-                PoolState(pool, books.balance, books.insurance, books.fees, books.dust, books.deficit);
+            Coin memory coin = vault.coinOf(pool);
+            uint256 custody = address(coin.token) == address(0) ? 0 : coin.token.balanceOf(address(vault));
+            found[pool] = PoolState(
+                pool,
+                books.balance,
+                books.insurance,
+                books.fees,
+                books.dust,
+                books.deficit,
+                coin.asset,
+                custody
+            );
         }
     }
 

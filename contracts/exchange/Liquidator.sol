@@ -15,9 +15,10 @@ import {Margin, Risk} from "./Margin.sol";
 import {Params} from "./Params.sol";
 import {Pauses} from "./Pauses.sol";
 import {PriceFeed} from "./PriceFeed.sol";
-import {isLinear, Series, SeriesExpired} from "./Series.sol";
+import {isFuture, Series, SeriesExpired} from "./Series.sol";
 import {NotTimelock} from "./Timelock.sol";
 import {Ledger, Vault} from "./Vault.sol";
+import {Worth, Worths} from "./Worth.sol";
 
 /// @title The liquidation ladder
 /// @notice An account below maintenance margin is first cut back to its initial margin by a keeper. One that cannot pay
@@ -26,6 +27,7 @@ import {Ledger, Vault} from "./Vault.sol";
 /// @dev Runs behind a proxy: what it remembers is the proxy's, what it was built with is this version's.
 contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
     using SafeCast for int256;
+    using Worths for Worth;
 
     error SelfLiquidation(address account);
     error SequencerDown();
@@ -242,7 +244,7 @@ contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
         uint256 notional;
         for (uint256 i; i < sizes.length; ++i) {
             _transfer(account, estate.keeper, estate.holdings[i], sizes[i]);
-            notional += sizes[i] * estate.holdings[i].index;
+            notional += estate.holdings[i].worth.notional(sizes[i]);
         }
         uint256 penalty = Ladder.penalty(notional, penaltyBps);
         uint256 toKeeper = Math.mulDiv(penalty, keeperShareBps, BPS);
@@ -337,17 +339,19 @@ contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
             Holding memory holding = estate.holdings[i];
             holding.id = ids[i];
             holding.size = clearingHouse.position(account, ids[i]).size;
-            holding.index = SignedMath.abs(index);
+            holding.worth = Worths.ofUnit(series.kind, index);
             holding.maintenance = clearingHouse.positionRisk(account, ids[i]).maintenanceMargin;
-            holding.isLinear = isLinear(series.kind);
-            if (holding.isLinear) {
+            holding.isFuture = isFuture(series.kind);
+            if (holding.isFuture) {
                 holding.price = index;
             } else {
                 holding.price =
                     int256(Margin.payoff(series.kind, series.strike, SignedMath.max(index, 0)));
                 estate.optionValue += FixedPoint.mulDivFloor(holding.size, holding.price, WAD);
             }
-            estate.notional += SignedMath.abs(holding.size) * holding.index;
+            uint256 size = SignedMath.abs(holding.size);
+            estate.notional += holding.worth.notional(size);
+            estate.notionalInQuote += size * Worths.inQuote(series.kind, index);
             estate.maintenance += holding.maintenance;
         }
         estate.penalty = Ladder.penalty(estate.notional, penaltyBps);

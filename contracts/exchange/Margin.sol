@@ -5,8 +5,9 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {BPS, FixedPoint, WAD} from "./FixedPoint.sol";
 import {Kind} from "./Series.sol";
+import {Worth, Worths} from "./Worth.sol";
 
-/// @dev An account judged at given prices; 1e18 quote.
+/// @dev An account judged at given prices; 1e18 of its collateral.
 struct Risk {
     /// E: cash plus what every series adds.
     int256 equity;
@@ -27,13 +28,14 @@ struct Risk {
 library Margin {
     using SafeCast for int256;
     using SafeCast for uint256;
+    using Worths for Worth;
 
-    /// @notice Unrealised profit of a future or perpetual: ⌊q·P⌋ − N.
-    /// @param size q, 1e18 underlying
-    /// @param notional N, 1e18 quote
-    /// @param price P, 1e18 quote per 1 underlying; may be negative
-    function futureValue(int256 size, int256 notional, int256 price) internal pure returns (int256) {
-        return FixedPoint.mulDivFloor(size, price, WAD) - notional;
+    /// @notice Unrealised profit of a future: ⌊q·P⌋ − N, or ⌊−q/P⌋ − N of an inverse one.
+    /// @param size q
+    /// @param notional N, 1e18 of the collateral
+    /// @param price what a unit is worth; may be negative
+    function futureValue(int256 size, int256 notional, Worth memory price) internal pure returns (int256) {
+        return price.floor(size) - notional;
     }
 
     /// @notice Value of an option at a known price: ⌊q·payoff⌋.
@@ -48,9 +50,10 @@ library Margin {
         return SignedMath.max(kind == Kind.Call ? price - strike_ : strike_ - price, 0).toUint256();
     }
 
-    /// @notice Margin of a future: ⌈|q|·|P|·bps / 10000⌉.
-    function futureRequirement(int256 size, int256 price, uint256 bps) internal pure returns (uint256) {
-        return FixedPoint.mulDivUp(SignedMath.abs(size), SignedMath.abs(price) * bps, BPS * WAD);
+    /// @notice A part of a position's notional, ⌈|q|·|P|·bps / 10000⌉, or ⌈|q|/P·bps / 10000⌉ of an inverse future: its margin, or
+    /// the fee of trading it.
+    function partOfNotional(int256 size, Worth memory price, uint256 bps) internal pure returns (uint256) {
+        return FixedPoint.mulDivUp(SignedMath.abs(size), SignedMath.abs(price.numerator) * bps, BPS * price.denominator);
     }
 
     /// @notice Initial and maintenance margin of an option; 0 for a long one, which is paid for.

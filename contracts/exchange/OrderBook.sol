@@ -10,7 +10,7 @@ import {Params} from "./Params.sol";
 import {Portfolios} from "./Portfolios.sol";
 import {PriceFeed} from "./PriceFeed.sol";
 import {Order, RestingOrders} from "./RestingOrders.sol";
-import {isLinear, Kind, Series, SeriesExpired} from "./Series.sol";
+import {isFuture, Kind, Series, SeriesExpired} from "./Series.sol";
 
 /// @notice What somebody wants to trade.
 struct Request {
@@ -271,7 +271,7 @@ contract OrderBook is Ownable, RestingOrders {
         uint256 size = SignedMath.abs(request.size);
         if (size == 0 || size >= MAGNITUDE_MAX || size % market_.lot != 0) revert SizeOffLot(request.size, market_.lot);
         uint256 price = SignedMath.abs(request.price);
-        bool isNegative = request.price < 0 && !isLinear(series.kind);
+        bool isNegative = request.price < 0 && !isFuture(series.kind);
         bool isSpare = request.price != 0 && Mode(request.mode) == Mode.Market;
         if (price >= MAGNITUDE_MAX || price % market_.tick != 0 || isNegative || isSpare) {
             revert PriceOffTick(request.price, market_.tick);
@@ -280,7 +280,7 @@ contract OrderBook is Ownable, RestingOrders {
 
     /// @dev The highest price a buyer and the lowest a seller may trade at now: what `ClearingHouse.trade` allows.
     function _worstPrices(Series memory series, int256 index) private view returns (Taker memory taker) {
-        if (isLinear(series.kind)) {
+        if (isFuture(series.kind)) {
             if (series.kind == Kind.Perpetual && index <= 0) {
                 revert ClearingHouse.IndexNotPositive(series.asset, index);
             }

@@ -10,9 +10,10 @@ import {OptionMargin, ReliefBook} from "./OptionMargin.sol";
 import {Params} from "./Params.sol";
 import {Perpetuals} from "./Perpetuals.sol";
 import {PriceFeed} from "./PriceFeed.sol";
-import {isLinear, Kind, Position, Series, UnknownSeries} from "./Series.sol";
+import {isFuture, Kind, Position, Series, UnknownSeries} from "./Series.sol";
 import {TermRules, Terms} from "./Terms.sol";
 import {Vault} from "./Vault.sol";
+import {Worth, Worths} from "./Worth.sol";
 
 /// @title Who holds what of which series, and what that is worth and requires
 /// @notice One account per owner and pool, cross margin over every series it holds.
@@ -116,8 +117,9 @@ abstract contract Portfolios {
     function _exchange(address buyer, address seller, uint256 id, int256 delta, int256 price) internal {
         Kind kind = _series[id].kind;
         if (kind == Kind.Perpetual) perpetuals.accrue(id);
-        int256 received = _trade(kind, buyer, id, delta, price);
-        received += _trade(kind, seller, id, -delta, price);
+        Worth memory worth = Worths.ofUnit(kind, price);
+        int256 received = _trade(kind, buyer, id, delta, worth);
+        received += _trade(kind, seller, id, -delta, worth);
         int256 left = kind == Kind.Perpetual && _series[id].openPositions == 0
             ? perpetuals.takeClearing(id) - received
             : -received;
@@ -127,12 +129,12 @@ abstract contract Portfolios {
     /// @dev Adds the leg to the account's position, the open interest and the account's cash; a perpetual's position is
     /// settled for its funding first, since that is of the size before.
     /// @return received Σ n of the leg, whose negation is dust
-    function _trade(Kind kind, address account, uint256 id, int256 delta, int256 price)
+    function _trade(Kind kind, address account, uint256 id, int256 delta, Worth memory price)
         private
         returns (int256 received)
     {
         Position memory old = _positions[account][id];
-        Leg memory leg = isLinear(kind)
+        Leg memory leg = isFuture(kind)
             ? Legs.future(old.size, old.notional, delta, price)
             : Legs.option(old.size, delta, price);
         if (kind == Kind.Perpetual) leg.cashDelta += perpetuals.settle(account, id, old.size);
@@ -200,15 +202,16 @@ abstract contract Portfolios {
         int256 value;
         int256 creditable;
         if (series_.isFinal) {
-            value = isLinear(series_.kind)
-                ? Margin.futureValue(held.size, held.notional, series_.settlementPrice)
+            value = isFuture(series_.kind)
+                ? Margin.futureValue(held.size, held.notional, Worths.ofUnit(series_.kind, series_.settlementPrice))
                 : Margin.optionValue(series_.kind, series_.strike, held.size, series_.settlementPrice);
             creditable = value;
-        } else if (isLinear(series_.kind)) {
-            value = Margin.futureValue(held.size, held.notional, price);
+        } else if (isFuture(series_.kind)) {
+            Worth memory worth = Worths.ofUnit(series_.kind, price);
+            value = Margin.futureValue(held.size, held.notional, worth);
             if (series_.kind == Kind.Perpetual) value += perpetuals.pending(account, id, held.size);
-            creditable = TermRules.credited(terms_, value);
-            _addFutureMargins(result, series_, terms_, held.size, price);
+            creditable = TermRules.credited(terms_, value, worth, series_.kind == Kind.Inverse);
+            _addFutureMargins(result, series_, terms_, held.size, price, worth);
         } else {
             _addOptionMargins(result, book, series_, terms_.optionMargin, held.size, price);
         }
@@ -222,15 +225,19 @@ abstract contract Portfolios {
         Series memory series_,
         Terms memory terms_,
         int256 size,
-        int256 price
+        int256 price,
+        Worth memory worth
     ) private view {
         Factors memory factors_ = _factors;
-        uint256 base = Margin.futureRequirement(size, price, factors_.imBps);
+        uint256 base = Margin.partOfNotional(size, worth, factors_.imBps);
         result.baseMargin += base;
-        result.initialMargin += terms_.oiLower < terms_.oiCap
-            ? TermRules.scaledRequirement(terms_, size, price, factors_.imBps, series_.openInterest)
-            : base;
-        result.maintenanceMargin += Margin.futureRequirement(size, price, factors_.mmBps);
+        if (terms_.oiLower < terms_.oiCap) {
+            uint256 open = TermRules.notional(series_.openInterest, Worths.inQuote(series_.kind, price));
+            result.initialMargin += TermRules.scaledRequirement(terms_, size, worth, factors_.imBps, open);
+        } else {
+            result.initialMargin += base;
+        }
+        result.maintenanceMargin += Margin.partOfNotional(size, worth, factors_.mmBps);
     }
 
     function _addOptionMargins(

@@ -6,19 +6,20 @@ enum Kind {
     Future,
     Call,
     Put,
-    Perpetual
+    Perpetual,
+    Inverse
 }
 
-/// @dev Whether value is linear in the price and entered at a notional: a future, dated or perpetual.
-function isLinear(Kind kind) pure returns (bool) {
-    return kind == Kind.Future || kind == Kind.Perpetual;
+/// @dev Whether it is entered at a notional and not paid for: a future, be it dated, perpetual or inverse.
+function isFuture(Kind kind) pure returns (bool) {
+    return kind != Kind.Call && kind != Kind.Put;
 }
 
 /// @notice One listed instrument.
 struct Series {
     /// Name of the underlying in the price feed.
     bytes32 asset;
-    /// Strike, 1e18 quote per 1 underlying; 0 for futures and perpetuals.
+    /// Strike, 1e18 quote per 1 underlying; 0 for futures.
     uint256 strike;
     /// S_T, 1e18 quote per 1 underlying; 0 until `isFinal`.
     int256 settlementPrice;
@@ -29,15 +30,16 @@ struct Series {
     bool isFinal;
     /// Accounts with a size other than 0.
     uint32 openPositions;
-    /// Σ max(size, 0) over accounts, 1e18 underlying.
+    /// Σ max(size, 0) over accounts, 1e18 underlying; of an inverse future 1e18 quote.
     uint128 openInterest;
 }
 
 /// @notice What an account holds of one series; one storage slot.
 struct Position {
-    /// 1e18 underlying, long > 0.
+    /// 1e18 underlying, long > 0; of an inverse future 1e18 quote.
     int128 size;
-    /// Entry notional N = Σ sizeᵢ·priceᵢ of a future or perpetual, 1e18 quote; always 0 for options, which are paid up front.
+    /// Entry notional N = Σ sizeᵢ·priceᵢ of a future or perpetual, 1e18 quote; of an inverse future Σ −sizeᵢ/priceᵢ, 1e18 coin;
+    /// always 0 for options, which are paid up front.
     int128 notional;
 }
 

@@ -6,8 +6,9 @@ import {Disputes} from "./Disputes.sol";
 import {Margin} from "./Margin.sol";
 import {Params} from "./Params.sol";
 import {PriceFeed} from "./PriceFeed.sol";
-import {isLinear, Position, Series} from "./Series.sol";
+import {isFuture, Position, Series} from "./Series.sol";
 import {Vault} from "./Vault.sol";
+import {Worths} from "./Worth.sol";
 
 /// @title Settlement at expiry: one price per series, each position settled once
 /// @notice Permissionless and never paused; needs no fresh price, only a settlement price.
@@ -42,8 +43,8 @@ contract Settlement is Disputes {
 
         // Calls only the venue's own contracts, which call nothing back.
         (Position memory held, bool isLast) = clearingHouse.clearPosition(account, seriesId);
-        int256 cashDelta = isLinear(series.kind)
-            ? Margin.futureValue(held.size, held.notional, series.settlementPrice)
+        int256 cashDelta = isFuture(series.kind)
+            ? Margin.futureValue(held.size, held.notional, Worths.ofUnit(series.kind, series.settlementPrice))
             : Margin.optionValue(series.kind, series.strike, held.size, series.settlementPrice);
         // Without the entry notional: what this settlement took from, or left to, the others of the series.
         int256 left = clearing[seriesId] - (cashDelta + held.notional);

@@ -5,6 +5,7 @@ import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {BPS, FixedPoint, WAD} from "./FixedPoint.sol";
+import {Worth, Worths} from "./Worth.sol";
 
 /// @notice What a series was listed with, for ever; one storage slot. Amounts are in whole quote, 0 for none.
 struct Terms {
@@ -25,6 +26,7 @@ struct Terms {
 /// liquidated, never depends on what others hold.
 library TermRules {
     using SafeCast for uint256;
+    using Worths for Worth;
 
     /// @notice No way to margin an option has this number, or the series is no option.
     error UnknownOptionMargin(uint8 optionMargin);
@@ -53,41 +55,54 @@ library TermRules {
     /// @notice Reverts when a trade raised open interest and left it above the cap.
     /// @param before Σ max(q, 0) before the trade, 1e18 underlying
     /// @param after_ the same after it
-    /// @param price the underlying's index, 1e18 quote
-    function requireWithinCap(Terms memory terms, uint256 id, uint256 before, uint256 after_, int256 price) internal pure {
+    /// @param inQuote what a unit of it is worth, 1e18 quote
+    function requireWithinCap(Terms memory terms, uint256 id, uint256 before, uint256 after_, uint256 inQuote)
+        internal
+        pure
+    {
         if (terms.oiCap == 0 || after_ <= before) return;
-        uint256 open = notional(after_, price);
+        uint256 open = notional(after_, inQuote);
         uint256 cap = terms.oiCap * WAD;
         if (open > cap) revert OpenInterestCapped(id, open, cap);
     }
 
-    /// @notice O = ⌊OI·|P|⌋, 1e18 quote.
-    function notional(uint256 openInterest, int256 price) internal pure returns (uint256) {
-        return Math.mulDiv(openInterest, SignedMath.abs(price), WAD);
+    /// @notice O = ⌊OI·|P|⌋, 1e18 quote; of an inverse future OI.
+    function notional(uint256 openInterest, uint256 inQuote) internal pure returns (uint256) {
+        return Math.mulDiv(openInterest, inQuote, WAD);
     }
 
-    /// @notice Initial margin of a future or perpetual whose factor grows from `bps` at oiLower to 1 at oiCap, ceiled.
+    /// @notice Initial margin of a future whose factor grows from `bps` at oiLower to 1 at oiCap, ceiled.
     /// @dev With D the distance of the bounds and x how far open interest is into it: ⌈|q|·|P|·(bps·D + (10000 − bps)·x) /
     /// (10000·D)⌉, divided once.
-    /// @param openInterest Σ max(q, 0) of the series, 1e18 underlying
-    function scaledRequirement(Terms memory terms, int256 size, int256 price, uint256 bps, uint256 openInterest)
+    /// @param price what a unit is worth
+    /// @param open O, 1e18 quote
+    function scaledRequirement(Terms memory terms, int256 size, Worth memory price, uint256 bps, uint256 open)
         internal
         pure
         returns (uint256)
     {
         uint256 distance = (terms.oiCap - terms.oiLower) * WAD;
-        uint256 into = notional(openInterest, price);
+        uint256 into = open;
         uint256 lower = terms.oiLower * WAD;
         into = into > lower ? Math.min(into - lower, distance) : 0;
         return FixedPoint.mulDivUp(
-            SignedMath.abs(size) * SignedMath.abs(price), bps * distance + (BPS - bps) * into, BPS * WAD * distance
+            SignedMath.abs(size) * SignedMath.abs(price.numerator),
+            bps * distance + (BPS - bps) * into,
+            BPS * price.denominator * distance
         );
     }
 
     /// @notice What of a value counts when an account opens a position: a profit only up to the cap.
-    /// @param value 1e18 quote
-    function credited(Terms memory terms, int256 value) internal pure returns (int256) {
+    /// @param value 1e18 of the collateral
+    /// @param price what a unit is worth; an inverse future's turns the cap into coin
+    function credited(Terms memory terms, int256 value, Worth memory price, bool isInverse)
+        internal
+        pure
+        returns (int256)
+    {
         if (terms.profitCap == 0) return value;
-        return SignedMath.min(value, (terms.profitCap * WAD).toInt256());
+        uint256 cap = terms.profitCap * WAD;
+        if (isInverse) cap = Math.mulDiv(cap, WAD, price.denominator);
+        return SignedMath.min(value, cap.toInt256());
     }
 }

@@ -6,12 +6,14 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ClearingHouse} from "./ClearingHouse.sol";
+import {CoinPools} from "./CoinPools.sol";
 import {BPS} from "./FixedPoint.sol";
 import {Params} from "./Params.sol";
 import {Pauses} from "./Pauses.sol";
-import {Pools} from "./Pools.sol";
+import {PriceFeed} from "./PriceFeed.sol";
+import {Kind} from "./Series.sol";
 
-/// @dev The books of one pool, 1e18 quote.
+/// @dev The books of one pool, 1e18 quote; of a coin pool 1e18 coin, as all its amounts are.
 struct Ledger {
     /// The collateral that is this pool's.
     uint256 balance;
@@ -27,9 +29,10 @@ struct Ledger {
 
 /// @title Custody of the collateral, and the cash ledger of each pool
 /// @notice Cash is int256 in 1e18 quote; the token has 6 decimals, so 1 native unit is exactly 1e12 of cash and no
-/// conversion ever rounds. Only the clearing house, the liquidator and the settlement move the ledger; only deposit,
-/// withdraw and fundInsurance move tokens, and only `moveCollateral`, by its owner, takes anything from pool to pool.
-contract Vault is Pools {
+/// conversion ever rounds. A coin has 18, and is cash as it is. Only the clearing house, the liquidator and the settlement move
+/// the ledger; only deposits, withdrawals and fundInsurance move tokens, and only `moveCollateral`, by its owner, takes anything
+/// from pool to pool.
+contract Vault is CoinPools {
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
 
@@ -132,6 +135,8 @@ contract Vault is Pools {
     function moveCollateral(uint32 from, uint32 to, uint256 amount) external {
         if (from == to) revert SamePool(from);
         _requireKnown(from > to ? from : to);
+        _requireDollars(from);
+        _requireDollars(to);
         address source = accountIn(msg.sender, from);
         _takeCollateral(source, from, amount * CASH_PER_UNIT);
         address target = _open(msg.sender, to);
@@ -146,10 +151,47 @@ contract Vault is Pools {
     /// @param amount native token units
     function fundInsurance(uint32 pool, uint256 amount) external {
         _requireKnown(pool);
-        _ledgers[pool].balance += amount * CASH_PER_UNIT;
-        _addInsurance(pool, amount * CASH_PER_UNIT);
+        (IERC20 token, uint256 unit) =
+            _isCoinPool(pool) ? (IERC20(coinOf(pool).token), 1) : (collateral, CASH_PER_UNIT);
+        _ledgers[pool].balance += amount * unit;
+        _addInsurance(pool, amount * unit);
         emit InsuranceFunded(msg.sender, amount, pool);
-        collateral.safeTransferFrom(msg.sender, address(this), amount);
+        token.safeTransferFrom(msg.sender, address(this), amount);
+    }
+
+    /// @notice Opens the next pool with a coin for its collateral; the owner of the clearing house may.
+    /// @param token the coin, an ERC-20 with 18 decimals
+    /// @param asset its name in the price feed
+    function openCoinPool(uint32 pool, address token, bytes32 asset) external {
+        if (msg.sender != clearingHouse.owner()) revert NotOwner(msg.sender);
+        _requireNext(pool);
+        (int256 minAnswer,) = clearingHouse.feed().bounds(asset);
+        if (minAnswer < 0) revert PriceMayBeNegative(asset, minAnswer);
+        _openCoinPool(pool, token, asset, address(collateral));
+    }
+
+    /// @notice Adds coin to the caller's account of a coin pool, which it opens; always allowed, whatever is paused.
+    /// @param amount native units of the coin; 0 only opens the account
+    function depositCoin(uint32 pool, uint256 amount) external {
+        if (!_isCoinPool(pool)) revert NotCoinPool(pool);
+        address account = _open(msg.sender, pool);
+        _register(account);
+        _addCollateral(account, pool, amount);
+        emit CoinDeposited(account, pool, amount);
+        IERC20(coinOf(pool).token).safeTransferFrom(msg.sender, address(this), amount);
+    }
+
+    /// @notice Takes coin out of the caller's account of a coin pool, on the terms of `withdraw`.
+    /// @param amount native units of the coin
+    function withdrawCoin(uint32 pool, uint256 amount) external {
+        pauses.requireWithdrawals();
+        if (!_isCoinPool(pool)) revert NotCoinPool(pool);
+        address account = accountIn(msg.sender, pool);
+        _takeCollateral(account, pool, amount);
+        // After the effect, as for a withdrawal.
+        clearingHouse.requireWithdrawable(account);
+        emit CoinWithdrawn(account, pool, amount);
+        IERC20(coinOf(pool).token).safeTransfer(msg.sender, amount);
     }
 
     /// @notice Pays towards a pool's deficit what its insurance has; anyone may ask for it. The limit of a block does not
@@ -164,8 +206,9 @@ contract Vault is Pools {
     }
 
     /// @notice Makes sure a series may be listed in a pool; clearing house, liquidator and settlement only.
-    function admitPool(uint32 pool) external onlyExchange {
+    function admitPool(uint32 pool, Kind kind, bytes32 asset) external onlyExchange {
         _admit(pool);
+        _requireCollateral(pool, kind, asset);
     }
 
     /// @notice Adds to an account's cash.

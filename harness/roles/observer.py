@@ -229,8 +229,10 @@ def _position(held: PositionState, is_perpetual: bool) -> dict[str, Json]:
 
 
 def _pool(books: PoolState) -> dict[str, Json]:
-    amounts = {key: value for key, value in asdict(books).items() if key != "pool"}
-    return {"pool": books.pool, **jsonable(amounts)}
+    apart = ("pool", "coin", "custody")
+    amounts = {key: value for key, value in asdict(books).items() if key not in apart}
+    coin: dict[str, Json] = {"coin": books.coin, "custody": str(books.custody)} if books.coin else {}
+    return {"pool": books.pool, **jsonable(amounts), **coin}
 
 
 def _order(order: OpenOrder) -> Json:

@@ -43,6 +43,8 @@ class GenesisSpec:
     spot_asset: str = ""                        # what the spot pool is of
     spot: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Address → native units of underlying and of quote in its wallet, both allowed to the spot pool."""
+    coin: Mapping[str, int] = field(default_factory=dict)
+    """Address → native units of the coin in its wallet, beside those for the spot pool, allowed to the vault."""
     l1_balances: Mapping[str, int] = field(default_factory=dict)  # address → wei
     l2_balances: Mapping[str, int] = field(default_factory=dict)  # address → wei; of people, who hold no code
     l1_chain_id: int = 900
@@ -90,6 +92,7 @@ def _cache_key(spec: GenesisSpec, artifacts: Artifacts) -> str:
         "l2_balances": {address.lower(): str(amount) for address, amount in spec.l2_balances.items()},
         "insurance": str(spec.insurance),
         "spot": {address.lower(): list(map(str, amounts)) for address, amounts in spec.spot.items()},
+        "coin": {address.lower(): str(amount) for address, amount in spec.coin.items()},
     }
     content = orjson.dumps([FORMAT, artifacts.key, ACCEPTED_ANVIL, plain], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(content).hexdigest()[:32]
@@ -130,6 +133,9 @@ def _set_up(spec: GenesisSpec, at: Deployment) -> list[deploy.Transaction]:
         for token, amount in ((at.spot_token, underlying), (at.collateral_token, quote)):
             call("mint", spec.owner, token, encode_mint(address, amount))
             call("approve", address, token, encode_approve(at.spot_amm, _MAX_ALLOWANCE))
+    for address, amount in sorted(spec.coin.items()):
+        call("mint", spec.owner, at.spot_token, encode_mint(address, amount))
+        call("approve", address, at.spot_token, encode_approve(at.vault, _MAX_ALLOWANCE))
     if spec.insurance > 0:
         call("mint", spec.owner, at.collateral_token, encode_mint(spec.owner, spec.insurance))
         # After its own approval above this changes nothing, and an owner without collateral needs it.

@@ -38,7 +38,7 @@ __all__ = [
     "encode_stages", "encode_state", "encode_submit", "encode_trade", "encode_withdraw", "explain_revert",
 ]
 
-KINDS: Final = {"future": 0, "call": 1, "put": 2, "perpetual": 3}
+KINDS: Final = {"future": 0, "call": 1, "put": 2, "perpetual": 3, "inverse": 4}
 """Product kind → number in `listSeries` and `SeriesListed`."""
 
 STAGES: Final = {"nothing": 0, "partial": 1, "start-auction": 2, "wait": 3, "bid": 4, "deleverage": 5}

@@ -81,7 +81,7 @@ class AssetState:
 
 @dataclass(frozen=True, slots=True)
 class PoolState:
-    """The books of a pool, 1e18 quote."""
+    """The books of a pool, 1e18 quote; of a coin pool 1e18 coin."""
 
     pool: int           # 0: the cross pool
     balance: int        # the collateral that is its own
@@ -89,6 +89,8 @@ class PoolState:
     fees: int
     dust: int
     deficit: int
+    coin: str = ""      # the asset that is its collateral; "": dollars
+    custody: int = 0    # native units of that coin the vault holds; 0: dollars
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,5 +131,5 @@ def from_result(result: tuple[Any, ...]) -> VenueState:
         series=tuple(SeriesState(*item) for item in series),
         perpetuals=tuple(PerpetualState(*item) for item in perpetuals),
         assets=tuple(AssetState(asset_name(item[0]), *item[1:]) for item in assets),
-        pools=tuple(PoolState(*item) for item in pools),
+        pools=tuple(PoolState(*books, asset_name(coin) if any(coin) else "", custody) for *books, coin, custody in pools),
     )

@@ -29,6 +29,7 @@ GAS = 15_000_000
 TRADERS = (100, 101, 102, 103)
 EVERYONE = (OWNER, MAKER, KEEPERS[0], KEEPERS[1], *TRADERS)
 START = 100_000_000 * USD       # tokens of each account at genesis
+COINS = 10_000                  # and coins
 INSURANCE = 100 * USD
 PARAMS = VenueParameters(
     im_bps=1000, mm_bps=625, penalty_bps=250, keeper_share_bps=5000, taker_fee_bps=5, band_bps=1000,
@@ -220,6 +221,7 @@ def standing_venue(params: VenueParameters = PARAMS) -> Iterator[Venue]:
                 AssetTerms("WTI", signed=True, min_answer=-ANSWER_MAX_WAD)), owner=account(OWNER).address,
         insurance=INSURANCE, reporters=tuple(account(index).address for index in REPORTERS[:5]),
         collateral={account(index).address: START for index in EVERYONE},
+        coin={account(index).address: COINS * W for index in EVERYONE},
     ))
     spec = ChainSpec(chain_id=CHAIN, genesis_timestamp=T0 - 1, gas_limit=30_000_000, genesis_file=genesis.l2_file)
     node = AnvilProcess(spec, name="venue", binary=binary)
