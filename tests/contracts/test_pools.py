@@ -271,7 +271,7 @@ def test_insurance_of_a_pool_that_is_not_there_is_refused(market: Venue) -> None
     assert market.send(OWNER, "vault", ex.encode_fund_insurance(USD, 1)).error == "UnknownPool(pool=1,count=0)"
 
 
-@pytest.mark.parametrize(("function", "arguments"), [("admitPool", (1,)), ("addDust", (1, 1))])
+@pytest.mark.parametrize(("function", "arguments"), [("admitPool", (1, 0, bytes(32))), ("addDust", (1, 1))])
 def test_only_the_exchange_touches_the_books(market: Venue, function: str, arguments: tuple[Any, ...]) -> None:
     refused = market.send(ALICE, "vault", market.raw("vault", function, *arguments))
     assert refused.error == f"NotExchange(caller={account(ALICE).address})"
