@@ -131,5 +131,7 @@ def from_result(result: tuple[Any, ...]) -> VenueState:
         series=tuple(SeriesState(*item) for item in series),
         perpetuals=tuple(PerpetualState(*item) for item in perpetuals),
         assets=tuple(AssetState(asset_name(item[0]), *item[1:]) for item in assets),
-        pools=tuple(PoolState(*books, asset_name(coin) if any(coin) else "", custody) for *books, coin, custody in pools),
+        pools=tuple(
+            PoolState(*books, asset_name(coin) if any(coin) else "", custody) for *books, coin, custody in pools
+        ),
     )
