@@ -131,7 +131,11 @@ def from_result(result: tuple[Any, ...]) -> VenueState:
         series=tuple(SeriesState(*item) for item in series),
         perpetuals=tuple(PerpetualState(*item) for item in perpetuals),
         assets=tuple(AssetState(asset_name(item[0]), *item[1:]) for item in assets),
-        pools=tuple(
-            PoolState(*books, asset_name(coin) if any(coin) else "", custody) for *books, coin, custody in pools
-        ),
+        pools=tuple(map(_pool, pools)),
     )
+
+
+def _pool(item: tuple[Any, ...]) -> PoolState:
+    pool, balance, insurance, fees, dust, deficit, coin, custody = item
+    name = asset_name(coin) if any(coin) else ""
+    return PoolState(pool, balance, insurance, fees, dust, deficit, name, custody)
