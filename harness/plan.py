@@ -38,7 +38,7 @@ NEVER_S = 2**32
 
 ProductKind = Literal["future", "call", "put", "perpetual"]
 Trading = Literal["quotes", "book"]
-Style = Literal["informed", "hedger", "momentum"]
+Style = Literal["informed", "hedger", "momentum", "adversary"]
 TradeAction = Literal["deposit", "open", "reduce", "close", "withdraw", "move", "swap"]
 
 

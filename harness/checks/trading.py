@@ -162,6 +162,33 @@ def quote_used_once(subject: Subject) -> Finding:
     )
 
 
+def quote_in_time(subject: Subject) -> Finding:
+    """By what takers recorded of the quotes they took; the deadline is in the call and in no event."""
+    cases, judged = Cases(), 0
+    deadlines: dict[str, int] = {}
+    for operation in subject.history.operations:
+        if operation.outcome is None:
+            continue
+        deadline = operation.outcome.detail.get("deadline", operation.invoke.args.get("deadline"))
+        if isinstance(deadline, int):
+            deadlines[str(operation.outcome.detail.get("tx"))] = deadline
+    blocks = {block.number: block for block in subject.chain}
+    for trade in subject.replay.facts.trades:
+        hash_ = blocks[trade.block].transactions[trade.tx].hash if trade.tx >= 0 else ""
+        if hash_ not in deadlines:
+            continue
+        judged += 1
+        if trade.timestamp > deadlines[hash_]:
+            cases.add(severity=trade.timestamp - deadlines[hash_], block=trade.block, tx=trade.tx, series=trade.series,
+                      taker=trade.taker.account, block_timestamp=trade.timestamp, deadline=deadlines[hash_])
+    return cases.finding(
+        judged,
+        holds=f"each of {judged} quotes was taken by its deadline",
+        violated="a quote was taken after its deadline",
+        nothing="nobody recorded the deadline of a quote it took",
+    )
+
+
 CHECKS = (
     Check("M1", "margin after trade", "no trade leaves a side under its initial margin, save by rule 3.9",
           margin_after_trade),
@@ -175,4 +202,5 @@ CHECKS = (
     Check("T1", "price bounds", "futures trade within the band around the index, options between 0 and their ceiling",
           price_bounds),
     Check("T2", "quote used once", "a maker's nonce is filled at most once", quote_used_once),
+    Check("T9", "quote in time", "no quote is taken after its deadline", quote_in_time, occasion="a quote taken"),
 )

@@ -38,6 +38,7 @@ class Mutant(BaseModel):
     id: str = Field(pattern=r"^[XY]\d{1,2}$", description="X: of the specification; Y: our own")
     breaks: str = Field(min_length=1, max_length=200)
     fate: Fate = "caught"
+    thought: Fate = Field(default="caught", description="what we expected of it before it was ever run")
     trips: tuple[str, ...] = Field(description="checks of which one must be violated; the first is the property")
     scenario: str
     seed: int | None = None

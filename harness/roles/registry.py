@@ -8,6 +8,7 @@ from dataclasses import replace
 from harness.evm.accounts import account
 from harness.roles.actor import make_actor
 from harness.roles.admin import Admin
+from harness.roles.adversary import Adversary
 from harness.roles.batcher import Batcher
 from harness.roles.book_maker import BookMaker
 from harness.roles.context import Role, RoleContext
@@ -32,11 +33,21 @@ ROLES: dict[str, Callable[[RoleContext], Role]] = {
     "reporter": Reporter,
     "keeper": Keeper,
     "maker": lambda context: BookMaker(context) if context.plan.trading == "book" else Maker(context),
-    "trader": lambda context: Strategist(context) if context.name in dict(context.plan.styles) else Trader(context),
+    "trader": lambda context: _trader(context),
     "searcher": Searcher,
     "admin": Admin,
     "actor": make_actor,
 }
+
+
+def _trader(context: RoleContext) -> Role:
+    match dict(context.plan.styles).get(context.name):
+        case None:
+            return Trader(context)
+        case "adversary":
+            return Adversary(context)
+        case _:
+            return Strategist(context)
 
 
 def prepare() -> None:

@@ -98,6 +98,7 @@ class Trader:
                 payload = {"product": operation.product, "size": str(size)}
                 reply = await self.context.network.request(self.maker, "quote", payload, timeout=QUOTE_TIMEOUT_S)
                 quote, signature = quote_from_json(reply)
+                sent["deadline"] = quote.deadline
                 return self.context.deployment["clearing_house"], encode_trade(quote, signature, size)
 
     async def _swap(self, operation: PlannedOperation) -> None:

@@ -249,6 +249,7 @@ class Workload(Words):
     informed: int = Field(default=0, ge=0, le=20, description="of the traders: take what is wrong by the true price")
     hedgers: int = Field(default=0, ge=0, le=20, description="of the traders: buy options and hedge their delta")
     momentum: int = Field(default=0, ge=0, le=20, description="of the traders: follow the trend, fully levered")
+    adversaries: int = Field(default=0, ge=0, le=20, description="of the traders: try what has to be refused")
     start: Duration = 1_000_000_000
     stop: PositiveDuration | None = Field(default=None, description="no operation after this; default: the storm's end")
 
@@ -257,7 +258,7 @@ class Workload(Words):
         for name, (low, high) in (("leverage", self.leverage), ("deposit", self.deposit)):
             if low > high or low == 0:
                 raise ValueError(f"{name} is [low, high] with 0 < low ≤ high")
-        if (styled := self.informed + self.hedgers + self.momentum) > self.traders:
+        if (styled := self.informed + self.hedgers + self.momentum + self.adversaries) > self.traders:
             raise ValueError(f"{styled} traders have a strategy, and there are {self.traders}; raise traders")
         return self
 
@@ -312,6 +313,8 @@ def parse(document: Document) -> Scenario:
     workload = scenario.workload
     if workload.informed + workload.hedgers + workload.momentum and scenario.venue.trading != "book":
         raise document.error(("workload",), "traders with a strategy trade in the book; write venue: {trading: book}")
+    if workload.adversaries and scenario.venue.trading != "quotes":
+        raise document.error(("workload", "adversaries"), "adversaries take quotes; leave venue.trading at quotes")
     if scenario.governance and not scenario.market:
         raise document.error(("governance",), "needs market: without one there is no venue to govern")
     return scenario

@@ -13,6 +13,7 @@ def styles_of(workload: schema.Workload) -> tuple[tuple[str, Style], ...]:
     styles: list[Style] = ["informed"] * workload.informed
     styles += ["hedger"] * workload.hedgers
     styles += ["momentum"] * workload.momentum
+    styles += ["adversary"] * workload.adversaries
     first = workload.traders - len(styles)
     return tuple((f"trader-{first + place}", style) for place, style in enumerate(styles))
 

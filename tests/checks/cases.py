@@ -287,6 +287,13 @@ def around(*, tolerance: int | None, after: bool = True, late: int = 0, more: in
     return run.block()
 
 
+def quoted(left_s: int | None, args: Mapping[str, Any] | None = None) -> Run:
+    """A quote taken, and how many seconds before its deadline, by what its taker recorded afterwards."""
+    run = market().block().op("trader-0/1", "invoke", args=args).trade("alice", "maker", 1, 100)
+    detail = {} if left_s is None else {"deadline": run.timestamp + left_s}
+    return run.op("trader-0/1", "ok", run.last, **detail)
+
+
 def two_asks() -> Run:
     """Asks of 2 at 101 (order 1), of 3 at 100 (2) and of 1 at 100 (3)."""
     run = market().open_market().place("maker", -2, 101).place("maker", -3, 100).place("writer", -1, 100)
@@ -597,6 +604,10 @@ CASES: dict[str, Case] = {
     "T2": Case(quiet, {
         "a nonce filled twice": lambda: market().trade("alice", "maker", 1, 100, nonce=7)
         .trade("bob", "maker", 1, 100, nonce=7),
+    }),
+    "T9": Case(traded, {
+        "a second late": lambda: quoted(-1),
+        "late, as its taker said before": lambda: quoted(None, {"deadline": START}),
     }),
     "T3": Case(resting, {
         "a worse price first": lambda: two_asks().place("alice", 1, 101, fill={"orderId": 1, "price": 101 * W}),

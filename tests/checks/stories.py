@@ -32,6 +32,8 @@ def full() -> Run:
     run.op("trader-0/1", "invoke").trade("alice", "maker", 5, 100)
     run.trade("bob", "maker", 5, 101).trade("bob", "writer", 2, 7, series=2).trade("maker", "writer", 3, 9, series=3)
     paid = run.transaction()
+    run.op("trader-2/1", "invoke").trade("bob", "maker", 1, 101)
+    run.op("trader-2/1", "ok", run.last, deadline=run.timestamp).trade("bob", "maker", -1, 101)
     run.op("trader-0/1", "ok", paid).op("trader-0/2", "invoke")
     run.op("trader-0/2", "fail", run.transaction(ok=False, error="StalePrice(...)")).op("trader-0/3", "invoke")
     run.state()

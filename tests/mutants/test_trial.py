@@ -38,10 +38,10 @@ def test_some_mutants_are_caught_by_the_check_that_must(capfdbinary: pytest.Capt
 def test_a_mutant_that_nothing_notices_ends_with_code_1(
     capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Y6 escapes and says so; a catalogue that claims it is caught is contradicted, loudly."""
+    """Y6 is not seen where nobody takes a quote twice; a catalogue that claims it is, is contradicted, loudly."""
     from harness.mutants import catalogue
 
-    claimed = catalogue.find_mutant("Y6").model_copy(update={"fate": "caught", "trips": ("C1",), "why": ""})
+    claimed = catalogue.find_mutant("Y6").model_copy(update={"scenario": "calm", "trips": ("T2",)})
     monkeypatch.setattr(catalogue, "find_mutant", lambda id: claimed)
     assert main(["mutants", "--run", "Y6"]) == 1
     assert b"NOT AS FORETOLD" in capfdbinary.readouterr().out
