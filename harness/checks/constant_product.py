@@ -1,4 +1,7 @@
-"""The spot pool's own rules (contracts/RULES.md), judged by what they promise and not by how they are computed."""
+"""The spot pool's own rules (contracts/RULES.md): what they promise, however it is computed, and whom they turn away.
+
+How it is computed is A6's: harness/model/spot.py is told every swap and all liquidity, and storage must be as it says.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +91,25 @@ def _wrong(before: Pool, after: Pool, name: str, args: Mapping[str, Any]) -> str
     return ""
 
 
+def refused_for_cause(subject: Subject) -> Finding:
+    """Guarded by refused swaps whose sender said what it asked for; the model's pool must find the same reason."""
+    cases = Cases()
+    refusals = subject.replay.swap_refusals
+    for refusal in refusals:
+        if not refusal.is_right:
+            cases.add(severity=0 if refusal.due else 1, block=refusal.block, tx=refusal.tx, account=refusal.account,
+                      error=refusal.error, rules_say=refusal.due or "nothing forbids it")
+    return cases.finding(
+        len(refusals),
+        holds=f"each of {len(refusals)} refused swaps had the reason it was given, to the unit",
+        violated="a swap was refused that nothing forbids, or for another reason than it was given",
+        nothing="no swap in a spot pool was refused",
+    )
+
+
 CHECKS = (
     Check("AM1", "constant product", "a swap in the spot pool gives exactly what the constant product leaves after the "
           "fee, and storage is what its events made", constant_product, occasion="a swap in a spot pool"),
+    Check("AM2", "swaps refused for cause", "a swap in the spot pool is refused only as its rules say, to the unit",
+          refused_for_cause, occasion="a refused swap in a spot pool"),
 )

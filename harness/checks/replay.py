@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from harness.checks.exposure import Excuses, Exposure, ExposureTracker
 from harness.checks.pleas import Plea, Pleader, by_transaction
 from harness.checks.results import JudgeBounds
 from harness.checks.storage import Snapshot, snapshot
+from harness.checks.swap_refusals import SwapRefusal, SwapRefusals, swaps_by_transaction
 from harness.checks.swaps import Swap, Swapper
 from harness.history.reader import History, Operation
 from harness.history.records import BlockRecord, RunRecord
@@ -28,6 +30,8 @@ class Replay:
     swaps: list[Swap] = field(default_factory=list)
     pleas: list[Plea] = field(default_factory=list)
     calls: Mapping[str, Operation] = field(default_factory=dict)  # transaction → the plea it carries
+    spot_calls: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # transaction → its swap's arguments
+    swap_refusals: list[SwapRefusal] = field(default_factory=list)
     events: int = 0              # events of the venue that were applied
 
 
@@ -35,7 +39,8 @@ def replay(chain: Sequence[BlockRecord], history: History, bounds: JudgeBounds) 
     """Replay every canonical block in order; pure, and linear in events × accounts."""
     venue = Venue(bounds.venue)
     venue.list_assets(listed_assets(history.run))
-    result = Replay(venue, venue.facts, calls=by_transaction(history.operations))
+    result = Replay(venue, venue.facts, calls=by_transaction(history.operations),
+                    spot_calls=swaps_by_transaction(history.operations))
     roles = {} if history.run is None else history.run.accounts
     keepers = [address for role, address in roles.items() if role.startswith("keeper-")]
     tracker = ExposureTracker(Excuses(history, bounds.recover_s), keepers)
@@ -57,8 +62,10 @@ def apply_block(result: Replay, block: BlockRecord, history: History) -> None:
     venue = result.venue
     result.discrepancies += venue.begin_block(block.number, block.timestamp)
     swapper, pleader = Swapper(block), Pleader(block, result.calls)
+    refusals = SwapRefusals(block, result.spot_calls)
     for index, event in enumerate(block.events):
         pleader.until(event.tx, venue.book)
+        refusals.until(event.tx, venue.book)
         swapper.before(index, venue.book)
         result.discrepancies += venue.apply(event)
         result.events += 1
@@ -67,8 +74,10 @@ def apply_block(result: Replay, block: BlockRecord, history: History) -> None:
             result.imbalances.append((block.number, event.tx, imbalance))
         swapper.after(index, venue.book)
     pleader.end(venue.book)
+    refusals.end(venue.book)
     result.swaps += swapper.done
     result.pleas += pleader.done
+    result.swap_refusals += refusals.done
     result.discrepancies += venue.end_block()
     for state in history.states.get(block.hash, ()):
         result.snapshots.append(snapshot(venue.book, state, version=venue.governance.version))

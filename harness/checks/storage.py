@@ -131,6 +131,9 @@ def _fields(book: Book, state: StateRecord, version: int) -> Iterator[Field]:
         ledger = book.ledgers.get(books.pool, Ledger())
         for name in ("balance", "insurance", "fees", "dust", "deficit"):
             yield f"pools.{books.pool}.{name}", getattr(ledger, name), getattr(books, name)
+    if state.spot is not None:
+        for name in ("underlying", "quote", "shares"):
+            yield f"spot.{name}", getattr(book.spot, name), getattr(state.spot, name)
     if state.governance is not None:
         yield from _governance(book, version, state.governance)
     for asset, observed in state.assets.items():

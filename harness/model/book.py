@@ -21,6 +21,7 @@ from harness.model.pauses import LIQUIDATION, TRADING, Pauses
 from harness.model.perpetual import Perpetual
 from harness.model.pools import Ledgers
 from harness.model.requirements import required
+from harness.model.spot import SpotPool
 
 
 @dataclass(slots=True)
@@ -113,6 +114,7 @@ class Book(Ledgers):
         self.down_since = 0
         self.down_time = 0       # seconds of all outages that have ended
         self.orders = Orders()
+        self.spot = SpotPool()
         self._price_version = 0
 
     def fork(self, addresses: Iterable[str]) -> Book:

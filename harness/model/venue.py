@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from harness.model import disputes, funding, insurance, liquidation, oracle, orders, pools, settlement, trading
+from harness.model import disputes, funding, insurance, liquidation, oracle, orders, pools, settlement, spot, trading
 from harness.model.book import Book, Guards, Series, Terms
 from harness.model.conservation import imbalance
 from harness.model.context import Context
@@ -87,6 +87,9 @@ class Venue:
             "OrderPlaced": orders.order_placed,
             "OrderFilled": orders.order_filled,
             "OrderRemoved": orders.order_removed,
+            "Swapped": spot.swapped,
+            "LiquidityAdded": spot.liquidity_added,
+            "LiquidityRemoved": spot.liquidity_removed,
             "PauseChanged": self.governance.pause_changed,
             "CallScheduled": self.governance.call_scheduled,
             "CallExecuted": self.governance.call_executed,

@@ -540,6 +540,8 @@ class Run:
                                   for name in ("balance", "insurance", "fees", "dust", "deficit")}}
                 for pool, held in sorted(book.ledgers.items())
             ]
+        if book.spot.shares:
+            shown["spot"] = {name: getattr(book.spot, name) for name in ("underlying", "quote", "shares")}
         if self.shows_governance:
             params, pauses = book.params, book.pauses
             shown["governance"] = {
@@ -560,7 +562,8 @@ class Run:
                 place = place[int(key)] if isinstance(place, list) else place[key]
             leaf = int(leaf) if isinstance(place, list) else leaf
             place[leaf] = not place[leaf] if isinstance(place[leaf], bool) else place[leaf] + added
-        return {key: stringed(value) if key in ("totals", "accounts", "series", "assets", "book", "pools") else value
+        return {key: stringed(value) if key in ("totals", "accounts", "series", "assets", "book", "pools", "spot")
+                else value
                 for key, value in shown.items()}
 
     # -- verdicts ----------------------------------------------------------------------------------------------

@@ -294,6 +294,28 @@ def quoted(left_s: int | None, args: Mapping[str, Any] | None = None) -> Run:
     return run.op("trader-0/1", "ok", run.last, **detail)
 
 
+def provided(what: str, **off: int) -> Run:
+    """A tenth of the pool more, a seventh less, or one share more than are anybody's."""
+    run = market()
+    pool = Pool(run)
+    run.block()
+    if what == "add":
+        pool.add(100 * W, 20_000 * USD, **off)
+    else:
+        pool.remove(pool.pool.shares // 7 if what == "remove" else pool.pool.shares - 999, **off)
+    return run.block().state()
+
+
+def turned_away(error: str, *, tolerance: int) -> Run:
+    """Alice's swap behind a leader's is refused; at a tolerance of 0 she would get too little, at 150 bps enough."""
+    run = market()
+    pool = Pool(run)
+    run.block()
+    pool.quote(buys=True, amount=5_000 * USD).swap("leader", buys=True, amount=1_000 * USD)
+    pool.refused("alice", error, buys=True, amount=5_000 * USD, tolerance=tolerance)
+    return run.block()
+
+
 def two_asks() -> Run:
     """Asks of 2 at 101 (order 1), of 3 at 100 (2) and of 1 at 100 (3)."""
     run = market().open_market().place("maker", -2, 101).place("maker", -3, 100).place("writer", -1, 100)
@@ -552,6 +574,16 @@ CASES: dict[str, Case] = {
         "an order out of place": lambda: resting().block().state(corrupt={"book.1.0.0": 1}),
         "an order longer than it is": lambda: resting().block().state(corrupt={"book.1.1.4": 1}),
         "bad debt that was none": hedge_covered,
+        "a swap that gave a unit too much": lambda: around(tolerance=None, more=1).state(),
+        "a swap without its fee": lambda: around(tolerance=None, amountOut=24_149_867_408_279_316_000).state(),
+        "a swap after its deadline": lambda: around(tolerance=150, late=1).state(),
+        "a swap that gave less than it accepts": lambda: around(tolerance=10).state(),
+        "a unit that left the pool unseen": lambda: around(tolerance=None).state(corrupt={"spot.quote": -1}),
+        "a share that nobody gave": lambda: around(tolerance=None).state(corrupt={"spot.shares": 1}),
+        "liquidity at another ratio": lambda: provided("add", quote=-1),
+        "a share too many for what came in": lambda: provided("add", shares=1),
+        "a share that brought too much": lambda: provided("remove", underlying=1),
+        "the locked shares redeemed": lambda: provided("drain"),
         "a status that changed without a reason": lambda: traded().block().system("UptimeChanged", up=True, startedAt=1)
         .state(),
     }),
@@ -897,6 +929,13 @@ CASES: dict[str, Case] = {
             "replica-0", "state", number=2, hash=block_hash(2), totals=dict.fromkeys(
                 ("custody", "insurance", "fees", "dust"), "0"), accounts={}, series={}, assets={},
             spot={"underlying": "1", "quote": "1", "shares": "1"}),
+    }),
+    "AM2": Case(lambda: around(tolerance=150), {
+        "it would have got enough": lambda: turned_away("SlippageExceeded(got=23,min=24)", tolerance=150),
+        "less is said than it would have got": lambda: turned_away("SlippageExceeded(got=23,min=24)", tolerance=0),
+        "a deadline that is not over": lambda: turned_away(
+            f"DeadlineOver(deadline={START + 9},blockTimestamp={START + 2})", tolerance=0),
+        "liquidity that is there": lambda: turned_away("NoLiquidity()", tolerance=150),
     }),
     "Q3": Case(lambda: around(tolerance=None, after=False), {
         "less than it accepts": lambda: around(tolerance=10),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isqrt
 from typing import Any
 
+from harness.history.records import Event
 from harness.model.params import FAST, VenueParams
 from harness.venue.spot import Reserves
 from tests.checks.builder import Run, W, address
@@ -89,27 +90,57 @@ class Pool:
         self.pool = Reserves(1_000 * W, 200_000 * USD, isqrt(1_000 * W * 200_000 * USD))
         self._ops = 0
         self._quoted = 0
-        run.raw("LiquidityAdded", account=address("admin"), underlying=self.pool.underlying, quote=self.pool.quote,
-                shares=self.pool.shares - 1_000)
+        self._tell("LiquidityAdded", account=address("admin"), underlying=self.pool.underlying, quote=self.pool.quote,
+                   shares=self.pool.shares - 1_000)
 
     def swap(self, name: str, *, buys: bool, amount: int, tolerance: int | None = None, late: int = 0,
              **wrong: Any) -> Pool:
         """`tolerance` bps of what it is quoted in the pool as it is now; None for a swap that nobody announced."""
         out = self.pool.amount_out(buys=buys, amount_in=amount)
-        least = 0
-        if tolerance is not None:
-            quoted = self._quoted
-            least = -(-quoted * (10_000 - tolerance) // 10_000)
-            args = {"asset": "ETH", "buys": buys, "amount_in": str(amount), "expected": str(quoted),
-                    "min_out": str(least), "tolerance_bps": tolerance}
-            self._ops += 1
-            self.run.op(f"swap/{self._ops}", "invoke", action="swap", args=args)
+        least = 0 if tolerance is None else self._invoke(buys, amount, tolerance)
         self.pool = self.pool.after(buys=buys, amount_in=amount)
-        self.run.raw("Swapped", **{"account": address(name), "buys": buys, "amountIn": amount, "amountOut": out,
-                                   "minOut": least, "deadline": self.run.timestamp - late, **wrong})
+        self._tell("Swapped", **{"account": address(name), "buys": buys, "amountIn": amount, "amountOut": out,
+                                 "minOut": least, "deadline": self.run.timestamp - late, **wrong})
         if tolerance is not None:
             self.run.op(f"swap/{self._ops}", "ok", self.run.last, action="swap")
         return self
+
+    def refused(self, name: str, error: str | None, *, buys: bool, amount: int, tolerance: int = 0) -> Pool:
+        """A swap that the pool turns away with that error."""
+        self._invoke(buys, amount, tolerance)
+        hash_ = self.run.transaction(ok=False, error=error, sender=name)
+        self.run.op(f"swap/{self._ops}", "fail", hash_, action="swap")
+        return self
+
+    def add(self, underlying: int, quote: int, /, **off: int) -> Pool:
+        """A pair that fits the reserves, and the shares it is worth; `off` is what its event says too much."""
+        shares = min(underlying * self.pool.shares // self.pool.underlying, quote * self.pool.shares // self.pool.quote)
+        return self._move(underlying, quote, shares, "LiquidityAdded", off)
+
+    def remove(self, shares: int, /, **off: int) -> Pool:
+        pool = self.pool
+        return self._move(-(shares * pool.underlying // pool.shares), -(shares * pool.quote // pool.shares), -shares,
+                          "LiquidityRemoved", off)
+
+    def _move(self, underlying: int, quote: int, shares: int, event: str, off: dict[str, int]) -> Pool:
+        pool = self.pool
+        self.pool = Reserves(pool.underlying + underlying, pool.quote + quote, pool.shares + shares)
+        right = {"underlying": abs(underlying), "quote": abs(quote), "shares": abs(shares)}
+        self._tell(event, account=address("admin"), **{name: value + off.get(name, 0) for name, value in right.items()})
+        return self
+
+    def _invoke(self, buys: bool, amount: int, tolerance: int) -> int:
+        """The operation of the next swap; returns the least amount it accepts."""
+        least = -(-self._quoted * (10_000 - tolerance) // 10_000)
+        args = {"asset": "ETH", "buys": buys, "amount_in": str(amount), "expected": str(self._quoted),
+                "min_out": str(least), "tolerance_bps": tolerance}
+        self._ops += 1
+        self.run.op(f"swap/{self._ops}", "invoke", action="swap", args=args)
+        return least
+
+    def _tell(self, event: str, **args: Any) -> None:
+        self.run.raw(event, **args)
+        self.run.venue.apply(Event(event, "Venue", 0, args))
 
     def quote(self, *, buys: bool, amount: int) -> Pool:
         """What the next swap with a tolerance was quoted."""
@@ -124,9 +155,19 @@ def swapped() -> Run:
     run.block()
     pool.quote(buys=True, amount=5_000 * USD).swap("leader", buys=True, amount=1_000 * USD)
     pool.swap("alice", buys=True, amount=5_000 * USD, tolerance=150).swap("leader", buys=False, amount=4 * W)
-    run.blocks(2).block()
+    run.state().blocks(2).block()
     pool.quote(buys=False, amount=W).swap("bob", buys=False, amount=W, tolerance=1)
     pool.swap("leader", buys=True, amount=USD).swap("leader", buys=False, amount=W // 300)
+    late = run.timestamp - 1
+    got, least = pool.pool.amount_out(buys=False, amount_in=W), pool._quoted
+    pool.refused("bob", f"SlippageExceeded(got={got},min={least})", buys=False, amount=W)
+    pool.refused("bob", f"DeadlineOver(deadline={late},blockTimestamp={run.timestamp})", buys=False, amount=W)
+    pool.refused("bob", "ERC20InsufficientBalance(1,2,3)", buys=False, amount=W)
+    pool.refused("bob", None, buys=True, amount=W)
+    run.state()
+    pool.add(pool.pool.underlying // 10, pool.pool.underlying // 10 * pool.pool.quote // pool.pool.underlying)
+    pool.remove(pool.pool.shares // 7).remove(1)
+    run.state()
     return run.blocks(14).block()
 
 
