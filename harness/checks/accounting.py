@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.checks.exact import ExactBooks
@@ -10,8 +10,9 @@ from harness.checks.intervals import intervals
 from harness.checks.registry import Check
 from harness.checks.results import Cases, Finding
 from harness.checks.subject import Subject
-from harness.history.records import StateRecord
+from harness.history.records import Event, StateRecord
 from harness.model.fixed import NATIVE, WAD
+from harness.model.pools import Ledgers
 
 BY_TRADE = frozenset(("Traded", "PositionTransferred", "Deleveraged"))
 
@@ -40,7 +41,7 @@ def open_interest(subject: Subject) -> Finding:
 
 
 def no_free_lunch(subject: Subject) -> Finding:
-    """All accounts together are a closed set: between two state records trades may only cost them."""
+    """All accounts of a pool are a closed set: between two state records trades may only cost them."""
     cases, judged = Cases(), 0
     notionals: dict[int, dict[tuple[str, int], int]] = {}
     for fact in subject.replay.facts.settlements:
@@ -52,11 +53,16 @@ def no_free_lunch(subject: Subject) -> Finding:
         if not trades:
             continue
         judged += trades
-        given = sum(_given(event.name, event.args, notionals.get(block, {})) for block, event in interval.events)
-        gained = _wealth(interval.after.state) - _wealth(interval.before.state) - given
-        if gained > 0:
-            cases.add(severity=gained, block=interval.block, from_block=interval.before.state.number,
-                      gained_wad=gained, trades=trades)
+        gained = _wealth(interval.after.state)
+        for pool, was in _wealth(interval.before.state).items():
+            gained[pool] = gained.get(pool, 0) - was
+        for block, event in interval.events:
+            for pool, given in _given(event, notionals.get(block, {}), subject.replay.venue.book):
+                gained[pool] = gained.get(pool, 0) - given
+        for pool, more in gained.items():
+            if more > 0:
+                cases.add(severity=more, block=interval.block, from_block=interval.before.state.number, pool=pool,
+                          gained_wad=more, trades=trades)
     return cases.finding(
         judged,
         holds=f"{judged} trades and transfers between state records left the accounts together no richer",
@@ -65,15 +71,32 @@ def no_free_lunch(subject: Subject) -> Finding:
     )
 
 
-def _wealth(state: StateRecord) -> int:
-    return sum(a.cash - sum(p.notional for p in a.positions) for a in state.accounts.values())
+def _wealth(state: StateRecord) -> dict[int, int]:
+    """Of the accounts of each pool, in its currency."""
+    total: dict[int, int] = {}
+    for account in state.accounts.values():
+        total[account.pool] = total.get(account.pool, 0) + account.cash - sum(p.notional for p in account.positions)
+    return total
 
 
-def _given(name: str, args: Mapping[str, Any], notionals: Mapping[tuple[str, int], int]) -> int:
-    """What an event gives to (or takes from) all accounts together other than by trading, by its own words."""
+def _given(event: Event, notionals: Mapping[tuple[str, int], int], book: Ledgers) -> Iterator[tuple[int, int]]:
+    """What an event gives to (or takes from) all accounts of a pool other than by trading, by its own words."""
+    if event.name == "CollateralMoved":
+        amount = int(event.args["amount"]) * NATIVE
+        yield int(event.args["from"]), -amount
+        yield int(event.args["to"]), amount
+    elif "account" in event.args:
+        yield book.pool_of(event.args["account"]), _given_to(event.name, event.args, notionals)
+
+
+def _given_to(name: str, args: Mapping[str, Any], notionals: Mapping[tuple[str, int], int]) -> int:
     match name:
         case "Deposited":
             return int(args["amount"]) * NATIVE
+        case "CoinDeposited":
+            return int(args["amount"])
+        case "CoinWithdrawn":
+            return -int(args["amount"])
         case "Withdrawn":
             return -int(args["amount"]) * NATIVE
         case "Liquidated":
@@ -91,24 +114,27 @@ def _given(name: str, args: Mapping[str, Any], notionals: Mapping[tuple[str, int
             return 0
 
 
+_PER_NATIVE = {"Deposited": NATIVE, "Withdrawn": -NATIVE, "CoinDeposited": 1, "CoinWithdrawn": -1}
+"""What each moves in cash per native unit it tells."""
+
+
 def money_in_and_out(subject: Subject) -> Finding:
     """Judged for accounts to which nothing else happened between two state records."""
     cases, judged = Cases(), 0
     for interval in intervals(subject):
         for address, events in interval.touched().items():
-            if any(event.name not in ("Deposited", "Withdrawn") for event in events):
+            if any(event.name not in _PER_NATIVE for event in events):
                 continue
             after = interval.after.state.accounts.get(address)
             before = interval.before.state.accounts.get(address)
             if after is None:
                 continue
             judged += len(events)
-            moved = sum(event.args["amount"] if event.name == "Deposited" else -event.args["amount"]
-                        for event in events)
+            moved = sum(event.args["amount"] * _PER_NATIVE[event.name] for event in events)
             got = after.cash - (0 if before is None else before.cash)
-            if got != moved * NATIVE:
-                cases.add(severity=abs(got - moved * NATIVE), block=interval.block, account=address,
-                          native_moved=moved, cash_moved=got)
+            if got != moved:
+                cases.add(severity=abs(got - moved), block=interval.block, account=address, tokens_moved_wad=moved,
+                          cash_moved=got)
     return cases.finding(
         judged,
         holds=f"{judged} deposits and withdrawals moved cash by exactly what they moved in tokens",
@@ -132,7 +158,7 @@ def never_above_the_whole(subject: Subject) -> Finding:
             exact, roundings = books.value.get(address, 0), books.roundings.get(address, 0)
             missing = exact - (shown.cash - sum(position.notional for position in shown.positions)) * WAD
             judged += roundings > 0
-            if not 0 <= missing <= roundings * WAD:
+            if not -books.slack.get(address, 0) <= missing <= roundings * WAD:
                 cases.add(severity=abs(missing) // WAD, block=block.number, account=address, exact_e36=exact,
                           missing_e36=missing, roundings=roundings)
     return cases.finding(

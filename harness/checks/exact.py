@@ -4,6 +4,9 @@ A second opinion on the venue's books that shares nothing with the model: no not
 roundings. What an account has put in, paid and been paid is summed over the events at the scale of 1e36, at which a
 size times a price is a whole number. What the venue keeps for it (cash less entry notional) may fall short of that by
 less than one wei for each rounding, and may never be above it.
+
+An inverse future turns a size into size / price of its coin, which is no whole number at any scale. It is floored at
+that of 1e36; `slack` counts how often, so a true value lies within that many units (a wei is 1e18 of them) above.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import Any
 
 from harness.model.fixed import NATIVE, WAD
 
-FUTURE, CALL, PUT, PERPETUAL = 0, 1, 2, 3
+FUTURE, CALL, PUT, PERPETUAL, INVERSE = 0, 1, 2, 3, 4
 
 
 class ExactBooks:
@@ -22,6 +25,7 @@ class ExactBooks:
     def __init__(self) -> None:
         self.value: dict[str, int] = {}
         self.roundings: dict[str, int] = {}
+        self.slack: dict[str, int] = {}
         self._kinds: dict[int, tuple[int, int]] = {}     # series → (kind, strike)
         self._isolated: dict[tuple[str, int], str] = {}  # (owner, pool) → account
         self._indices: dict[int, int] = {}               # perpetual → its funding index
@@ -42,6 +46,10 @@ class ExactBooks:
                     self._add(account, sign * args["amount"] * NATIVE * WAD, 0)
             case "Withdrawn":
                 self._add(args["account"], -args["amount"] * NATIVE * WAD, 0)
+            case "CoinDeposited":
+                self._add(args["account"], args["amount"] * WAD, 0)
+            case "CoinWithdrawn":
+                self._add(args["account"], -args["amount"] * WAD, 0)
             case "FundingAccrued":
                 self._indices[args["seriesId"]] = args["index"]
             case "FundingSettled":
@@ -49,32 +57,53 @@ class ExactBooks:
             case "Traded":
                 self._move(args["taker"], args["seriesId"], args["size"])
                 self._move(args["maker"], args["seriesId"], -args["size"])
-                self._add(args["taker"], -args["size"] * args["price"] - args["fee"] * WAD, 2)
-                self._add(args["maker"], args["size"] * args["price"], 2)
+                self._buy(args["taker"], args["seriesId"], args["size"], args["price"])
+                self._add(args["taker"], -args["fee"] * WAD, 0)
+                self._buy(args["maker"], args["seriesId"], -args["size"], args["price"])
             case "PositionTransferred":
                 self._move(args["account"], args["seriesId"], -args["size"])
                 self._move(args["keeper"], args["seriesId"], args["size"])
                 # The account sells what it held, q, at that price; the keeper buys it.
-                self._add(args["account"], args["size"] * args["price"], 2)
-                self._add(args["keeper"], -args["size"] * args["price"], 2)
+                self._buy(args["account"], args["seriesId"], -args["size"], args["price"])
+                self._buy(args["keeper"], args["seriesId"], args["size"], args["price"])
             case "Liquidated":
                 collected = args["toKeeper"] + args["toInsurance"]
                 self._add(args["account"], (args["covered"] + args["badDebt"] - collected) * WAD, 0)
                 self._add(args["keeper"], args["toKeeper"] * WAD, 0)
             case "Settled":
-                self._add(args["account"], args["size"] * self._unit(args["seriesId"], args["price"]), 1)
+                if self._is_inverse(args["seriesId"]):
+                    self._pay(args["account"], -args["size"], args["price"], 1)
+                else:
+                    self._add(args["account"], args["size"] * self._unit(args["seriesId"], args["price"]), 1)
             case "BadDebt":
                 self._add(args["account"], (args["covered"] + args["remaining"]) * WAD, 0)
             case "Deleveraged":
                 account, other, cost = args["account"], args["counterparty"], args["cost"]
                 self._move(account, args["seriesId"], -args["size"])
                 self._move(other, args["seriesId"], args["size"])
-                self._add(account, args["size"] * args["price"] + cost * WAD, 2)
-                self._add(other, -args["size"] * args["price"] - cost * WAD, 2)
+                self._buy(account, args["seriesId"], -args["size"], args["price"])
+                self._buy(other, args["seriesId"], args["size"], args["price"])
+                self._add(account, cost * WAD, 0)
+                self._add(other, -cost * WAD, 0)
             case "Haircut":
                 self._add(args["account"], -args["amount"] * WAD, 0)
             case _:
                 pass
+
+    def _is_inverse(self, series: int) -> bool:
+        return self._kinds.get(series, (FUTURE, 0))[0] == INVERSE
+
+    def _buy(self, account: str, series: int, size: int, price: int) -> None:
+        """A linear unit costs its price; an inverse one, worth a quote, is owed and brings in its coin."""
+        if self._is_inverse(series):
+            self._pay(account, size, price, 2)
+        else:
+            self._add(account, -size * price, 2)
+
+    def _pay(self, account: str, size: int, price: int, roundings: int) -> None:
+        """size / price coin."""
+        self._add(account, size * WAD * WAD // max(price, 1), roundings)
+        self.slack[account] = self.slack.get(account, 0) + 1
 
     def _fund(self, account: str, series: int) -> None:
         """Funding is paid by the index's own steps, each size times its step, with nothing rounded."""

@@ -13,7 +13,7 @@ from harness.model.fixed import NATIVE
 _LOSSES = frozenset({"Liquidated", "BadDebt", "InsuranceFunded", "DeficitCovered", "DeficitSocialized"})
 MOVERS = {"insurance": _LOSSES, "deficit": _LOSSES, "fees": frozenset({"Traded"}), "dust": None}
 """Book of a pool → the events of that pool without one of which it stands still; None: any event of it will do."""
-OF_A_POOL = ("AccountOpened", "InsuranceFunded", "DeficitCovered", "DeficitSocialized")
+OF_A_POOL = ("AccountOpened", "CoinPoolOpened", "InsuranceFunded", "DeficitCovered", "DeficitSocialized")
 """Events that name their pool."""
 
 
@@ -39,7 +39,7 @@ def isolation(subject: Subject) -> Finding:
             if not before and held.pool == 0:
                 continue  # the cross pool's balance was not shown before there was another
             was, events = before.get(held.pool, PoolState(held.pool, 0, 0, 0, 0, 0)), told.get(held.pool, [])
-            put_in = sum(_put_in(event, held.pool) for event in events)
+            put_in = sum(_put_in(event, held.pool, 1 if held.coin else NATIVE) for event in events)
             names = {event.name for event in events}
             moved = [
                 name for name, movers in MOVERS.items()
@@ -63,6 +63,8 @@ def pools_of(event: Event, book: Book) -> set[int]:
     args = event.args
     if event.name == "CollateralMoved":
         return {args["from"], args["to"]}
+    if event.name in ("CoinDeposited", "CoinWithdrawn"):
+        return {args["pool"], book.pool_of(str(args["account"]))}
     if event.name in OF_A_POOL:
         return {args.get("pool", 0)}
     found = {book.pool_of(str(args[key])) for key in PARTIES if key in args}
@@ -70,11 +72,15 @@ def pools_of(event: Event, book: Book) -> set[int]:
     return found if series is None else found | {series.pool}
 
 
-def _put_in(event: Event, pool: int) -> int:
-    """What an event adds to the balance of a pool it speaks of."""
+def _put_in(event: Event, pool: int, native: int) -> int:
+    """What an event adds to the balance of a pool it speaks of, `native` being the cash per unit of its collateral."""
     match event.name:
         case "Deposited" | "InsuranceFunded":
-            return int(event.args["amount"]) * NATIVE
+            return int(event.args["amount"]) * native
+        case "CoinDeposited":
+            return int(event.args["amount"])
+        case "CoinWithdrawn":
+            return -int(event.args["amount"])
         case "Withdrawn":
             return -int(event.args["amount"]) * NATIVE
         case "CollateralMoved":

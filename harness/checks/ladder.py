@@ -9,6 +9,7 @@ from harness.checks.results import Cases, Finding
 from harness.checks.subject import Subject
 from harness.model.fixed import BPS, WAD
 from harness.model.ladder import AUCTION, DELEVERAGED, PARTIAL
+from harness.model.margin import Kind
 
 GAS_ASSET = "ETH"
 """What gas is paid in."""
@@ -25,7 +26,7 @@ def least_restoring_size(subject: Subject) -> Finding:
         given = fact.terms
         room = given.im + given.options - given.penalty
         share = Fraction(given.im - given.equity, room) if room > 0 else Fraction(1)
-        small = given.notional <= params.small_notional * WAD * WAD
+        small = given.quote <= params.small_notional * WAD * WAD
         moved: dict[int, int] = {}
         for series, size, _ in fact.moved:
             moved[series] = moved.get(series, 0) + size
@@ -123,11 +124,12 @@ def reward_covers_gas(subject: Subject) -> Finding:
            for index, transaction in enumerate(block.transactions)}
     for fact in subject.replay.facts.liquidations:
         ether = [item.index for item in fact.terms.items if item.series.asset == GAS_ASSET]
-        if fact.stage != PARTIAL or not ether or fact.terms.notional <= params.small_notional * WAD * WAD:
+        if fact.stage != PARTIAL or not ether or fact.terms.quote <= params.small_notional * WAD * WAD:
             continue
         judged += 1
         used = gas.get((fact.block, fact.tx), 0)
-        cost = used * price * ether[0] // WAD
+        paid_in_coin = any(item.series.kind is Kind.INVERSE for item in fact.terms.items)
+        cost = used * price * (WAD if paid_in_coin else ether[0]) // WAD
         if fact.to_keeper < cost:
             cases.add(severity=cost - fact.to_keeper, block=fact.block, tx=fact.tx, account=fact.account,
                       to_keeper=fact.to_keeper, gas_cost=cost, gas=used, gas_price_wei=price)

@@ -14,7 +14,6 @@ from typing import Any
 from harness.history.reader import Operation
 from harness.history.records import BlockRecord, Transaction
 from harness.model.book import Book
-from harness.model.fixed import NATIVE
 from harness.model.pauses import LIQUIDATION, TRADING, WITHDRAWALS
 from harness.model.pools import account_in
 
@@ -151,17 +150,28 @@ def _has_nothing(book: Book, _sender: str, call: Mapping[str, Any]) -> bool:
     return not isinstance(holder, str) or series not in book.account(holder.lower()).positions
 
 
+def _holder(book: Book, sender: str, call: Mapping[str, Any]) -> str | None:
+    """The sender's account of the pool the call is of."""
+    return account_in(book, sender, _number(call, "pool") or 0)
+
+
 def _is_beyond_margin(book: Book, sender: str, call: Mapping[str, Any]) -> bool:
-    amount = _number(call, "amount")
-    return amount is None or book.free_cash(sender) - amount * NATIVE < book.margin(sender).im
+    amount, account = _number(call, "amount"), _holder(book, sender, call)
+    if amount is None or account is None:
+        return amount is None
+    return book.free_cash(account) - amount * book.ledger_of(account).native < book.margin(account).im
+
+
+def _has_no_account(book: Book, sender: str, call: Mapping[str, Any]) -> bool:
+    return _holder(book, sender, call) is None
 
 
 def _are_withdrawals_paused(book: Book, _sender: str, _call: Mapping[str, Any]) -> bool:
     return book.pauses.forbids(WITHDRAWALS)
 
 
-def _has_deficit(book: Book, sender: str, _call: Mapping[str, Any]) -> bool:
-    return book.ledger_of(sender).deficit > 0
+def _has_deficit(book: Book, sender: str, call: Mapping[str, Any]) -> bool:
+    return book.ledgers[_number(call, "pool") or 0].deficit > 0
 
 
 def _number(call: Mapping[str, Any], key: str) -> int | None:
@@ -185,7 +195,7 @@ _TRADE: dict[str, Cause] = {
 CAUSES: dict[str, dict[str, Cause]] = {
     "deposit": _TOKEN,
     "withdraw": {**_PRICE, "InsufficientMargin": _is_beyond_margin, "DeficitUncovered": _has_deficit,
-                 "WithdrawalsPaused": _are_withdrawals_paused},
+                 "WithdrawalsPaused": _are_withdrawals_paused, "AccountNotOpen": _has_no_account},
     "reduce": _TRADE, "close": _TRADE,
     "settle": {"NotFinal": _is_not_final, "NothingToSettle": _has_nothing},
 }

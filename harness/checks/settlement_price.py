@@ -163,6 +163,11 @@ def sign_and_zero(subject: Subject) -> Finding:
             continue
         judged += 1
         series = kinds[fact.series]
+        if series.kind is Kind.INVERSE:
+            # Worth nothing finite there: its asset's bounds must keep every price above zero.
+            cases.add(severity=1 - fact.price, block=fact.block, tx=fact.tx, account=fact.account, series=fact.series,
+                      price=fact.price, kind="inverse")
+            continue
         if series.kind is Kind.FUTURE:
             due = fact.size * fact.price // WAD - fact.notional
         else:
@@ -186,7 +191,7 @@ def put_call_parity(subject: Subject) -> Finding:
     legs: dict[tuple[str, int, int], dict[Kind, list[SettlementFact]]] = {}
     for fact in subject.replay.facts.settlements:
         series = book.series[fact.series]
-        if series.kind is not Kind.FUTURE and fact.got_size:
+        if series.is_option and fact.got_size:
             legs.setdefault((series.asset, series.strike, series.expiry), {}).setdefault(series.kind, []).append(fact)
     for (asset, strike, _), kinds in legs.items():
         for call in kinds.get(Kind.CALL, ()):

@@ -17,11 +17,15 @@ def conservation(subject: Subject) -> Finding:
         if snapshot.unlisted:
             partial += 1
             continue
-        owed = _owed(snapshot.state)
+        owed = _owed(snapshot.state, replay.venue.book)
         judged += 1 if owed or snapshot.state.custody else 0
         for pool, gap in _pool_gaps(snapshot.state, replay.venue.book):
             if gap:
                 cases.add(severity=abs(gap), block=snapshot.state.number, pool=pool, gap_wad=gap)
+        for held in snapshot.state.pools:
+            if held.coin and held.custody != held.balance:
+                cases.add(severity=abs(held.custody - held.balance), block=snapshot.state.number, pool=held.pool,
+                          coin=held.coin, custody=held.custody, balance=held.balance)
         gap = snapshot.state.custody * NATIVE - owed
         if gap:
             cases.add(severity=abs(gap), block=snapshot.state.number, custody_wad=snapshot.state.custody * NATIVE,
@@ -38,12 +42,21 @@ def conservation(subject: Subject) -> Finding:
     )
 
 
-def _owed(state: StateRecord) -> int:
+def _owed(state: StateRecord, book: Book) -> int:
+    """In dollars: what all pools owe that hold dollars."""
+    coins = {held.pool for held in state.pools if held.coin}
     owed = state.insurance + state.fees + state.dust - state.deficit
-    owed += sum(held.insurance + held.fees + held.dust - held.deficit for held in state.pools if held.pool)
+    owed += sum(held.insurance + held.fees + held.dust - held.deficit for held in state.pools
+                if held.pool and held.pool not in coins)
     for account in state.accounts.values():
-        owed += account.cash - sum(position.notional for position in account.positions)
-    return owed + sum(series.clearing for series in state.series.values())
+        if account.pool not in coins:
+            owed += account.cash - sum(position.notional for position in account.positions)
+    return owed + sum(shown.clearing for number, shown in state.series.items() if _pool(book, number) not in coins)
+
+
+def _pool(book: Book, number: int) -> int:
+    series = book.series.get(number)
+    return 0 if series is None else series.pool
 
 
 def _pool_gaps(state: StateRecord, book: Book) -> list[tuple[int, int]]:
@@ -55,8 +68,7 @@ def _pool_gaps(state: StateRecord, book: Book) -> list[tuple[int, int]]:
         owed = account.cash - sum(position.notional for position in account.positions)
         gaps[account.pool] = gaps.get(account.pool, 0) - owed
     for number, shown in state.series.items():
-        series = book.series.get(number)
-        pool = 0 if series is None else series.pool
+        pool = _pool(book, number)
         gaps[pool] = gaps.get(pool, 0) - shown.clearing
     return sorted(gaps.items())
 
@@ -69,6 +81,11 @@ def custody_moves(subject: Subject) -> Finding:
         if gap:
             cases.add(severity=abs(gap), block=snapshot.state.number, custody_native=snapshot.state.custody,
                       deposits_less_withdrawals=snapshot.custody)
+        for held in snapshot.state.pools:
+            ledger = snapshot.ledgers.get(held.pool)
+            if held.coin and ledger is not None and held.custody != ledger.balance:
+                cases.add(severity=abs(held.custody - ledger.balance), block=snapshot.state.number, coin=held.coin,
+                          custody_native=held.custody, deposits_less_withdrawals=ledger.balance)
     return cases.finding(
         count,
         holds=f"custody is deposits less withdrawals at {count} state records",
@@ -154,12 +171,16 @@ def run_on_the_bank(subject: Subject) -> Finding:
     model, and by what storage would let them take."""
     cases, judged = Cases(), 0
     for snapshot in subject.replay.snapshots:
-        most = max(snapshot.withdrawable, snapshot.stored)
-        judged += most > 0
-        excess = most - snapshot.state.custody
-        if excess > 0:
-            cases.add(severity=excess, block=snapshot.state.number, withdrawable_native=most,
-                      custody_native=snapshot.state.custody)
+        custody = {"": snapshot.state.custody}
+        custody |= {held.coin: held.custody for held in snapshot.state.pools if held.coin}
+        could = {coin: max(snapshot.withdrawable.get(coin, 0), snapshot.stored.get(coin, 0))
+                 for coin in snapshot.withdrawable.keys() | snapshot.stored.keys()}
+        judged += any(could.values())
+        for coin, most in sorted(could.items()):
+            there = custody.get(coin, 0)
+            if most > there:
+                cases.add(severity=most - there, block=snapshot.state.number, coin=coin or "dollars",
+                          withdrawable_native=most, custody_native=there)
     return cases.finding(
         judged,
         holds=f"at {judged} state records custody covers everything all accounts could withdraw, in any order",
@@ -192,17 +213,23 @@ def zero_sum(subject: Subject) -> Finding:
 
 
 def dust(subject: Subject) -> Finding:
-    cases, roundings, previous = Cases(), 0, 0
+    """Of every pool, each in its own currency."""
+    cases, roundings = Cases(), 0
+    previous: dict[int, int] = {}
     for snapshot in subject.replay.snapshots:
-        got, roundings = snapshot.state.dust, snapshot.roundings
-        if got < previous:
-            cases.add(severity=previous - got, block=snapshot.state.number, dust=got, before=previous)
-        elif not 0 <= got <= roundings:
-            cases.add(severity=abs(got), block=snapshot.state.number, dust=got, roundings=roundings)
-        previous = got
+        roundings = snapshot.roundings
+        shown = {0: snapshot.state.dust} | {held.pool: held.dust for held in snapshot.state.pools}
+        for pool, got in shown.items():
+            before = previous.get(pool, 0)
+            if got < before:
+                cases.add(severity=before - got, block=snapshot.state.number, pool=pool, dust=got, before=before)
+            elif not 0 <= got <= roundings:
+                cases.add(severity=abs(got), block=snapshot.state.number, pool=pool, dust=got, roundings=roundings)
+        previous = shown
     return cases.finding(
         roundings,
-        holds=f"dust never fell and never passed the number of roundings ({previous} wei after {roundings})",
+        holds=f"dust never fell and never passed the number of roundings ({sum(previous.values())} wei after "
+              f"{roundings})",
         violated="dust fell, or is outside 0 … number of roundings",
         nothing="nothing was rounded before the last state record of a canonical block",
     )

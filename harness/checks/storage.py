@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.history.records import AccountState, GovernanceState, OrderState, StateRecord
 from harness.model.book import Book, Position
-from harness.model.fixed import NATIVE
 from harness.model.pools import Ledger
 
-Field = tuple[str, int | bool | None, int | bool | None]
+Field = tuple[str, int | bool | str | None, int | bool | str | None]
 """(path of the field, the model's value, the storage's value)"""
 
 
@@ -24,8 +23,9 @@ class Snapshot:
     deficit: int
     dust: int
     roundings: int
-    withdrawable: int            # native units all accounts could withdraw, freshness aside; 0 while there is a deficit
-    stored: int                  # the same by what storage says they have and need
+    withdrawable: Mapping[str, int]  # coin ("": dollars) → native units all accounts could withdraw, freshness
+                                     # aside, of pools without a deficit
+    stored: Mapping[str, int]    # the same by what storage says they have and need
     settled_size: dict[int, int]  # series → Σ q settled so far
     unlisted: tuple[str, ...]    # accounts the model knows to own or owe something, absent from the record
     ledgers: dict[int, Ledger]   # pool → its books
@@ -39,13 +39,13 @@ def snapshot(book: Book, state: StateRecord, *, version: int = 1) -> Snapshot:
     stuck = {books.pool: books.deficit for books in state.pools}
     return Snapshot(
         state, book.custody, book.insurance, book.deficit, book.dust, book.roundings,
-        sum(
-            max(0, book.free_cash(address) - book.margin(address).im) // NATIVE for address in book.accounts
+        _by_coin(
+            (book.ledger_of(address), book.free_cash(address) - book.margin(address).im) for address in book.accounts
             if not book.ledger_of(address).deficit
         ),
-        sum(
-            max(0, _free(book, shown) - shown.im) // NATIVE for shown in state.accounts.values()
-            if not stuck.get(shown.pool, state.deficit)
+        _by_coin(
+            (book.ledgers.get(shown.pool, Ledger()), _free(book, shown) - shown.im)
+            for shown in state.accounts.values() if not stuck.get(shown.pool, state.deficit)
         ),
         {series.id: series.settled_size for series in book.series.values()},
         tuple(
@@ -58,12 +58,20 @@ def snapshot(book: Book, state: StateRecord, *, version: int = 1) -> Snapshot:
     )
 
 
+def _by_coin(free: Iterable[tuple[Ledger, int]]) -> dict[str, int]:
+    """What of each is above zero, in whole native units of what its pool holds."""
+    total: dict[str, int] = {}
+    for ledger, amount in free:
+        total[ledger.coin] = total.get(ledger.coin, 0) + max(0, amount) // ledger.native
+    return total
+
+
 def _free(book: Book, shown: AccountState) -> int:
     """cash + Σ min(0, v) of an account as stored, at the model's prices."""
     free = shown.cash
     for position in shown.positions:
         series = book.series.get(position.series)
-        if series is not None and (series.is_linear or series.final_price is not None):
+        if series is not None and (not series.is_option or series.final_price is not None):
             held = Position(position.size, position.notional, position.funding_index)
             free += min(0, book.position_value(series, held))
     return free
@@ -131,6 +139,9 @@ def _fields(book: Book, state: StateRecord, version: int) -> Iterator[Field]:
         ledger = book.ledgers.get(books.pool, Ledger())
         for name in ("balance", "insurance", "fees", "dust", "deficit"):
             yield f"pools.{books.pool}.{name}", getattr(ledger, name), getattr(books, name)
+        if ledger.coin or books.coin:
+            yield f"pools.{books.pool}.coin", ledger.coin, books.coin
+            yield f"pools.{books.pool}.custody", ledger.balance, books.custody
     if state.spot is not None:
         for name in ("underlying", "quote", "shares"):
             yield f"spot.{name}", getattr(book.spot, name), getattr(state.spot, name)

@@ -77,7 +77,7 @@ def _books(subject: Subject, snapshot: Snapshot) -> Iterator[tuple[str, list[Ite
     for address, shown in state.accounts.items():
         held = [(series[p.series], p.size) for p in shown.positions if p.size and p.series in series]
         assets = sorted({item.asset for item, _ in held})
-        if len(assets) != 1 or any(item.is_linear or state.series[item.id].final for item, _ in held):
+        if len(assets) != 1 or any(not item.is_option or state.series[item.id].final for item, _ in held):
             continue
         observed = state.assets.get(assets[0])
         if observed is not None:

@@ -68,6 +68,9 @@ def under_margined_moves(subject: Subject) -> Finding:
     )
 
 
+_ADDING = frozenset(("Deposited", "CoinDeposited"))
+
+
 def adding_collateral(subject: Subject) -> Finding:
     cases, judged = Cases(), 0
     facts = subject.replay.facts
@@ -85,7 +88,7 @@ def adding_collateral(subject: Subject) -> Finding:
         for address, events in interval.touched().items():
             before = interval.before.state.accounts.get(address)
             after = interval.after.state.accounts.get(address)
-            if before is None or after is None or any(event.name != "Deposited" for event in events):
+            if before is None or after is None or any(event.name not in _ADDING for event in events):
                 continue
             if after.equity < after.mm and before.equity >= before.mm:
                 cases.add(severity=after.mm - after.equity, block=interval.block, account=address, where="storage",

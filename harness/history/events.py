@@ -30,6 +30,9 @@ EVENTS: Final[Mapping[str, Mapping[str, _Reader]]] = {
     "InsuranceFunded": {"from": _ADDRESS, "amount": _INT, "pool": _INT},
     "AccountOpened": {"account": _ADDRESS, "owner": _ADDRESS, "pool": _INT},
     "CollateralMoved": {"owner": _ADDRESS, "from": _INT, "to": _INT, "amount": _INT},
+    "CoinPoolOpened": {"pool": _INT, "asset": _TEXT, "token": _ADDRESS},
+    "CoinDeposited": {"account": _ADDRESS, "pool": _INT, "amount": _INT},
+    "CoinWithdrawn": {"account": _ADDRESS, "pool": _INT, "amount": _INT},
     "SeriesListed": {"id": _INT, "kind": _INT, "asset": _TEXT, "strike": _INT, "expiry": _INT},
     "TermsSet": {
         "seriesId": _INT, "optionMargin": _INT, "pool": _INT, "oiLower": _INT, "oiCap": _INT, "profitCap": _INT,

@@ -245,10 +245,19 @@ def _state(raw: dict[str, Any], t: int, node: str) -> Record:
         _book(raw["book"]) if "book" in raw else None,
         _governance(raw["governance"]) if "governance" in raw else None,
         _spot(raw["spot"]) if "spot" in raw else None,
-        tuple(
-            PoolState(*(integer(item[name], f"pools.{name}") for name in PoolState.__dataclass_fields__))
-            for item in sequence(raw.get("pools", []), "pools")
-        ),
+        tuple(_pool(item) for item in sequence(raw.get("pools", []), "pools")),
+    )
+
+
+def _pool(item: Any) -> PoolState:
+    pool = mapping(item, "pools")
+
+    def amount(name: str) -> int:
+        return integer(pool[name], f"pools.{name}")
+
+    return PoolState(
+        amount("pool"), amount("balance"), amount("insurance"), amount("fees"), amount("dust"), amount("deficit"),
+        text(pool["coin"], "pools.coin") if "coin" in pool else "", amount("custody") if "custody" in pool else 0,
     )
 
 

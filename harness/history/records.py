@@ -170,7 +170,7 @@ class SpotState:
 
 @dataclass(frozen=True, slots=True)
 class PoolState:
-    """The books of one pool, 1e18 quote."""
+    """The books of one pool, 1e18 quote; of a coin pool, 1e18 coin."""
 
     pool: int                    # 0: the cross pool
     balance: int                 # the collateral that is its own
@@ -178,6 +178,8 @@ class PoolState:
     fees: int
     dust: int
     deficit: int
+    coin: str = ""               # the asset a coin pool holds; "": it holds dollars
+    custody: int = 0             # of that coin, native units; dollars are in `StateRecord.custody`
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from harness.model.facts import Holding
 from harness.model.feed import Feed
 from harness.model.fixed import WAD, floor_div
 from harness.model.legs import future_leg, option_leg
-from harness.model.margin import Kind, Margin, future_pnl, intrinsic, payoff, requirement
+from harness.model.margin import Kind, Margin, intrinsic, payoff, profit_limit, requirement, worth
 from harness.model.matching import Orders
 from harness.model.option_margin import NAKED
 from harness.model.params import VenueParams
@@ -73,10 +73,10 @@ class Series:
     was_traded: bool = False
     perpetual: Perpetual | None = None
     terms: Terms | None = None   # None: the default ones
-    is_linear: bool = field(init=False)
+    is_option: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.is_linear = self.kind.is_linear
+        self.is_option = self.kind.is_option
 
     @property
     def pool(self) -> int:
@@ -213,10 +213,10 @@ class Book(Ledgers):
         account = self.account(address)
         held = account.positions.get(series.id)
         size, notional = (held.size, held.notional) if held is not None else (0, 0)
-        if series.is_linear:
-            leg = future_leg(size=size, notional=notional, change=change, price=price)
-        else:
+        if series.is_option:
             leg = option_leg(size=size, change=change, price=price)
+        else:
+            leg = future_leg(size=size, notional=notional, change=change, price=price, kind=series.kind)
         if leg.size or leg.cash_delta:
             self.ledger_of(address).registered.setdefault(address)
         account.cash += leg.cash_delta
@@ -254,9 +254,8 @@ class Book(Ledgers):
         return value + self._pending(series, position)
 
     def _value(self, series: Series, size: int, notional: int, index: int) -> int:
-        if series.is_linear:
-            price = index if series.final_price is None else series.final_price
-            return future_pnl(size=size, notional=notional, price=price)
+        if not series.is_option:
+            return worth(series.kind, size, index if series.final_price is None else series.final_price) - notional
         if series.final_price is None:
             unit = intrinsic(series.kind, strike=series.strike, price=index)
         else:
@@ -285,7 +284,7 @@ class Book(Ledgers):
             index = prices.get(series.asset, self.index(series))
             if live and series.final_price is not None:
                 series = replace(series, final_price=None)
-            if series.is_linear or series.final_price is not None:
+            if not series.is_option or series.final_price is not None:
                 equity += self._value(series, size, notional, index)
             if series.final_price is None:
                 needed.append((series, size, index))
@@ -303,13 +302,13 @@ class Book(Ledgers):
         for series_id, held in account.positions.items():
             series = self.series[series_id]
             index, final, terms = series.feed.price, series.final_price, series.terms
-            if series.is_linear:
-                value = held.size * (index if final is None else final) // WAD - held.notional
+            if not series.is_option:
+                value = worth(series.kind, held.size, index if final is None else final) - held.notional
                 if series.perpetual is not None:
                     value += self._pending(series, held)
                 equity += value
                 if terms is not None and terms.profit_cap and final is None:
-                    excess += max(0, value - terms.profit_cap * WAD)
+                    excess += max(0, value - profit_limit(series.kind, terms.profit_cap, index))
             elif final is not None:
                 equity += self._value(series, held.size, 0, index)
             if final is not None:
@@ -337,7 +336,7 @@ class Book(Ledgers):
         free = account.cash
         for series_id, position in account.positions.items():
             series = self.series[series_id]
-            if series.is_linear or series.final_price is not None:
+            if not series.is_option or series.final_price is not None:
                 free += min(0, self.position_value(series, position))
         return free
 

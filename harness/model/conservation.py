@@ -1,4 +1,8 @@
-"""Conservation (C1): what custody is beyond what is owed, of all pools together and of each with its balance."""
+"""Conservation (C1): what custody is beyond what is owed, of all pools together and of each with its balance.
+
+Custody is of dollars. What a coin pool has of its coin is its balance, which the contracts' own records are compared
+with.
+"""
 
 from __future__ import annotations
 
@@ -30,5 +34,5 @@ def _of_pools(book: Book) -> int:
         gaps[book.pool_of(address)] -= account.cash - sum(held.notional for held in account.positions.values())
     for series in book.series.values():
         gaps[series.pool] -= series.clearing
-    whole = book.custody * NATIVE - sum(held.balance for held in book.ledgers.values())
+    whole = book.custody * NATIVE - sum(held.balance for held in book.ledgers.values() if not held.coin)
     return max((*gaps.values(), whole), key=abs)

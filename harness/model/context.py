@@ -43,6 +43,7 @@ class Context:
     haircuts: list[tuple[str, int]] = field(default_factory=list)              # told, not yet closed
     incoming: Incoming | None = None                                           # an order that is being matched
     book_trade: Mapping[str, Any] | None = None                                # a fill's Traded before its OrderFilled
+    listed: list[Series] = field(default_factory=list)                         # in this transaction
     halts: list[tuple[str, int, int, int]] = field(default_factory=list)
     """breaches of a breaker whose MarketHalted is due: (asset, from, to, until)"""
     overrides: dict[int, int] = field(default_factory=dict)      # series → price told, its dispute not yet resolved

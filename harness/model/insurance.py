@@ -8,7 +8,7 @@ from typing import Any
 from harness.model.book import Book
 from harness.model.context import Context
 from harness.model.facts import HaircutFact
-from harness.model.fixed import BPS, NATIVE, ceil_div, floor_div
+from harness.model.fixed import BPS, ceil_div, floor_div
 from harness.model.pools import Ledger
 
 
@@ -51,9 +51,10 @@ def bear(book: Book, address: str) -> tuple[int, int, int]:
 
 def funded(context: Context, args: Mapping[str, Any]) -> None:
     pool = _pool(context, args)
-    context.book.custody += args["amount"]
-    pool.balance += args["amount"] * NATIVE
-    income(pool, args["amount"] * NATIVE)
+    if not pool.coin:
+        context.book.custody += args["amount"]
+    pool.balance += args["amount"] * pool.native
+    income(pool, args["amount"] * pool.native)
 
 
 def _pool(context: Context, args: Mapping[str, Any]) -> Ledger:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from harness.model import insurance
 from harness.model.book import Book, Position, Series
 from harness.model.fixed import BPS, WAD, ceil_div, floor_div
-from harness.model.margin import intrinsic
+from harness.model.margin import intrinsic, notional, notional_down, quote_notional, worth
 from harness.model.requirements import standalone
 
 PARTIAL, AUCTION, DELEVERAGED = 1, 2, 3
@@ -49,6 +49,7 @@ class Terms:
     im: int                      # IM⁰: open interest makes no liquidation larger
     mm: int
     notional: int                # Nsum, 1e36
+    quote: int                   # the same in quote, whatever the currency
     penalty: int                 # F
     options: int                 # V
     available: int               # of the insurance, in this block
@@ -69,21 +70,22 @@ class Terms:
 
 
 def terms(book: Book, address: str) -> Terms:
-    margin, items, notional, options = book.margin(address), [], 0, 0
+    margin, items, total, quote, options = book.margin(address), [], 0, 0, 0
     available = insurance.available(book, book.ledger_of(address))
     for series_id, held in sorted(book.account(address).positions.items()):
         series = book.series[series_id]
         index = book.index(series)
         price = index
-        if not series.is_linear:
+        if series.is_option:
             price = intrinsic(series.kind, strike=series.strike, price=index)
             options += floor_div(held.size * price, WAD)
         need = standalone(series, held.size, index, now=book.now, params=book.params)
         items.append(Item(series, held.size, index, price, need.mm))
-        notional += abs(held.size) * abs(index)
+        total += notional(series.kind, held.size, index)
+        quote += quote_notional(series.kind, held.size, index)
     return Terms(
-        tuple(items), margin.equity, margin.base_im, margin.mm, notional,
-        ceil_div(notional * book.params.penalty_bps, BPS * WAD), options, available,
+        tuple(items), margin.equity, margin.base_im, margin.mm, total, quote,
+        ceil_div(total * book.params.penalty_bps, BPS * WAD), options, available,
     )
 
 
@@ -91,7 +93,7 @@ def partial_sizes(book: Book, given: Terms) -> tuple[int, ...]:
     """Stage 1: x_i of each position, the least that restores the initial margin, in whole lots."""
     lot = book.params.lot_wad
     needed, room = given.im - given.equity, given.im + given.options - given.penalty
-    if given.notional <= book.params.small_notional * WAD * WAD or needed >= room:
+    if given.quote <= book.params.small_notional * WAD * WAD or needed >= room:
         return tuple(item.held for item in given.items)
     sizes = []
     for item in given.items:
@@ -141,14 +143,15 @@ def candidates(
         held = book.account(address).positions.get(item.series.id)
         if held is None or (held.size > 0) == (item.size > 0) or equity <= 0 or not _is_fresh(book, address):
             continue
-        if item.series.is_linear:
-            gain = floor_div(held.size * item.index, WAD) - held.notional + pending(address, item.series, held)
-            entry = max(abs(held.notional), 1)
-        else:
+        if item.series.is_option:
             gain = entry = floor_div(held.size * item.price, WAD)
+        else:
+            gain = worth(item.series.kind, held.size, item.index) - held.notional + pending(
+                address, item.series, held)
+            entry = max(abs(held.notional), 1)
         if gain <= 0:
             continue
-        leverage = floor_div(abs(held.size) * abs(item.index), WAD)
+        leverage = notional_down(item.series.kind, held.size, item.index)
         score = floor_div(floor_div(gain * WAD, entry) * leverage, equity)
         ranked.append((-score, address, abs(held.size), gain))
     left, found = item.held, []

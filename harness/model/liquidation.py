@@ -12,6 +12,7 @@ from harness.model.facts import AuctionFact, CounterpartyFact, LiquidationFact, 
 from harness.model.fixed import BPS, WAD, ceil_div, floor_div
 from harness.model.funding import accrue, owed, release, settle
 from harness.model.ladder import AUCTION, DELEVERAGED, PARTIAL, Item, Terms
+from harness.model.margin import notional, worth
 
 Transfer = tuple[int, int, int]
 """(series, size, price)"""
@@ -152,7 +153,7 @@ def partial(context: Context, account: str, keeper: str, given: Terms) -> Outcom
             continue
         _move(context, account, keeper, item.series, item.sign * size, item.price)
         outcome.transfers.append((item.series.id, item.sign * size, item.price))
-        closed += size * abs(item.index)
+        closed += notional(item.series.kind, size, item.index)
     outcome.penalty = ceil_div(closed * params.penalty_bps, BPS * WAD)
     outcome.to_keeper = floor_div(outcome.penalty * params.keeper_share_bps, BPS)
     outcome.to_insurance = outcome.penalty - outcome.to_keeper
@@ -270,8 +271,10 @@ class _Before:
         # The owner's loss is judged by what the chain says it paid, not by what the model would have paid.
         due = {item.series.id: item.price for item in given.items}
         moved = [*pending.transfers, *((series, size, price) for _, series, size, price, _ in pending.deleveraged)]
-        shortfall = sum(floor_div(size * due.get(series, price), WAD) - floor_div(size * price, WAD)
-                        for series, size, price in moved)
+        shortfall = 0
+        for number, size, price in moved:
+            kind = book.series[number].kind
+            shortfall += worth(kind, size, due.get(number, price)) - worth(kind, size, price)
         context.facts.liquidations.append(
             LiquidationFact(
                 context.block, context.tx, book.now, account, keeper, args["stage"], self.margin,

@@ -1,4 +1,9 @@
-"""What one position is worth and what it must be backed with, at a given index price; pure functions."""
+"""What one position is worth and what it must be backed with, at a given index price; pure functions.
+
+Every amount is in the currency of the position's pool: quote, or for an inverse future its coin (spec 3.3), of which
+one quote at price P is W/P. The prices of such a coin are positive by its listing; a history that has another one all
+the same is judged as if it were the smallest that can be.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +19,12 @@ class Kind(IntEnum):
     CALL = 1
     PUT = 2
     PERPETUAL = 3
+    INVERSE = 4                  # a dated future of so many quote, margined in coin
 
     @property
-    def is_linear(self) -> bool:
-        """Worth q·P less its entry notional; the others are options."""
-        return self is Kind.FUTURE or self is Kind.PERPETUAL
+    def is_option(self) -> bool:
+        """The others are worth something less their entry notional N."""
+        return self is Kind.CALL or self is Kind.PUT
 
 
 class Requirement(NamedTuple):
@@ -58,6 +64,47 @@ class Margin(NamedTuple):
 NO_REQUIREMENT = Requirement(0, 0)
 
 
+def worth(kind: Kind, size: int, price: int) -> int:
+    """What a size of that kind is worth at a price per unit, N apart: fl(q·P/W), or fl(−q·W/P) coin.
+
+    −worth of a trade is what it costs, so n of a leg is `worth(kind, −dq, p)`, floored in the account's disfavour.
+    """
+    if kind is Kind.INVERSE:
+        return -size * WAD // max(price, 1)
+    return size * price // WAD  # `//` floors: a replay comes by here at every event
+
+
+def rated(kind: Kind, size: int, price: int, bps: int) -> int:
+    """So many basis points of the notional of a size, ceiled once: margins of futures, and every fee."""
+    if kind is Kind.INVERSE:
+        return ceil_div(abs(size) * WAD * bps, BPS * max(price, 1))
+    return ceil_div(abs(size) * abs(price) * bps, BPS * WAD)
+
+
+def notional(kind: Kind, size: int, price: int) -> int:
+    """w(x): the notional of a size, 1e36; what penalties are a share of. Ceiled where it is no whole number."""
+    if kind is Kind.INVERSE:
+        return ceil_div(abs(size) * WAD * WAD, max(price, 1))
+    return abs(size) * abs(price)
+
+
+def notional_down(kind: Kind, size: int, price: int) -> int:
+    """The same floored to 1e18: what counts as leverage when counterparties are ranked."""
+    if kind is Kind.INVERSE:
+        return floor_div(abs(size) * WAD, max(price, 1))
+    return floor_div(abs(size) * abs(price), WAD)
+
+
+def quote_notional(kind: Kind, size: int, price: int) -> int:
+    """s(x): the notional in quote, 1e36, whatever the currency; what "small" is measured by."""
+    return abs(size) * WAD if kind is Kind.INVERSE else abs(size) * abs(price)
+
+
+def profit_limit(kind: Kind, profit_cap: int, price: int) -> int:
+    """A profit cap of whole quote, in the currency of the position."""
+    return floor_div(profit_cap * WAD * WAD, max(price, 1)) if kind is Kind.INVERSE else profit_cap * WAD
+
+
 def intrinsic(kind: Kind, *, strike: int, price: int) -> int:
     """What an option is worth if it ended at the index price; prices below zero count as zero."""
     clamped = max(price, 0)
@@ -71,11 +118,8 @@ def payoff(kind: Kind, *, strike: int, settlement_price: int) -> int:
 
 def requirement(kind: Kind, *, strike: int, size: int, price: int, params: VenueParams) -> Requirement:
     """IM and MM of one live position, each ceiled once (spec 3.5a for short options)."""
-    if kind is Kind.FUTURE or kind is Kind.PERPETUAL:
-        notional = abs(size) * abs(price)
-        return Requirement(
-            ceil_div(notional * params.im_bps, BPS * WAD), ceil_div(notional * params.mm_bps, BPS * WAD)
-        )
+    if not kind.is_option:
+        return Requirement(rated(kind, size, price, params.im_bps), rated(kind, size, price, params.mm_bps))
     if size >= 0:
         return NO_REQUIREMENT
     index = max(price, 0)
@@ -92,26 +136,24 @@ def requirement(kind: Kind, *, strike: int, size: int, price: int, params: Venue
     )
 
 
-def open_notional(*, open_interest: int, price: int) -> int:
-    """O = fl(OI·|P|/W): a series' open interest in quote."""
-    return floor_div(open_interest * abs(price), WAD)
+def open_notional(kind: Kind, *, open_interest: int, price: int) -> int:
+    """O: a series' open interest in quote, fl(OI·|P|/W); an inverse future's is that already."""
+    return floor_div(quote_notional(kind, open_interest, price), WAD)
 
 
 def scaled_im(
-    *, size: int, price: int, im_bps: int, open_interest: int, lower: int, cap: int
+    kind: Kind, *, size: int, price: int, im_bps: int, open_interest: int, lower: int, cap: int
 ) -> int:
-    """The initial margin of a linear position, from its rate at the lower bound to all of its notional at the cap.
+    """The initial margin of a future, from its rate at the lower bound to all of its notional at the cap.
 
     Both bounds in whole quote, lower < cap.
     """
     width = (cap - lower) * WAD
-    above = min(max(open_notional(open_interest=open_interest, price=price) - lower * WAD, 0), width)
-    return ceil_div(abs(size) * abs(price) * (im_bps * width + (BPS - im_bps) * above), BPS * WAD * width)
-
-
-def future_pnl(*, size: int, notional: int, price: int) -> int:
-    """fl(q·P/W) − N."""
-    return floor_div(size * price, WAD) - notional
+    above = min(max(open_notional(kind, open_interest=open_interest, price=price) - lower * WAD, 0), width)
+    rate = im_bps * width + (BPS - im_bps) * above  # over BPS·width
+    if kind is Kind.INVERSE:
+        return ceil_div(abs(size) * WAD * rate, BPS * width * max(price, 1))
+    return ceil_div(abs(size) * abs(price) * rate, BPS * WAD * width)
 
 
 def may_move(before: Margin, after: Margin) -> bool:

@@ -77,8 +77,8 @@ class Band(NamedTuple):
 
 
 def band(kind: Kind, *, strike: int, index: int, band_bps: int) -> Band:
-    """Linear products: the band around the index, rounded inward; options: between nothing and their ceiling."""
-    if kind.is_linear:
+    """Futures and perpetuals: the band around the index, rounded inward; options: between nothing and their ceiling."""
+    if not kind.is_option:
         width = band_bps * abs(index)
         return Band(floor_div(BPS * index + width, BPS), ceil_div(BPS * index - width, BPS))
     return Band(index if kind is Kind.CALL else strike, 0)

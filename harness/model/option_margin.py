@@ -129,7 +129,7 @@ def standalone(
     module: int, kind: Kind, *, strike: int, size: int, price: int, left_s: int, params: VenueParams
 ) -> Requirement:
     """IM and MM of one position by itself, whatever it is and whatever else the account holds."""
-    if kind.is_linear or module == STANDARD:
+    if not kind.is_option or module == STANDARD:
         return requirement(kind, strike=strike, size=size, price=price, params=params)
     if size >= 0:
         return NO_REQUIREMENT

@@ -71,7 +71,7 @@ def _may_place(
         need("price", price == 0, price)
     else:
         need("price", price % market.tick == 0 and abs(price) < SIZE_END, price)
-        need("price", series.is_linear or price >= 0, price)
+        need("price", not series.is_option or price >= 0, price)
         need("band", price <= worst.buy if size > 0 else price >= worst.sell, [price, *worst])
     latest, age = series.feed.latest, book.oldest_age(args["account"])
     limit = book.params.max_price_age_s

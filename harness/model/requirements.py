@@ -38,9 +38,9 @@ def required(
             continue
         need = standalone(series, size, index, now=now, params=params)
         im, mm = im + need.im, mm + need.mm
-        if terms is not None and terms.scales and series.is_linear:
+        if terms is not None and terms.scales and not series.is_option:
             scaled = scaled_im(
-                size=size, price=index, im_bps=params.im_bps, open_interest=series.open_interest,
+                series.kind, size=size, price=index, im_bps=params.im_bps, open_interest=series.open_interest,
                 lower=terms.oi_lower, cap=terms.oi_cap,
             )
             scaling += scaled - need.im

@@ -10,7 +10,7 @@ from harness.model.context import Context, PendingDebt
 from harness.model.facts import FinalFact, LossFact, SettlementFact
 from harness.model.feed import NoPrice
 from harness.model.fixed import WAD, floor_div
-from harness.model.margin import payoff
+from harness.model.margin import payoff, worth
 from harness.model.window import settlement_price
 
 
@@ -52,10 +52,10 @@ def settled(context: Context, args: Mapping[str, Any]) -> None:
     delta: int | None = None
     credited = 0
     if price is not None:
-        unit = price
-        if not series.is_linear:
-            unit = payoff(series.kind, strike=series.strike, settlement_price=price)
-        credited = floor_div(size * unit, WAD)
+        if series.is_option:
+            credited = floor_div(size * payoff(series.kind, strike=series.strike, settlement_price=price), WAD)
+        else:
+            credited = worth(series.kind, size, price)
         delta = credited - notional
     context.expect("Settled.size", size, args["size"])
     context.expect("Settled.price", price, args["price"])

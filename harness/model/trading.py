@@ -10,7 +10,7 @@ from harness.model.context import Context
 from harness.model.facts import LegFact, TradeFact, WithdrawalFact
 from harness.model.fixed import BPS, NATIVE, WAD, ceil_div
 from harness.model.funding import accrue, add_premium, release, settle
-from harness.model.margin import Kind, open_notional
+from harness.model.margin import Kind, open_notional, rated
 
 
 def traded(context: Context, args: Mapping[str, Any]) -> None:
@@ -31,7 +31,7 @@ def traded(context: Context, args: Mapping[str, Any]) -> None:
     pool.dust -= book.apply_leg(taker, series, size, price) + book.apply_leg(maker, series, -size, price)
     release(book, series)
     add_premium(series, size=size, price=price, index=index)
-    fee = ceil_div(abs(size) * abs(index) * book.params.taker_fee_bps, BPS * WAD)
+    fee = rated(series.kind, size, index, book.params.taker_fee_bps)
     book.add_cash(taker, -fee)
     pool.fees += fee
     context.expect("Traded accounts' pools", [series.pool] * 2, [book.pool_of(taker), book.pool_of(maker)])
@@ -78,13 +78,13 @@ def _cap(series: Series, before: int, index: int) -> tuple[int, int, int]:
     cap = 0 if series.terms is None else series.terms.oi_cap * WAD
     if cap == 0:
         return 0, series.open_interest, 0
-    over = open_notional(open_interest=series.open_interest, price=index) - cap
+    over = open_notional(series.kind, open_interest=series.open_interest, price=index) - cap
     return over if series.open_interest > before else 0, series.open_interest, cap
 
 
 def _band_excess(book: Book, series: Series, price: int, index: int) -> int:
     """How far the trade's price lies outside its bounds, ceiled; ≤ 0 when inside."""
-    if series.is_linear:
+    if not series.is_option:
         return ceil_div(abs(price - index) * BPS - book.params.band_bps * abs(index), BPS)
     ceiling = index if series.kind is Kind.CALL else series.strike
     return max(-price, price - ceiling)

@@ -66,6 +66,9 @@ class Venue:
             "Haircut": insurance.haircut,
             "AccountOpened": pools.account_opened,
             "CollateralMoved": pools.collateral_moved,
+            "CoinPoolOpened": pools.coin_pool_opened,
+            "CoinDeposited": pools.coin_deposited,
+            "CoinWithdrawn": pools.coin_withdrawn,
             "DeficitSocialized": insurance.deficit_socialized,
             "AuctionStarted": liquidation.auction_started,
             "AuctionCancelled": liquidation.auction_cancelled,
@@ -153,6 +156,7 @@ class Venue:
     def _end_transaction(self) -> None:
         if self._context.tx == -1:
             self._uptime.end_call(self._context)
+        _end_listings(self._context)
         liquidation.end_transaction(self._context)
         oracle.end_transaction(self._context)
         disputes.end_transaction(self._context)
@@ -177,12 +181,13 @@ def _deposited(context: Context, args: Mapping[str, Any]) -> None:
 def _series_listed(context: Context, args: Mapping[str, Any]) -> None:
     book = context.book
     context.expect("SeriesListed.id", len(book.series) + 1, args["id"])
-    if args["kind"] not in (0, 1, 2, 3):
-        context.differ("SeriesListed.kind", "0, 1, 2 or 3", args["kind"])
+    if args["kind"] not in tuple(Kind):
+        context.differ("SeriesListed.kind", "0, 1, 2, 3 or 4", args["kind"])
         return
     series = book.series[args["id"]] = Series(
         args["id"], Kind(args["kind"]), args["asset"], args["strike"], args["expiry"], book.feed(args["asset"])
     )
+    context.listed.append(series)
     if series.kind is Kind.PERPETUAL:
         context.expect("SeriesListed.expiry", funding.PERPETUAL_EXPIRY, series.expiry)
         funding.listed(book, series)
@@ -196,7 +201,7 @@ def _terms_set(context: Context, args: Mapping[str, Any]) -> None:
     limits = (terms.oi_lower, terms.oi_cap, terms.profit_cap)
     if series.was_traded or series.terms is not None or series.id != len(context.book.series):
         context.differ("TermsSet.seriesId", "the series just listed", series.id)
-    if terms.option_margin not in ((0,) if series.is_linear else (0, 1, 2)):
+    if terms.option_margin not in ((0, 1, 2) if series.is_option else (0,)):
         context.differ("TermsSet.optionMargin", "one of its kind", terms.option_margin)
     if terms.oi_lower > terms.oi_cap or not all(0 <= limit <= LIMIT_MAX for limit in limits):
         context.differ("TermsSet.limits", f"0 ≤ oiLower ≤ oiCap ≤ {LIMIT_MAX}", list(limits))
@@ -204,3 +209,11 @@ def _terms_set(context: Context, args: Mapping[str, Any]) -> None:
         context.differ("TermsSet.pool", f"at most {len(context.book.ledgers)}", terms.pool)
     context.book.ledger(terms.pool)
     series.terms = terms
+
+
+def _end_listings(context: Context) -> None:
+    """An inverse future is of the pool of its own coin, and nothing else is of a coin pool."""
+    for series in context.listed:
+        due = series.asset if series.kind is Kind.INVERSE else ""
+        context.expect(f"the coin of the pool of series {series.id}", due, context.book.ledger(series.pool).coin)
+    context.listed.clear()
