@@ -159,15 +159,16 @@ def sign_and_zero(subject: Subject) -> Finding:
     cases, judged = Cases(), 0
     kinds = {series.id: series for series in subject.replay.venue.book.series.values()}
     for fact in subject.replay.facts.settlements:
+        series = kinds[fact.series]
+        if series.kind is Kind.INVERSE and min(fact.got_price, fact.price or fact.got_price) <= 0:
+            # Worth nothing finite there: its asset's bounds must keep every price above zero.
+            judged += 1
+            cases.add(severity=1 - fact.got_price, block=fact.block, tx=fact.tx, account=fact.account,
+                      series=fact.series, price=fact.price, got_price=fact.got_price, kind="inverse")
+            continue
         if fact.price is None or fact.price > 0:
             continue
         judged += 1
-        series = kinds[fact.series]
-        if series.kind is Kind.INVERSE:
-            # Worth nothing finite there: its asset's bounds must keep every price above zero.
-            cases.add(severity=1 - fact.price, block=fact.block, tx=fact.tx, account=fact.account, series=fact.series,
-                      price=fact.price, kind="inverse")
-            continue
         if series.kind is Kind.FUTURE:
             due = fact.size * fact.price // WAD - fact.notional
         else:

@@ -263,15 +263,37 @@ class Run:
         return self
 
     def insure(self, amount: int, *, pool: int = 0) -> Run:
+        """In whole dollars, or whole coins of a coin pool."""
+        native = W // self.venue.book.ledger(pool).native
         self._emit("InsuranceFunded", self._next(),
-                   **{"from": address("admin"), "amount": amount * 10**6, "pool": pool})
+                   **{"from": address("admin"), "amount": amount * native, "pool": pool})
         return self
+
+    def coin_pool(self, asset: str = "ETH", *, pool: int | None = None) -> Run:
+        """The next pool, which holds coins of that asset."""
+        number = len(self.venue.book.ledgers) if pool is None else pool
+        self._emit("CoinPoolOpened", self._next(), pool=number, asset=asset, token=address(f"coin {asset}"))
+        return self
+
+    def deposit_coin(self, name: str, wad: int, *, pool: int = 1) -> Run:
+        """Into the account `name@pool`, opened at need."""
+        tx = self._next()
+        self._open_account(tx, name, pool)
+        self._emit("CoinDeposited", tx, account=address(f"{name}@{pool}"), pool=pool, amount=wad)
+        return self
+
+    def withdraw_coin(self, name: str, wad: int, *, pool: int = 1) -> Run:
+        self._emit("CoinWithdrawn", self._next(), account=address(f"{name}@{pool}"), pool=pool, amount=wad)
+        return self
+
+    def _open_account(self, tx: int, name: str, pool: int) -> None:
+        if pool and (address(name), pool) not in self.venue.book.isolated:
+            self._emit("AccountOpened", tx, account=address(f"{name}@{pool}"), owner=address(name), pool=pool)
 
     def move(self, name: str, amount: int, *, to: int, source: int = 0) -> Run:
         """Collateral between an owner's accounts; the one in pool 1 is called `name@1`, and opened at need."""
         tx, owner = self._next(), address(name)
-        if to and (owner, to) not in self.venue.book.isolated:
-            self._emit("AccountOpened", tx, account=address(f"{name}@{to}"), owner=owner, pool=to)
+        self._open_account(tx, name, to)
         self._emit("CollateralMoved", tx, **{"owner": owner, "from": source, "to": to, "amount": amount * 10**6})
         return self
 
@@ -537,7 +559,8 @@ class Run:
         if len(book.ledgers) > 1:
             shown["pools"] = [
                 {"pool": pool, **{name: getattr(held, name)
-                                  for name in ("balance", "insurance", "fees", "dust", "deficit")}}
+                                  for name in ("balance", "insurance", "fees", "dust", "deficit")},
+                 **({"coin": held.coin, "custody": held.balance} if held.coin else {})}
                 for pool, held in sorted(book.ledgers.items())
             ]
         if book.spot.shares:
@@ -561,7 +584,8 @@ class Run:
             for key in parents:
                 place = place[int(key)] if isinstance(place, list) else place[key]
             leaf = int(leaf) if isinstance(place, list) else leaf
-            place[leaf] = not place[leaf] if isinstance(place[leaf], bool) else place[leaf] + added
+            was = place[leaf]
+            place[leaf] = not was if isinstance(was, bool) else added if isinstance(added, str) else was + added
         return {key: stringed(value) if key in ("totals", "accounts", "series", "assets", "book", "pools", "spot")
                 else value
                 for key, value in shown.items()}

@@ -264,6 +264,40 @@ def pooled() -> Run:
     return run.state().blocks(14).state()
 
 
+def coined() -> Run:
+    """Coin pools beside the cross one, from quiet trade through every step of the ladder to settlement; all right.
+
+    Of three that are long of the falling coin alice goes down by parts, diver to a bidder, and of carol the shorts must
+    give up profit. Bob is short, with less coin than he owes contracts, when it doubles. Pool 2 holds another coin, has
+    no insurance, and falls while nobody may be liquidated.
+    """
+    run = market(expires_in=60).price(20_000, asset="BTC").coin_pool().coin_pool("BTC")
+    run.list_series(4, expires_in=60).terms(pool=1).list_series(4, expires_in=500).terms(pool=1, profit_cap=50)
+    run.list_series(4, expires_in=60, asset="BTC").terms(pool=2).insure(1, pool=1)
+    for name, wad in (("alice", 2 * W), ("bob", 3 * W), ("carol", 2 * W), ("diver", 2 * W), ("maker", 90 * W)):
+        run.deposit_coin(name, wad)
+    run.deposit_coin("keeper", 50 * W).deposit_coin("alice", W * 4 // 5, pool=2)
+    run.deposit_coin("maker", W, pool=2)
+    run.trade("alice@1", "maker@1", 1_001, 100, series=4).trade("diver@1", "maker@1", 900, 101, series=4)
+    run.trade("carol@1", "maker@1", 900, 101, series=4).trade("bob@1", "maker@1", -700, 99, series=5)
+    run.trade("alice@2", "maker@2", 9_000, 20_001, series=6).trade("alice", "maker", 1, 100).state()
+    run.block().price(100).withdraw_coin("alice", W // 7).state().block().withdraw_coin("maker", W).state()
+    run.block().price(92).trade("diver@1", "maker@1", -7, 91, series=4).state()
+    run.block().price(89).state().block().liquidate("alice@1", "keeper@1").deposit_coin("carol", W).state()
+    run.block().price(84).state().block().liquidate("diver@1", "keeper@1").state()
+    run.block().price(60).state().block().liquidate("carol@1", "keeper@1").liquidate("alice@1", "keeper@1").state()
+    run.block().price(165).state().block().liquidate("bob@1", "keeper@1").state()
+    run.blocks(27, price=160).block().price(20_000, asset="BTC").block(dt=9).price(160).price(500, asset="BTC")
+    run.state().blocks(10, price=160).block(dt=2).price(160).price(500, asset="BTC")
+    run.finalize(4).finalize(6).finalize(1).settle("alice").settle("maker").state()
+    for series, names in ((4, ("alice@1", "bob@1", "diver@1", "maker@1", "keeper@1")), (6, ("alice@2", "maker@2"))):
+        for name in names:
+            if series in run.venue.book.account(address(name)).positions:
+                run.settle(name, series)
+    run.state().block().haircut(pool=2).state()
+    return run.blocks(14).state()
+
+
 def doubt() -> Run:
     """Three assets, each silent across an expiry: their futures are disputed, and each finds another way out."""
     run = Run().block().price(100).price(50, asset="BTC").price(20, asset="OIL")

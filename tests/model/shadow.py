@@ -23,8 +23,8 @@ def up(value: Fraction) -> int:
 
 def requirement(kind: str, size: Fraction, price: Fraction, strike: Fraction) -> tuple[int, int]:
     """IM and MM in wei at the reference ratios: 10 %, 6.25 %; options 15 %, 10 %, 7.5 %."""
-    if kind == "future":
-        notional = abs(size) * abs(price)
+    if kind in ("future", "inverse"):
+        notional = abs(size) * abs(price) if kind == "future" else abs(size) / price
         return up(notional / 10), up(notional / 16)
     if size >= 0:
         return 0, 0
