@@ -158,7 +158,7 @@ def test_what_is_wrong_in_a_coin_pool_is_violated(id_: str, story: Story) -> Non
 
 
 def test_a_coin_pools_life_is_accused_of_nothing_and_shows_every_step() -> None:
-    """All four endings of a liquidation, a loss nobody bore and its haircut, both coins settled: and all of it holds."""
+    """Every end of a liquidation, a loss that nobody bore and its haircut, both coins settled: all of it holds."""
     run = coined()
     assert {fact.stage for fact in run.venue.facts.liquidations} == {1, 2, 3}
     assert any(fact.counterparties for fact in run.venue.facts.liquidations)
