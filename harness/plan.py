@@ -244,9 +244,10 @@ class GovernanceStep:
     """A decision of the guardian, at once, or of the timelock, announced at `at_ns` and done after its delay."""
 
     at_ns: int
-    action: Literal["pause", "unpause", "factors", "upgrade"]
+    action: Literal["pause", "unpause", "factors", "upgrade", "remove-reporter", "add-reporter"]
     mask: int = 0                   # of pause and unpause: 1 trading, 2 liquidation, 4 withdrawals
     factors: tuple[int, ...] = ()   # of factors: the values of FACTORS
+    reporter: str = ""              # of remove-reporter and add-reporter: its role
 
 
 @dataclass(frozen=True, slots=True)

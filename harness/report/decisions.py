@@ -18,6 +18,8 @@ def decision(event: Event) -> str | None:
         case "FactorsChanged":
             initial, maintenance = arguments["imBps"], arguments["mmBps"]
             return f"margin factors: initial {initial} bps, maintenance {maintenance} bps"
+        case "ReporterChanged":
+            return f"{arguments['reporter']} {'signs' if arguments['isReporter'] else 'signs no'} prices from here on"
         case "Initialized":
             return f"{event.contract.replace('_', ' ')} is version {arguments['version']} now"
         case _:
@@ -33,5 +35,8 @@ def step_text(step: GovernanceStep, delay_s: int) -> str:
         case "factors":
             values = ", ".join(f"{name} {value}" for name, value in zip(FACTORS, step.factors, strict=True))
             return f"margin factors {values}, announced {at}, in force {delay_s} s later"
+        case "remove-reporter" | "add-reporter":
+            where = "out of" if step.action == "remove-reporter" else "back among"
+            return f"{step.reporter} {where} the price reporters, announced {at}, done {delay_s} s later"
         case "upgrade":
             return f"the liquidator's next version, announced {at}, switched to {delay_s} s later"

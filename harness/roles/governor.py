@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 
+from harness.evm.accounts import account
 from harness.plan import FACTORS, GovernanceStep
 from harness.ports import Json
 from harness.roles.client import ChainClient
@@ -21,6 +22,7 @@ from harness.venue.governance import (
     encode_pause,
     encode_schedule,
     encode_set_factors,
+    encode_set_reporter,
     encode_unpause,
     encode_upgrade,
 )
@@ -113,6 +115,12 @@ class Governor:
         if step.action == "factors":
             target, data = "clearing_house", encode_set_factors(Factors(*step.factors))
             args = dict(zip(FACTORS, step.factors, strict=True))
+        elif step.action in ("remove-reporter", "add-reporter"):
+            index = next(r.account for r in self.context.plan.of_kind("reporter") if r.name == step.reporter)
+            assert index is not None, "a reporter signs with an account"
+            address = account(index).address
+            target, data = "price_feed", encode_set_reporter(address, is_reporter=step.action == "add-reporter")
+            args = {"reporter": step.reporter, "address": address}
         else:
             # The version's storage needs what the one before it had.
             initialisation = encode_initialize(self.context.plan.venue.keeper_share_bps)

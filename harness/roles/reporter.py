@@ -3,25 +3,34 @@
 Rounds are one second long and numbered from genesis, so that honest reporters agree on (round, timestamp) without
 talking. A price is pushed when it deviates from the chain's, when the heartbeat is due, or when a product has just
 expired and waits for its first observation. The turn to push rotates with the round and moves on every two seconds
-while nothing lands (rollup.md §10).
+while nothing lands (rollup.md §10). Whose signature the feed does not know any more (governance removed it) is left
+out of the next push, and asked for again before each one after that.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from harness.evm.accounts import account
 from harness.evm.wallet import observation_digest, recover, sign_digest
 from harness.plan import L2_CHAIN_ID
 from harness.ports import OPERATOR, Json, PortError, Refused
-from harness.roles.client import ChainClient
+from harness.roles.client import ChainClient, Outcome
 from harness.roles.context import RoleContext
 from harness.roles.market import PricePath
 from harness.roles.orders import Orders, scaled
 from harness.roles.wire import data, quantity, text
 from harness.roles.wire import number as wire_number
-from harness.venue.exchange import decode_latest, encode_latest, encode_submit
+from harness.venue.exchange import (
+    decode_is_reporter,
+    decode_latest,
+    encode_is_reporter,
+    encode_latest,
+    encode_submit,
+)
 
 ROUND_S = 1
 GRACE_S = 0.2
@@ -30,6 +39,7 @@ NOISE_BPS = 2
 BPS = 10_000
 ROUNDS_KEPT = 30
 SIGNED = "signed_rounds"
+_UNKNOWN = re.compile(r"UnknownReporter\((?:signer=)?(0x[0-9a-fA-F]{40})\)")
 
 
 @dataclass(slots=True)
@@ -67,6 +77,8 @@ class Reporter:
         """Asset → round since which a push has been due."""
         self._pushing: dict[str, bool] = {}
         self._pushes = 0
+        self._dismissed: set[str] = set()
+        """Signers the feed has turned away: one such signature in a submission makes all of it revert."""
 
     async def run(self) -> None:
         self.context.network.serve(self._handle)
@@ -176,8 +188,8 @@ class Reporter:
 
     async def _push_if_due(self, asset: str, timestamp: int) -> None:
         number = timestamp - self.context.genesis_timestamp
-        held = self.rounds.get((asset, number))
-        if held is None or len(held.observations) < self.context.plan.venue.min_sources:
+        held = self._counted(asset, number)
+        if held is None:
             return
         try:
             view = await self.client.read(self.feed, encode_latest(asset), timeout=ROUND_S / 2)
@@ -191,18 +203,48 @@ class Reporter:
         turn = (since + (number - since) // STAGE_S) % len(self.peers)
         if self.peers[turn].name != self.context.name:
             return
+        await self._readmit()
+        for _ in self.peers:
+            held = self._counted(asset, number)
+            if held is None or not self._is_turned_away(await self._push(asset, number, held)):
+                return
+
+    def _counted(self, asset: str, number: int) -> Round | None:
+        """What is known of a round by those whose signature counts; None where they are too few for the feed."""
+        held = self.rounds.get((asset, number))
+        if held is None:
+            return None
+        counted = {signer: said for signer, said in held.observations.items() if signer not in self._dismissed}
+        return None if len(counted) < self.context.plan.venue.min_sources else Round(held.timestamp, counted)
+
+    async def _push(self, asset: str, number: int, held: Round) -> Outcome:
         signed = sorted(held.observations.items(), key=lambda item: int(item[0], 16))
         call = encode_submit(
             asset, number, held.timestamp, [price for _, (price, _) in signed], [s for _, (_, s) in signed]
         )
         self._pushes += 1
-        await self.client.operate(
+        return await self.client.operate(
             f"{self.context.name}/push-{self.context.clock.monotonic()}-{self._pushes}",
             "push-price",
             {"asset": asset, "round": number, "timestamp": held.timestamp, "sources": len(signed)},
             self.feed,
             call,
         )
+
+    def _is_turned_away(self, outcome: Outcome) -> bool:
+        """Whether the feed refused the push for a signer it knows no more; who it is counts no further."""
+        named = _UNKNOWN.search(outcome.reason)
+        strangers = {signer for signer in self.signers if named is not None and signer.lower() == named[1].lower()}
+        self._dismissed |= strangers
+        return bool(strangers)
+
+    async def _readmit(self) -> None:
+        """Ask for each that was turned away whether the feed knows it again."""
+        for signer in sorted(self._dismissed):
+            with suppress(PortError):
+                view = await self.client.read(self.feed, encode_is_reporter(signer), timeout=ROUND_S / 2)
+                if decode_is_reporter(view.data):
+                    self._dismissed.discard(signer)
 
     def _is_due(self, held: Round, chain_timestamp: int, chain_price: int) -> bool:
         profile = self.context.plan.profile

@@ -25,6 +25,7 @@ Pausable = Annotated[
     BeforeValidator(_names, json_schema_input_type=str | list[str]),
     Field(min_length=1, max_length=3),
 ]
+ReporterName = Annotated[str | None, Field(pattern=r"^reporter-[0-9]$")]
 _Bps = Annotated[int | None, Field(default=None, ge=1, le=_BPS_MAX)]
 
 
@@ -50,12 +51,14 @@ class Step(Words):
     upgrade: Literal["liquidator"] | None = Field(
         default=None, description="to its next version: announced now, switched after venue.timelock_delay"
     )
+    remove_reporter: ReporterName = Field(default=None, description="announced now, out after venue.timelock_delay")
+    add_reporter: ReporterName = Field(default=None, description="one that was removed: back after the same delay")
 
     @model_validator(mode="after")
     def _one_decision(self) -> Step:
         given = self.model_fields_set - {"at"}
         if len(given) != 1:
-            raise ValueError("give one of pause, unpause, factors and upgrade")
+            raise ValueError("give one of pause, unpause, factors, upgrade, remove_reporter and add_reporter")
         if self.factors is not None and not self.factors.model_fields_set:
             raise ValueError(f"factors names at least one of {', '.join(FACTORS)}")
         return self
@@ -69,13 +72,15 @@ class GovernanceProblem(ValueError):
         self.location = location
 
 
-def plan_governance(steps: Sequence[Step], venue: VenueParameters) -> tuple[GovernanceStep, ...]:
+def plan_governance(steps: Sequence[Step], venue: VenueParameters, *, oracles: int) -> tuple[GovernanceStep, ...]:
     """The steps in the order they are taken, with factors whole and masks as numbers.
 
     Raises:
-        GovernanceProblem: a pause that changes nothing, factors the contracts would refuse, a second upgrade.
+        GovernanceProblem: a pause that changes nothing, factors the contracts would refuse, a second upgrade, fewer
+            reporters than a round needs.
     """
     planned: list[GovernanceStep] = []
+    reporters = {f"reporter-{index}": True for index in range(oracles)}
     paused, upgrades = 0, 0
     factors = {name: int(getattr(venue, name)) for name in FACTORS}
     for number, step in sorted(enumerate(steps), key=lambda item: (item[1].at, item[0])):
@@ -94,12 +99,32 @@ def plan_governance(steps: Sequence[Step], venue: VenueParameters) -> tuple[Gove
             factors |= {name: value for name, value in step.factors if value is not None}
             _require_sense(factors, venue.penalty_bps, number)
             planned.append(GovernanceStep(step.at, "factors", factors=tuple(factors.values())))
+        elif step.remove_reporter is not None or step.add_reporter is not None:
+            word = "remove_reporter" if step.remove_reporter is not None else "add_reporter"
+            name = str(step.remove_reporter or step.add_reporter)
+            _appoint(reporters, name, word, venue.min_sources, number)
+            removes = word == "remove_reporter"
+            planned.append(GovernanceStep(step.at, "remove-reporter" if removes else "add-reporter", reporter=name))
         else:
             upgrades += 1
             if upgrades > 1:
                 raise GovernanceProblem((number, "upgrade"), "there is one next version; it is switched to once")
             planned.append(GovernanceStep(step.at, "upgrade"))
     return tuple(planned)
+
+
+def _appoint(reporters: dict[str, bool], name: str, word: str, min_sources: int, number: int) -> None:
+    """Takes a reporter out of those whose signature counts, or back in; a round must still find enough of them."""
+    if name not in reporters:
+        raise GovernanceProblem((number, word), f"there is no {name}: network.oracles is {len(reporters)}")
+    if reporters[name] is (word == "add_reporter"):
+        state = "is one already" if reporters[name] else "is removed already"
+        raise GovernanceProblem((number, word), f"{name} {state}")
+    reporters[name] = word == "add_reporter"
+    left = sum(reporters.values())
+    if left < min_sources:
+        what = f"without {name} {left} reporters are left, and a round needs venue.min_sources {min_sources}"
+        raise GovernanceProblem((number, word), what)
 
 
 def _require_sense(factors: dict[str, int], penalty_bps: int, number: int) -> None:

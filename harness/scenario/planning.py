@@ -138,7 +138,7 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
         raise document.error(("board", "strikes"), f"{len(products)} products in all; at most {PRODUCTS_MAX}")
     checks = _checks(document, scenario, project)
     try:
-        governance = plan_governance(scenario.governance, venue)
+        governance = plan_governance(scenario.governance, venue, oracles=scenario.network.oracles)
     except GovernanceProblem as problem:
         raise document.error(("governance", *problem.location), str(problem)) from None
     governed_ns = last_ns(scenario.governance, venue.timelock_delay_s)

@@ -29,10 +29,11 @@ from harness.venue.state import (
 __all__ = [
     "KINDS", "NEVER", "STAGES", "AccountState", "AssetState", "Event", "Latest", "PerpetualState", "PoolState",
     "PositionState", "SeriesState", "Totals", "VenueState", "decode_balance", "decode_call", "decode_inbox_frame",
-    "decode_latest", "decode_liquidatable", "decode_log", "decode_stages", "decode_state", "encode_accrue",
-    "encode_approve", "encode_balance_of", "encode_bid", "encode_cancel_auction", "encode_cover_deficit",
-    "encode_deposit",
-    "encode_finalize", "encode_fund_insurance", "encode_haircut", "encode_inbox_submit", "encode_latest",
+    "decode_is_reporter", "decode_latest", "decode_liquidatable", "decode_log", "decode_stages", "decode_state",
+    "encode_accrue", "encode_approve", "encode_balance_of", "encode_bid", "encode_cancel_auction",
+    "encode_cover_deficit", "encode_deposit", "encode_finalize", "encode_fund_insurance", "encode_haircut",
+    "encode_inbox_submit", "encode_is_reporter",
+    "encode_latest",
     "encode_liquidatable", "encode_liquidate", "encode_list_series", "encode_list_series_with", "encode_mint",
     "encode_override_price", "encode_resolve", "encode_set_l1_block", "encode_settle", "encode_settle_funding",
     "encode_stages", "encode_state", "encode_submit", "encode_trade", "encode_withdraw", "explain_revert",
@@ -190,6 +191,14 @@ def encode_submit(
 ) -> bytes:
     """Post a round; prices and signatures in ascending order of the reporters' addresses."""
     return _encode("price_feed", "submit", asset_word(asset), round_, timestamp, list(prices), list(signatures))
+
+
+def encode_is_reporter(address: str) -> bytes:
+    return _encode("price_feed", "isReporter", address)
+
+
+def decode_is_reporter(data: bytes) -> bool:
+    return bool(_decode("price_feed", "isReporter", data)[0])
 
 
 @lru_cache(maxsize=64)

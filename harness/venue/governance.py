@@ -87,6 +87,11 @@ def encode_set_factors(factors: Factors) -> bytes:
     return _encode("clearing_house", "setFactors", astuple(factors))
 
 
+def encode_set_reporter(reporter: str, *, is_reporter: bool) -> bytes:
+    """To the price feed: whether that address' signature counts from now on."""
+    return _encode("price_feed", "setReporter", reporter, is_reporter)
+
+
 def encode_upgrade(implementation: str, initialisation: bytes) -> bytes:
     """To the liquidator: switch to another version and initialise it, in one transaction."""
     return _encode("liquidator", "upgradeToAndCall", implementation, initialisation)

@@ -45,6 +45,10 @@ def test_a_mask_is_read_bit_by_bit(mask: int, says: str) -> None:
         (GovernanceStep(42 * 10**9, "unpause", mask=2), "unpause liquidation, at 42s"),
         (GovernanceStep(5 * 10**8, "upgrade"),
          "the liquidator's next version, announced at 0.5s, switched to 12 s later"),
+        (GovernanceStep(10**9, "remove-reporter", reporter="reporter-3"),
+         "reporter-3 out of the price reporters, announced at 1s, done 12 s later"),
+        (GovernanceStep(10**9, "add-reporter", reporter="reporter-3"),
+         "reporter-3 back among the price reporters, announced at 1s, done 12 s later"),
         (GovernanceStep(10**9, "factors", factors=(1200, 750, 1500, 1000, 750)),
          "margin factors im_bps 1200, mm_bps 750, option_im_bps 1500, option_min_im_bps 1000, option_mm_bps 750, "
          "announced at 1s, in force 12 s later"),

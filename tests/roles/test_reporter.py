@@ -10,7 +10,7 @@ from world import L1, STRANGER, Run, World
 
 from harness.evm.accounts import REPORTERS, account
 from harness.evm.wallet import sign_observation
-from harness.plan import L2_CHAIN_ID, Knot, Plan
+from harness.plan import L2_CHAIN_ID, GovernanceStep, Knot, Plan
 from harness.ports import Json, LinkRule
 from harness.roles.market import WAD
 
@@ -178,3 +178,40 @@ def test_a_lost_reply_does_not_stop_the_next_push(run: Run) -> None:
         await pushed(world, 4, within=90)
 
     run(story, *NODES)
+
+
+def reshuffled(plan: Plan) -> Plan:
+    """Reporter 3 is announced to go at 1 s, which is done 21 s later, and to come back 12 s after that."""
+    steps = (GovernanceStep(10**9, "remove-reporter", reporter="reporter-3"),
+             GovernanceStep(13 * 10**9, "add-reporter", reporter="reporter-3"))
+    # The price moves by more than the deviation that must be pushed, every second.
+    return replace(plan, governance=steps, markets=(("ETH", (Knot(0, 200 * WAD), Knot(60 * 10**9, 110 * WAD))),))
+
+
+def test_rounds_go_on_without_a_reporter_that_was_removed_and_with_it_once_it_is_back(run: Run) -> None:
+    """Its signature makes a submission revert: each sender meets that once, leaves it out, and asks for it later."""
+
+    def sources(world: World, *, since: float) -> list[int]:
+        done = {op.fields["id"] for op in world.records("op", action="push-price", phase="ok")}
+        return [int(op.fields["args"]["sources"]) for op in world.records("op", action="push-price", phase="invoke")
+                if op.fields["id"] in done and op.t >= since]
+
+    async def story(world: World) -> None:
+        def done(action: str) -> bool:
+            return bool(world.records("op", action=f"execute-{action}-reporter", phase="ok"))
+
+        await world.until(lambda: done("remove"), within=30, what="the removal")
+        removed = world.now
+        assert set(sources(world, since=removed - 10)) == {4}
+        await world.until(lambda: len(sources(world, since=removed)) >= 6, within=12, what="six pushes without it")
+        assert set(sources(world, since=removed + 1)) == {3}
+        await world.until(lambda: done("add"), within=20, what="the return")
+        back = world.now
+        await world.until(lambda: 4 in sources(world, since=back), within=8, what="a push with all four")
+        await world.settle(6)
+        assert set(sources(world, since=back + 5)) == {4}
+        refused = world.records("op", action="push-price", phase="fail")
+        assert all("UnknownReporter" in str(op.fields["detail"]["reason"]) for op in refused)
+        assert 1 <= len(refused) == len({op.node for op in refused}), "each sender learns it once"
+
+    run(story, *NODES, "admin-0", change=reshuffled)

@@ -26,14 +26,18 @@ def test_steps_are_planned_by_time_with_masks_and_whole_factors(write: Write, mi
     steps = governed(
         write, minimal,
         "at: 9s, unpause: everything", "at: 5s, pause: [trading, liquidation]", "at: 4s, upgrade: liquidator",
-        "at: 1s, factors: {mm_bps: 700}", "at: 2s, factors: {im_bps: 1100}",
+        "at: 1s, factors: {mm_bps: 700}", "at: 2s, factors: {im_bps: 1100}", "at: 10s, add_reporter: reporter-2",
+        "at: 7s, remove_reporter: reporter-2", "at: 11s, remove_reporter: reporter-0",
     )  # fmt: skip
     assert steps == (
         GovernanceStep(1 * SECOND, "factors", factors=(1000, 700, 1500, 1000, 750)),
         GovernanceStep(2 * SECOND, "factors", factors=(1100, 700, 1500, 1000, 750)),
         GovernanceStep(4 * SECOND, "upgrade"),
         GovernanceStep(5 * SECOND, "pause", mask=3),
+        GovernanceStep(7 * SECOND, "remove-reporter", reporter="reporter-2"),
         GovernanceStep(9 * SECOND, "unpause", mask=7),
+        GovernanceStep(10 * SECOND, "add-reporter", reporter="reporter-2"),
+        GovernanceStep(11 * SECOND, "remove-reporter", reporter="reporter-0"),
     )
 
 
@@ -47,7 +51,7 @@ def test_a_governed_plan_survives_its_file_and_lasts_until_the_last_change(write
 @pytest.mark.parametrize(
     ("steps", "says"),
     [
-        (["at: 1s"], r"governance\[0\].*give one of pause, unpause, factors and upgrade"),
+        (["at: 1s"], r"governance\[0\].*give one of pause, unpause, factors, upgrade, remove_reporter and add_"),
         (["at: 1s, pause: trading, upgrade: liquidator"], r"governance\[0\].*give one of"),
         (["at: 1s, pause: everythin"], r"governance\[0\]\.pause"),
         (["at: 1s, pause: []"], r"governance\[0\]\.pause"),
@@ -59,6 +63,13 @@ def test_a_governed_plan_survives_its_file_and_lasts_until_the_last_change(write
         (["at: 1s, factors: {mm_bps: 249}"], r"governance\[0\]\.factors.*penalty_bps 250 ≤ mm_bps 249"),
         (["at: 1s, factors: {option_mm_bps: 1001}"], r"governance\[0\]\.factors.*option_mm_bps 1001"),
         (["at: 1s, upgrade: vault"], r"governance\[0\]\.upgrade"),
+        (["at: 1s, remove_reporter: reporter-4"], r"governance\[0\]\.remove_reporter.*no reporter-4.*oracles is 4"),
+        (["at: 1s, remove_reporter: keeper-0"], r"governance\[0\]\.remove_reporter"),
+        (["at: 1s, add_reporter: reporter-0"], r"governance\[0\]\.add_reporter.*reporter-0 is one already"),
+        (["at: 1s, remove_reporter: reporter-0", "at: 2s, remove_reporter: reporter-0"],
+         r"governance\[1\]\.remove_reporter.*removed already"),
+        (["at: 1s, remove_reporter: reporter-0", "at: 2s, remove_reporter: reporter-1"],
+         r"governance\[1\]\.remove_reporter.*2 reporters are left, and a round needs venue.min_sources 3"),
         (["at: 1s, upgrade: liquidator", "at: 2s, upgrade: liquidator"], r"governance\[1\]\.upgrade.*switched to once"),
     ],
 )
