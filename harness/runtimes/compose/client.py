@@ -38,3 +38,13 @@ def engine_client(*, timeout_s: float = CALL_TIMEOUT_S) -> DockerClient:
     except DockerException as error:
         raise ToolError("no Docker engine answers", found=f"{host}: {str(error)[:200]}", remedy=_HOW) from error
     return client
+
+
+def nobody_listens(error: BaseException) -> bool:
+    """Whether the engine is not there at all, rather than busy: its socket is gone, or refuses."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConnectionRefusedError | FileNotFoundError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

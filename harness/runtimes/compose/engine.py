@@ -13,7 +13,7 @@ import tenacity
 from docker import APIClient, DockerClient
 from docker.errors import APIError, DockerException
 
-from harness.runtimes.compose.client import engine_client
+from harness.runtimes.compose.client import engine_client, nobody_listens
 from harness.runtimes.failure import RuntimeFailure
 from harness.toolchain.errors import ToolError
 
@@ -59,14 +59,21 @@ class DockerEngine:
             EngineGone: no answer, also not on a later try.
             EngineRefused: it says no; its words are in the message.
         """
+        return await self._call(TRIES_MAX, what, functools.partial(function, *args, **kwargs))
+
+    async def call_once(self, what: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`call` for what has patience of its own."""
+        return await self._call(1, what, functools.partial(function, *args, **kwargs))
+
+    async def _call(self, tries_max: int, what: str, function: Callable[[], T]) -> T:
         retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_attempt(TRIES_MAX),
+            stop=tenacity.stop_after_attempt(tries_max),
             wait=tenacity.wait_random_exponential(multiplier=0.2, max=WAIT_S_MAX),
             retry=tenacity.retry_if_exception(_is_passing),
             reraise=True,
         )
         try:
-            return await retrying(self._once, functools.partial(function, *args, **kwargs))
+            return await retrying(self._once, function)
         except APIError as error:
             raise EngineRefused(f"the Docker engine would not {what}: {_said(error)}") from error
         except (DockerException, requests.exceptions.RequestException, OSError) as error:
@@ -91,7 +98,7 @@ def _is_passing(error: BaseException) -> bool:
         return (bool(error.is_server_error()) and any(
             part in words for part in ("has active endpoints", "timeout", "timed out", "resource busy", "try again")
         )) or (error.status_code == 409 and "in progress" in words)
-    return isinstance(error, requests.exceptions.ConnectionError) and "refused" not in str(error).lower()
+    return isinstance(error, requests.exceptions.ConnectionError) and not nobody_listens(error)
 
 
 def _said(error: BaseException) -> str:

@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from docker.errors import APIError, DockerException, NotFound
 
+from harness.runtimes.compose.client import nobody_listens
+
 if TYPE_CHECKING:
     from docker import DockerClient
 
 REMOVE_SECONDS_MAX = 60.0
 """For all that carries a label, together; the engine answers 409 while it still lets go of something."""
+NO_ENGINE_SECONDS_MAX = 10.0
+"""As long as an engine that is started again at once needs; one that stays away is not waited for."""
 LOOK_AGAIN_SECONDS = 0.2
 LOOK_AGAIN_SECONDS_MAX = 2.0
 QUIET_SECONDS = 0.3
@@ -82,8 +86,10 @@ def remove_labelled(client: DockerClient, label: str, *, seconds_max: float | No
     deadline = time.monotonic() + (REMOVE_SECONDS_MAX if seconds_max is None else seconds_max)
     pause = LOOK_AGAIN_SECONDS
     quiet_since: float | None = None
+    away_since: float | None = None   # nobody has listened since
     while True:
         trouble: Exception | None = None
+        until = deadline
         left: dict[str, str] = {}   # what is still there, and why
         try:
             swarm = is_manager(client)
@@ -98,11 +104,15 @@ def remove_labelled(client: DockerClient, label: str, *, seconds_max: float | No
             quiet_s = SWARM_QUIET_SECONDS if swarm else QUIET_SECONDS
             if quiet_since is not None and not (len(removed) and now - quiet_since < quiet_s):
                 return removed
+            away_since = None
             if found and not left:
                 continue   # the engine did it all: see that it did
         except _TROUBLE as error:
             trouble = error
-        if time.monotonic() + pause > deadline:
+            away_since = (away_since or time.monotonic()) if nobody_listens(error) else None
+            if away_since is not None:
+                until = min(deadline, away_since + NO_ENGINE_SECONDS_MAX)
+        if time.monotonic() + pause > until:
             if trouble is not None and not len(removed):
                 raise trouble
             removed.failures += [f"{name} is still there: {why}" for name, why in left.items()]

@@ -151,7 +151,7 @@ class Stack:
 
         Raises `EngineRefused` naming what is still there.
         """
-        removed = await self._engine.call(
+        removed = await self._engine.call_once(
             f"remove {self._layout.project}",
             remove_labelled, self._engine.client, f"{PROJECT_LABEL}={self._layout.project}",
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -42,11 +43,12 @@ class Shelf:
     def __init__(self) -> None:
         self.things: list[Thing] = []
         self.failures = 0
+        self.failure: Callable[[str], OSError] = requests.exceptions.ReadTimeout
 
     def list(self, **_: Any) -> list[Thing]:
         if self.failures:
             self.failures -= 1
-            raise requests.exceptions.ReadTimeout("the engine is busy")
+            raise self.failure("the engine is busy")
         return list(self.things)
 
 
@@ -124,3 +126,32 @@ def test_an_engine_that_never_answers_is_an_error() -> None:
     engine.containers.failures = 10**6
     with pytest.raises(requests.exceptions.ReadTimeout):
         remove_labelled(engine, LABEL, seconds_max=0.1)
+
+
+def test_an_engine_that_stays_away_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its socket is gone: the next run removes what is left. One that comes back in time is used."""
+    monkeypatch.setattr(removal, "NO_ENGINE_SECONDS_MAX", 0.1)
+    engine: Any = Engine()
+    Thing("container", engine.containers.things)
+    engine.containers.failure = absent
+    engine.containers.failures = 3
+    assert remove_labelled(engine, LABEL).containers == ["container"]
+    engine.containers.failures = 10**6
+    began = time.monotonic()
+    with pytest.raises(requests.exceptions.ConnectionError):
+        remove_labelled(engine, LABEL)
+    assert time.monotonic() - began < removal.REMOVE_SECONDS_MAX / 2
+
+
+def absent(_: str) -> OSError:
+    """What a client meets when the socket is not there: the cause is two wrappings deep."""
+    try:
+        try:
+            raise FileNotFoundError(2, "No such file or directory")
+        except OSError as error:
+            raise ConnectionAbortedError("Connection aborted.") from error
+    except OSError:
+        try:
+            raise requests.exceptions.ConnectionError("Connection aborted.")
+        except OSError as error:
+            return error
