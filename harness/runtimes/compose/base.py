@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from docker.errors import APIError, DockerException, ImageNotFound
 
+from harness.runtimes.compose.probe import ask_image
 from harness.toolchain.commands import run
 from harness.toolchain.errors import ToolError
 from harness.toolchain.places import cache_home
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 DEFAULT_BASE = "python:3.12-slim"
 PYTHON_MIN = (3, 11)
 MAKE_BASE_TIMEOUT_S = 960.0
-PROBE_TIMEOUT_S = 60
 _PACKAGE = Path(__file__).parents[2]
 # A checkout has them beside the package, a wheel inside it (pyproject.toml, force-include).
 _FOLDERS = (_PACKAGE.parent / "compose", _PACKAGE / "_compose")
@@ -101,7 +101,7 @@ def target_of(client: DockerClient, base: Image) -> Target:
     name = (base.tags or [str(base.id)])[0]
     remedy = "set BASE_IMAGE to a glibc image with Python >= 3.11, for instance " + DEFAULT_BASE
     try:
-        python, machine, libc, version = json.loads(_asked(client, base))
+        python, machine, libc, version = json.loads(ask_image(client, str(base.id), "python", "-c", _QUESTION)[1])
     except (APIError, ValueError) as error:
         raise ToolError(f"the base image {name} has no working `python`", found=str(error)[:300],
                         remedy=remedy) from error
@@ -113,18 +113,6 @@ def target_of(client: DockerClient, base: Image) -> Target:
     known.parent.mkdir(parents=True, exist_ok=True)
     known.write_text(json.dumps(asdict(target)), encoding="utf-8")
     return target
-
-
-def _asked(client: DockerClient, base: Image) -> bytes:
-    """What the image's Python answers; what it says instead where it does not get that far."""
-    container = client.containers.create(str(base.id), ["-c", _QUESTION], entrypoint=["python"], network_mode="none",
-                                         labels={"harness.image": "probe"})
-    try:
-        container.start()
-        container.wait(timeout=PROBE_TIMEOUT_S)
-        return container.logs()
-    finally:
-        container.remove(force=True)  # `run(remove=True)` would leave one that could not be started
 
 
 def _local(client: DockerClient, name: str) -> Image | None:
