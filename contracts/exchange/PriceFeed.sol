@@ -236,6 +236,8 @@ contract PriceFeed is Ownable, Observations {
     }
 
     function _listAsset(AssetTerms memory terms) internal {
+        // No name is what a market without an asset has.
+        if (terms.name == 0) revert UnknownAsset(terms.name);
         if (_heads[terms.name].isListed) revert AssetAlreadyListed(terms.name);
         bool fits = terms.minAnswer >= type(int128).min && terms.maxAnswer <= type(int128).max;
         if (!fits || terms.minAnswer >= terms.maxAnswer || (terms.minAnswer < 0 && !terms.isSigned)) {
