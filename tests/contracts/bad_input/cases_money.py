@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from harness.evm.abi import asset_word
 from harness.evm.accounts import MAKER, OWNER, account
 from tests.contracts.bad_input.stage import (
     BOB,
     CAROL,
+    COINS,
     FOREVER,
     KEEPER,
     Sender,
@@ -15,7 +17,7 @@ from tests.contracts.bad_input.stage import (
     as_built,
     overdrawn,
 )
-from tests.contracts.bad_input.table import OK, OVERFLOW, Arguments, Case
+from tests.contracts.bad_input.table import NO_DATA, OK, OVERFLOW, Arguments, Case
 from tests.contracts.conftest import USD, W
 
 EXCHANGE: tuple[Sender, ...] = ("clearing_house", "liquidator", "settlement")
@@ -82,7 +84,8 @@ TOKENS = [
 LEDGER = [
     ledger("addCash(address,int256)", name(BOB), W, account=ANY_ADDRESS, delta=(OK, OK, OK, OK, OVERFLOW)),
     ledger("addDust(uint32,int256)", 0, 1, pool=(OK, OK, OK), residue=(OK, OK, OK, OK, OK)),
-    ledger("admitPool(uint32)", 2, pool=(OK, OK, "UnknownPool")),
+    ledger("admitPool(uint32,uint8,bytes32)", 3, 0, asset_word("ETH"), pool=(OK, OK, "UnknownPool"),
+           kind=(OK, OK, NO_DATA), asset=(OK, OK)),
     ledger("bookBadDebt(address)", name(BOB), account=ANY_ADDRESS),
     ledger("coverLoss(address)", name(BOB), account=ANY_ADDRESS),
     ledger("pay(address,address,uint256)", name(BOB), name(CAROL), W,
@@ -106,6 +109,16 @@ VAULT = [
          edges={"from": (OK, "SamePool", "UnknownPool"), "to": ("SamePool", OK, "UnknownPool"),
                 "amount": (OK, OK, OVERFLOW)},
          blocked={"stale": "StalePrice"}),
+    # Shares of the spot pool are a coin as any other of 18 decimals.
+    Case("vault.openCoinPool(uint32,address,bytes32)", OWNER,
+         lambda stage: (COINS + 1, stage.at["spot_amm"], asset_word("BTC")), only=(OWNER,), foreign="NotOwner", edges={
+             "pool": ("PoolInUse", "PoolInUse", "UnknownPool"), "token": (NO_DATA, NO_DATA),
+             "asset": ("UnknownAsset", "UnknownAsset")}),
+    Case("vault.depositCoin(uint32,uint256)", CAROL, plain(COINS, W), foreign="ERC20InsufficientAllowance",
+         moves_tokens=True, edges={"pool": ("NotCoinPool",) * 3, "amount": (OK, OK, TOO_LARGE)}),
+    Case("vault.withdrawCoin(uint32,uint256)", CAROL, plain(COINS, W), foreign="AccountNotOpen", moves_tokens=True,
+         edges={"pool": ("NotCoinPool",) * 3, "amount": (OK, OK, "PoolShort")},
+         blocked={4: "WithdrawalsPaused", "stale": "StalePrice"}),
 ]  # fmt: skip
 
 _DEADLINE = ("DeadlineOver", "DeadlineOver", OK)

@@ -13,6 +13,7 @@ from harness.solidity.deploy import creation_code
 from harness.venue import exchange as ex
 from harness.venue import governance as gov
 from harness.venue.book import MODES, TICK_WAD, Order, encode_open_market, encode_update
+from harness.venue.pools import encode_open_coin_pool
 from harness.venue.spot import Swap, encode_swap
 from tests.contracts.bad_input.cases_authority import attested, scheduled
 from tests.contracts.bad_input.cases_money import name
@@ -22,6 +23,7 @@ from tests.contracts.bad_input.stage import (
     BOB,
     CALL,
     CAROL,
+    COINS,
     DAVE,
     FOREVER,
     FUTURE,
@@ -214,6 +216,26 @@ def bargain(price: int) -> Scene:
     return scene
 
 
+def of_six_decimals(stage: Stage) -> Attempt:
+    """A coin pool of a second token like the dollar."""
+    code = stage.client.call("eth_getCode", stage.at["collateral_token"], "latest")
+    stage.client.call("anvil_setCode", _ODD, code)
+    return Attempt("openCoinPool", OWNER, "vault", encode_open_coin_pool(COINS + 1, _ODD, "BTC"))
+
+
+def opening(error: str, token: str, asset: str) -> Situation:
+    return Situation(error, error, lambda stage: Attempt(
+        "openCoinPool", OWNER, "vault", encode_open_coin_pool(COINS + 1, stage.at[token], asset)))
+
+
+COIN_POOLS = [
+    opening("CoinInUse", "spot_token", "BTC"),
+    opening("PriceMayBeNegative", "spot_amm", "WTI"),
+    Situation("CoinDecimals", "CoinDecimals", of_six_decimals),
+    of("HoldsCoin", BOB, "vault", "moveCollateral", 0, COINS, USD),
+    of("CollateralMismatch", OWNER, "clearing_house", "listSeriesWith", 4, ETH, 0, T0 + 3_600, (0, 1, 0, 0, 0)),
+]
+
 LADDER = [
     of("AuctionRunning", KEEPER, "liquidator", "liquidate", name(ALICE), after=auction),
     of("BidNotCovered", KEEPER, "liquidator", "bid", name(ALICE), after=bargain(1600)),
@@ -337,7 +359,7 @@ AUTHORITY = [
     constructed("LotIsZero", "Liquidator", 4, 1, lot_wad=0),
 ]  # fmt: skip
 
-SITUATIONS = [*REPORTS, *VIEWS, *LADDER, *TRADES, *AUTHORITY]
+SITUATIONS = [*REPORTS, *VIEWS, *COIN_POOLS, *LADDER, *TRADES, *AUTHORITY]
 
 UNREACHABLE = {
     "AddressEmptyCode": "an implementation without code is refused before anything is delegated to it",

@@ -21,14 +21,16 @@ from harness.venue import exchange as ex
 from harness.venue import governance as gov
 from harness.venue.book import MODES, TICK_WAD, Order, encode_open_market, encode_place
 from harness.venue.deployment import interfaces
-from harness.venue.pools import encode_move_collateral
+from harness.venue.pools import encode_deposit_coin, encode_move_collateral, encode_open_coin_pool
 from harness.venue.spot import encode_add_liquidity
 from tests.contracts.conftest import GAS, STRICT, T0, USD, Outcome, Venue, W
 
 ALICE, BOB, CAROL, DAVE, STRANGER = 100, 101, 102, 103, 900
 KEEPER, POOR = KEEPERS[0], KEEPERS[1]
-FUTURE, CALL, PUT, PERPETUAL, SOON, POOLED = 1, 2, 3, 4, 5, 6
-"""Series of the stage. SOON expires 60 s after genesis, POOLED is of pool 1."""
+FUTURE, CALL, PUT, PERPETUAL, SOON, POOLED, INVERSE = 1, 2, 3, 4, 5, 6, 7
+"""Series of the stage. SOON expires 60 s after genesis, POOLED is of pool 1, INVERSE of pool 2, which holds ETH."""
+
+COINS = 2                       # the coin pool
 
 RESTING = 1                     # the maker's order on the future's book, an ask of one at 2010
 FOREVER = 2**64 - 1
@@ -164,7 +166,9 @@ class Stage(Venue):
             own = sum(a.cash - sum(p.notional for p in a.positions) for a in state.accounts if a.pool == books.pool)
             own += sum(s.clearing for s in state.series if pool_of[s.series_id] == books.pool)
             found.append(books.balance - (own + books.insurance + books.fees + books.dust - books.deficit))
-        return (*found, state.totals.custody * 10**12 - sum(books.balance for books in state.pools))
+        dollars = sum(books.balance for books in state.pools if not books.coin)
+        coins = [books.custody - books.balance for books in state.pools if books.coin]
+        return (*found, *coins, state.totals.custody * 10**12 - dollars)
 
 
 Scene = Callable[[Stage], None]
@@ -199,6 +203,13 @@ def build(stage: Stage) -> None:
         for token in ("spot_token", "collateral_token"):
             stage.ok(who, token, ex.encode_approve(stage.at["spot_amm"], 2**256 - 1))
     stage.ok(MAKER, "spot_amm", encode_add_liquidity(1_000 * W, 2_000_000 * USD, min_shares=0, deadline=FOREVER))
+    stage.ok(OWNER, "vault", encode_open_coin_pool(COINS, stage.at["spot_token"], "ETH"))
+    terms = (0, COINS, 0, 0, 0)
+    stage.ok(OWNER, "clearing_house", ex.encode_list_series_with(ex.KINDS["inverse"], "ETH", 0, T0 + 3_600, terms))
+    for who in (MAKER, CAROL):
+        stage.ok(who, "spot_token", ex.encode_approve(stage.at["vault"], 2**256 - 1))
+        stage.ok(who, "vault", encode_deposit_coin(COINS, 10 * W))
+    assert stage.trade(CAROL, INVERSE, 1_000 * W, 2000 * W).error == ""
     stage.live(1, 2000)
 
 

@@ -18,6 +18,7 @@ from tests.contracts.bad_input.stage import (
     ALICE,
     BOB,
     CAROL,
+    COINS,
     FOREVER,
     FUTURE,
     PERPETUAL,
@@ -40,6 +41,8 @@ Call = tuple[str, bytes]        # field of the deployment, calldata
 OUTER: dict[str, tuple[str, str, tuple[object, ...]]] = {
     "deposit": ("vault", "deposit", (7 * USD,)),
     "withdraw": ("vault", "withdraw", (7 * USD,)),
+    "depositCoin": ("vault", "depositCoin", (COINS, W)),
+    "withdrawCoin": ("vault", "withdrawCoin", (COINS, W)),
     "fundInsurance": ("vault", "fundInsurance", (0, 7 * USD)),
     "swap, buying": ("spot_amm", "swap", (True, 700 * USD, 0, FOREVER)),
     "swap, selling": ("spot_amm", "swap", (False, W, 0, FOREVER)),
@@ -77,9 +80,11 @@ def stage() -> Iterator[Stage]:
         stage.client.call("anvil_setCode", PUPPET, "0x" + mocks()["Puppet"].runtime.hex())
         final(stage)
         approvals = [(token, ex.encode_approve(stage.at[spender], 2**256 - 1)) for token, spender in (
-            ("collateral_token", "vault"), ("collateral_token", "spot_amm"), ("spot_token", "spot_amm"))]
+            ("collateral_token", "vault"), ("collateral_token", "spot_amm"), ("spot_token", "spot_amm"),
+            ("spot_token", "vault"))]
         calls: list[tuple[str, str, tuple[object, ...]]] = [
             ("vault", "deposit", (100_000 * USD,)), ("vault", "moveCollateral", (0, 1, 1_000 * USD)),
+            ("vault", "depositCoin", (COINS, 100 * W)),
             ("spot_amm", "addLiquidity", (10 * W, 20_000 * USD, 0, FOREVER)),
             ("order_book", "place", (FUTURE, W, 1900 * W, 0, FOREVER)),
         ]  # fmt: skip
@@ -100,6 +105,7 @@ def inner(stage: Stage) -> dict[str, Call]:
     calls: dict[str, tuple[object, ...]] = {
         "vault.deposit": (5 * USD,), "vault.withdraw": (5 * USD,), "vault.fundInsurance": (0, 5 * USD),
         "vault.moveCollateral": (0, 1, 5 * USD), "vault.coverDeficit": (0,),
+        "vault.depositCoin": (COINS, 2 * W), "vault.withdrawCoin": (COINS, 2 * W),
         "clearing_house.trade": signed(stage, (astuple(quote), None, W)),
         "clearing_house.settleFunding": (puppet, PERPETUAL), "perpetuals.accrue": (PERPETUAL,),
         "order_book.place": (FUTURE, W, 1850 * W, 0, FOREVER), "order_book.cancel": (order,),
