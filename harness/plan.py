@@ -36,7 +36,7 @@ CHAIN_OF_KIND: Mapping[str, ChainName] = {
 NEVER_S = 2**32
 """Expiry, in seconds after genesis, of what never expires: beyond the end of any run."""
 
-ProductKind = Literal["future", "call", "put", "perpetual"]
+ProductKind = Literal["future", "call", "put", "perpetual", "inverse"]
 Trading = Literal["quotes", "book"]
 Style = Literal["informed", "hedger", "momentum", "adversary"]
 TradeAction = Literal["deposit", "open", "reduce", "close", "withdraw", "move", "swap"]
@@ -108,7 +108,7 @@ class Product:
     id: str
     kind: ProductKind
     underlying: str
-    strike_wad: int         # 0 for futures and perpetuals
+    strike_wad: int         # 0 for futures, perpetuals and inverse futures
     expires_s: int          # seconds after genesis; NEVER_S for perpetuals
     terms: Terms = DEFAULT_TERMS
 
@@ -120,11 +120,11 @@ class PlannedOperation:
     id: str                 # unique in the run, e.g. `trader-3/17`
     at_ns: int
     action: TradeAction
-    product: str            # Product.id; "" for deposit and withdraw; of move, one of the pool
+    product: str            # Product.id; "" for deposit and withdraw of dollars, of coin and of move one of the pool
     side: int               # +1 buys, −1 sells; of move, +1 into the pool, −1 back; 0 where it makes no sense
     leverage_milli: int     # thousandths of account equity as notional, for `open`
     fraction_milli: int     # thousandths of the position, for `reduce`
-    amount_native: int      # token units, for deposit, withdraw, move and swap (quote it is worth)
+    amount_native: int      # token units, for deposit, withdraw (coin: its own), move and swap (quote it is worth)
     tolerance_bps: int = 0  # for swap: how much less than it is quoted the trader accepts
 
 
@@ -267,6 +267,24 @@ class SpotPool:
     quote: int               # native units, 1e6 a dollar
 
 
+COIN_MORE_DECIMALS = 12
+"""A coin has 18 decimals, the dollar 6."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoinPool:
+    """The isolated pool that holds a coin instead of dollars, for inverse futures of that coin."""
+
+    pool: int
+    asset: str
+    price_wad: int          # at first: what bankrolls in dollars are turned into coin by
+
+    def worth(self, dollars_native: int) -> int:
+        """Native units of the coin that cost so many dollars at first."""
+        wad: int = dollars_native * 10**COIN_MORE_DECIMALS * 10**18
+        return wad // self.price_wad
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     scenario: str
@@ -296,7 +314,8 @@ class Plan:
     keeper_gas: KeeperGas | None = None   # None: gas costs keepers nothing, and blocks are in order of arrival
     styles: tuple[tuple[str, Style], ...] = ()   # (trader, strategy) of those who follow no script
     trading: Trading = "quotes"   # how takers and makers meet: signed quotes on request, or orders in the book
-    pool_insurance_native: tuple[int, ...] = ()   # of the isolated pools, from 1 on
+    pool_insurance_native: tuple[int, ...] = ()   # of the isolated pools, from 1 on, each in what it holds
+    coin: CoinPool | None = None
 
     def role(self, name: str) -> RoleSpec:
         """The role of that name; KeyError if there is none."""

@@ -81,11 +81,13 @@ def fills_of(plan: Plan, history: History) -> tuple[Fill, ...]:
                 continue
             product = plan.products[event.args["seriesId"] - 1]
             at = decided.get(block.transactions[event.tx].hash)
-            size = event.args["size"]
+            size, price = event.args["size"], event.args["price"]
+            # An inverse future's contracts are dollars; everything here is of the coin they were worth.
+            units = abs(size) * WAD // price if product.kind == "inverse" else abs(size)
             found.append(Fill(
                 t_ns=block.t, decided_ns=at, committed_ns=committed.get(block.number), product=product,
                 maker=event.args["maker"], taker=event.args["taker"],
-                side=1 if size > 0 else -1, size=abs(size), price=event.args["price"],
+                side=1 if size > 0 else -1, size=units, price=price,
                 index=index.get(product.underlying), true_price=values.price(product.underlying, block.t),
                 value=values.value(product, block.t),
                 value_decided=None if at is None else values.value(product, at),

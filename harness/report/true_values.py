@@ -31,7 +31,7 @@ class TrueValues:
         """The true value of one unit of a product; that at its expiry from there on."""
         t_ns = max(0, min(t_ns, product.expires_s * 10**9))
         price = self.price(product.underlying, t_ns)
-        if product.kind == "future" or product.kind == "perpetual":
+        if product.kind == "future" or product.kind == "perpetual" or product.kind == "inverse":
             return price
         left_ns = product.expires_s * 10**9 - t_ns
         variance = self._variance(product.underlying, t_ns // 10**9) * Decimal(left_ns) / Decimal(10**9)

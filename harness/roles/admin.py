@@ -23,6 +23,7 @@ from harness.venue.exchange import (
     encode_override_price,
     encode_state,
 )
+from harness.venue.pools import encode_open_coin_pool
 from harness.venue.spot import encode_add_liquidity
 
 WATCH_S = 1.0
@@ -51,9 +52,15 @@ class Admin:
         if plan.insurance_native:
             data = encode_fund_insurance(plan.insurance_native)
             await self._carry_out("fund-insurance", {"amount": str(plan.insurance_native)}, deployment["vault"], data)
+        is_open = False
         for product in plan.products:
             is_endless = product.kind == "perpetual"
             expiry = NEVER if is_endless else self.context.genesis_timestamp + product.expires_s
+            if plan.coin is not None and product.terms.pool == plan.coin.pool and not is_open:
+                is_open = True
+                data = encode_open_coin_pool(plan.coin.pool, deployment["spot_token"], plan.coin.asset)
+                args = {"pool": str(plan.coin.pool), "asset": plan.coin.asset}
+                await self._carry_out("open-coin-pool", args, deployment["vault"], data)
             data = encode_list_series_with(
                 KINDS[product.kind], product.underlying, product.strike_wad, expiry, astuple(product.terms)
             )

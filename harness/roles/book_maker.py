@@ -79,7 +79,7 @@ def ladder(
     # What the index may have moved since it was seen: one standard deviation, half of it on each side.
     doubt_bps = int((view.variance * view.age_s).sqrt() * BPS) // 2
     match product.kind:
-        case "future" | "perpetual":
+        case "future" | "perpetual" | "inverse":
             fair, edge, divisor, highest = centre, 0, 1, None
         case "call" | "put":
             variance = view.variance * max(remaining_s, 0)

@@ -107,7 +107,7 @@ class Maker:
         if now_s >= expiry:
             raise Refused(f"{product.id} has expired")
         side = 1 if size > 0 else -1
-        if product.kind in ("future", "perpetual"):
+        if product.kind in ("future", "perpetual", "inverse"):
             skew = self._skew(product, held[0])
             price = held[0] + abs(held[0]) * (side * HALF_SPREAD_BPS + skew) // BPS
         else:

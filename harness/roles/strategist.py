@@ -143,6 +143,9 @@ class Strategist:
             if product.kind == "future" or product.kind == "perpetual":
                 total += held
                 continue
+            if product.kind == "inverse":
+                total += held * WAD // index  # so many coins that it does not owe any more when the price rises
+                continue
             remaining_s = max(self.context.genesis_timestamp + product.expires_s - now_s, 0)
             variance = self._variance[asset].per_second() * remaining_s
             unit = black.delta(product.kind, forward=index, strike=product.strike_wad, variance=variance)

@@ -8,6 +8,7 @@ from harness.roles.admin import series_id
 from harness.roles.client import ChainClient, Outcome
 from harness.roles.context import RoleContext
 from harness.roles.maker import notional_size, quote_from_json
+from harness.roles.market import WAD
 from harness.roles.swapping import NothingToQuote, quoted
 from harness.venue.book import MODES, Order, encode_place
 from harness.venue.exchange import (
@@ -18,7 +19,13 @@ from harness.venue.exchange import (
     encode_trade,
     encode_withdraw,
 )
-from harness.venue.pools import CROSS, account_of, encode_move_collateral
+from harness.venue.pools import (
+    CROSS,
+    account_of,
+    encode_deposit_coin,
+    encode_move_collateral,
+    encode_withdraw_coin,
+)
 from harness.venue.spot import decode_reserves, encode_reserves, encode_swap
 
 MILLI = 1000
@@ -65,6 +72,7 @@ class Trader:
             "leverage_milli": operation.leverage_milli,
             "fraction_milli": operation.fraction_milli,
             "amount": str(operation.amount_native),
+            **self._pool_of(operation),
         }
         self.client.invoke(operation.id, operation.action, args)
         sent: dict[str, Json] = {}
@@ -80,8 +88,12 @@ class Trader:
         """The contract and calldata that carry out an operation now; of a trade, its series and size into `sent`."""
         vault = self.context.deployment["vault"]
         match operation.action:
+            case "deposit" if operation.product:
+                return vault, encode_deposit_coin(self.products[operation.product].terms.pool, operation.amount_native)
             case "deposit":
                 return vault, encode_deposit(operation.amount_native)
+            case "withdraw" if operation.product:
+                return vault, encode_withdraw_coin(self.products[operation.product].terms.pool, operation.amount_native)
             case "withdraw":
                 return vault, encode_withdraw(operation.amount_native)
             case "move":
@@ -100,6 +112,12 @@ class Trader:
                 quote, signature = quote_from_json(reply)
                 sent["deadline"] = quote.deadline
                 return self.context.deployment["clearing_house"], encode_trade(quote, signature, size)
+
+    def _pool_of(self, operation: PlannedOperation) -> dict[str, Json]:
+        """Which coin pool a deposit or withdrawal is of; nothing of dollars, which are the cross pool's."""
+        if operation.action not in ("deposit", "withdraw") or not operation.product:
+            return {}
+        return {"pool": self.products[operation.product].terms.pool}
 
     async def _swap(self, operation: PlannedOperation) -> None:
         """All of an amount into the spot pool, for what it is quoted now less what the trader puts up with."""
@@ -124,7 +142,7 @@ class Trader:
         return Order(number, whole if size > 0 else -whole, 0, MODES["market"], deadline)
 
     async def _size(self, operation: PlannedOperation) -> int:
-        """Signed units of underlying to trade, at least one unit of 1e-18."""
+        """Signed units of underlying to trade, of an inverse future dollars, at least one unit of 1e-18."""
         product = self.products[operation.product]
         account = account_of(self.account.address, product.terms.pool)
         view = await self.client.read(
@@ -136,7 +154,9 @@ class Trader:
             price = state.assets[0].price
             if mine.equity <= 0 or price == 0:
                 raise NothingToDo(f"equity {mine.equity} at price {price} opens nothing")
-            size = notional_size(mine.equity * operation.leverage_milli // MILLI, abs(price))
+            notional = mine.equity * operation.leverage_milli // MILLI
+            is_inverse = product.kind == "inverse"
+            size = notional * abs(price) // WAD if is_inverse else notional_size(notional, abs(price))
             side = operation.side
         else:
             held = self._held(mine, operation.product)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, get_args
 
 from harness.plan import (
     ANSWER_MAX_WAD,
+    COIN_MORE_DECIMALS,
     NEVER_S,
     OPTION_MARGINS,
     AssetTerms,
@@ -31,6 +32,7 @@ from harness.scenario.fault_plan import interval_of, plan_faults
 from harness.scenario.governance_words import GovernanceProblem, last_ns, plan_governance
 from harness.scenario.loading import Document, Location, plain_scalar, read_document
 from harness.scenario.market import path_of
+from harness.scenario.pools import coin_pool, pool_numbers
 from harness.scenario.regions import base_latencies
 from harness.scenario.selectors import GROUP_WORDS
 from harness.scenario.styles import styles_of, with_styles
@@ -136,6 +138,7 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
     products = (*_products(document, scenario), *board_products(document, scenario))
     if len(products) > PRODUCTS_MAX:
         raise document.error(("board", "strikes"), f"{len(products)} products in all; at most {PRODUCTS_MAX}")
+    coin = coin_pool(document, scenario)
     checks = _checks(document, scenario, project)
     try:
         governance = plan_governance(scenario.governance, venue, oracles=scenario.network.oracles)
@@ -150,7 +153,7 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
         operations = () if not products else trader_operations(
             scenario.workload,
             [(product, weight) for product, weight in zip(products, weights, strict=True)],
-            im_bps=venue.im_bps, stop_ns=stop_ns, random=random,
+            im_bps=venue.im_bps, stop_ns=stop_ns, random=random, coin=coin,
         )  # fmt: skip
         styles = styles_of(scenario.workload)
         operations = with_styles(operations, styles)
@@ -189,7 +192,11 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
         styles=styles if products else (),
         trading=scenario.venue.trading,
         governance=governance,
-        pool_insurance_native=tuple(scenario.pools[name].insurance for name in _pools(document, scenario)),
+        pool_insurance_native=tuple(
+            scenario.pools[name].insurance * (10**COIN_MORE_DECIMALS if scenario.pools[name].coin else 1)
+            for name in pool_numbers(document, scenario)
+        ),
+        coin=coin,
     )
     if project is None:
         return plan
@@ -255,7 +262,7 @@ def _asset_terms(scenario: schema.Scenario) -> tuple[AssetTerms, ...]:
 def _products(document: Document, scenario: schema.Scenario) -> tuple[Product, ...]:
     seen: set[str] = set()
     products = []
-    pools = _pools(document, scenario)
+    pools = pool_numbers(document, scenario)
     for number, entry in enumerate(scenario.products):
         location: Location = ("products", number)
         if entry.id in seen:
@@ -279,22 +286,6 @@ def _terms(entry: schema.Product, pool: int) -> Terms:
         oi_cap=bounds.cap if bounds else 0,
         profit_cap=entry.profit_credit or 0,
     )
-
-
-def _pools(document: Document, scenario: schema.Scenario) -> dict[str, int]:
-    """The numbers of the isolated pools: the contracts count them in the order in which series of them are listed."""
-    for number, entry in enumerate(scenario.products):
-        if entry.pool is not None and entry.pool not in scenario.pools:
-            there = f"; there is {', '.join(scenario.pools)}" if scenario.pools else "; list it in pools"
-            hint = did_you_mean(entry.pool, scenario.pools) or there
-            raise document.error(("products", number, "pool"), f'no pool "{entry.pool}"{hint}')
-    order = list(dict.fromkeys(entry.pool for entry in scenario.products if entry.pool is not None))
-    for name in scenario.pools:
-        if name not in order:
-            raise document.error(("pools", name), "no product is in it")
-    if order and scenario.venue.trading == "book":
-        raise document.error(("venue", "trading"), "the book is of the cross pool; isolated pools trade on quotes")
-    return {name: number for number, name in enumerate(order, start=1)}
 
 
 def _storm_ns(

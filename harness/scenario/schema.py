@@ -27,7 +27,8 @@ from harness.scenario.vocabulary import (
 )
 
 SEED_MAX = 2**63 - 1
-_PRODUCTS = ("future", "call", "put", "perpetual")
+_PRODUCTS = ("future", "call", "put", "perpetual", "inverse")
+_FUTURES = ("future", "perpetual", "inverse")
 _PRODUCTS_NOT_YET = frozenset({"spot", "variance"})
 
 
@@ -112,7 +113,7 @@ class OpenInterest(Words):
 
 class Product(Words):
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,31}$")
-    kind: Annotated[Literal["future", "call", "put", "perpetual"], BeforeValidator(_product_kind)]
+    kind: Annotated[Literal["future", "call", "put", "perpetual", "inverse"], BeforeValidator(_product_kind)]
     underlying: str
     strike: PriceWad | None = None
     expires: PositiveDuration | None = Field(default=None, description="of all but perpetuals, which never do")
@@ -128,13 +129,13 @@ class Product(Words):
 
     @model_validator(mode="after")
     def _strike_fits(self) -> Product:
-        if (self.strike is None) != (self.kind in ("future", "perpetual")):
+        if (self.strike is None) != (self.kind in _FUTURES):
             raise ValueError("an option needs a strike" if self.strike is None else f"a {self.kind} has no strike")
         if (self.expires is None) != (self.kind == "perpetual"):
             raise ValueError("a perpetual never expires" if self.expires else f"a {self.kind} needs expires")
         if self.expires is not None and self.expires % units.NS_PER_SECOND:
             raise ValueError("expires must be whole seconds; contracts count in seconds")
-        if self.margin is not None and self.kind in ("future", "perpetual"):
+        if self.margin is not None and self.kind in _FUTURES:
             raise ValueError(f"margin is of options; a {self.kind} has im_bps and mm_bps of the venue")
         return self
 
@@ -235,7 +236,10 @@ class Spot(Words):
 class Pool(Words):
     """An isolated pool: what happens in it stays in it."""
 
-    insurance: Native = Field(default=0, description="paid in once its first series is listed")
+    insurance: Native = Field(default=0, description="paid in once its first series is listed; coins in a coin pool")
+    coin: str | None = Field(
+        default=None, description="a market whose coin is its collateral, instead of dollars: for inverse futures of it"
+    )
 
 
 class Workload(Words):

@@ -12,7 +12,7 @@ from typing import Any
 from harness.anvil import ChainKind, ChainSpec
 from harness.evm.accounts import OWNER, account
 from harness.plan import L1_CHAIN_ID, L1_GAS_LIMIT, L2_CHAIN_ID, Plan
-from harness.roles.bankrolls import KEEPER_NATIVE, MAKER_NATIVE
+from harness.roles.bankrolls import KEEPER_NATIVE, KEEPER_POOL_NATIVE, MAKER_NATIVE, MAKER_POOL_NATIVE
 from harness.solidity.compile import compile_contracts
 from harness.solidity.genesis import Genesis, GenesisSpec, build_genesis
 from harness.toolchain import ACCEPTED_ANVIL, anvil_binary
@@ -106,6 +106,7 @@ def _venue_genesis(plan: Plan, accounts: Mapping[str, str], contracts: Path | No
             collateral=dict.fromkeys(people, USER_NATIVE) | _collateral(plan, accounts),
             spot_asset=plan.spot.asset if plan.spot is not None else "",
             spot=_spot_wallets(plan, accounts, people),
+            coin=_coin_wallets(plan, accounts, people),
             l1_balances=wei | batchers,
             l2_balances=wei | _gas_money(plan, accounts),
             l1_chain_id=L1_CHAIN_ID,
@@ -119,12 +120,30 @@ def _collateral(plan: Plan, accounts: Mapping[str, str]) -> dict[str, int]:
     """Tokens in each wallet: what its owner is going to pay in."""
     wallets = {accounts[role.name]: KEEPER_NATIVE for role in plan.of_kind("keeper")}
     wallets |= {accounts[role.name]: MAKER_NATIVE for role in plan.of_kind("maker")}
-    insurance = plan.insurance_native + sum(plan.pool_insurance_native)
+    dollars = [each for pool, each in enumerate(plan.pool_insurance_native, start=1) if not _is_coin(plan, pool)]
+    insurance = plan.insurance_native + sum(dollars)
     wallets |= {accounts[role.name]: insurance for role in plan.of_kind("admin")}
     for trader, operations in plan.operations:
-        paid_in = sum(op.amount_native for op in operations if op.action == "deposit")
+        paid_in = sum(op.amount_native for op in operations if op.action == "deposit" and not op.product)
         wallets[accounts[trader]] = paid_in + TRADER_SPARE_NATIVE
     return wallets
+
+
+def _is_coin(plan: Plan, pool: int) -> bool:
+    return plan.coin is not None and plan.coin.pool == pool
+
+
+def _coin_wallets(plan: Plan, accounts: Mapping[str, str], people: Sequence[str]) -> dict[str, int]:
+    """Coin in each wallet: what its owner is going to pay into the coin pool."""
+    coin = plan.coin
+    if coin is None:
+        return {}
+    wallets = dict.fromkeys(people, coin.worth(USER_NATIVE))
+    wallets |= {accounts[role.name]: coin.worth(KEEPER_POOL_NATIVE) for role in plan.of_kind("keeper")}
+    wallets |= {accounts[role.name]: coin.worth(MAKER_POOL_NATIVE) for role in plan.of_kind("maker")}
+    for trader, operations in plan.operations:
+        wallets[accounts[trader]] = sum(op.amount_native for op in operations if op.action == "deposit" and op.product)
+    return wallets | {accounts[role.name]: plan.pool_insurance_native[coin.pool - 1] for role in plan.of_kind("admin")}
 
 
 def _gas_money(plan: Plan, accounts: Mapping[str, str]) -> dict[str, int]:

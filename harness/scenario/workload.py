@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from harness.plan import PlannedOperation, Product, TradeAction
+from harness.plan import CoinPool, PlannedOperation, Product, TradeAction
 from harness.ports import Random
 from harness.scenario import schema
 from harness.scenario.units import NS_PER_SECOND
@@ -30,7 +30,8 @@ class TooMuchWork(ValueError):
 
 
 def trader_operations(
-    workload: schema.Workload, products: Sequence[tuple[Product, int]], *, im_bps: int, stop_ns: int, random: Random
+    workload: schema.Workload, products: Sequence[tuple[Product, int]], *, im_bps: int, stop_ns: int, random: Random,
+    coin: CoinPool | None = None,
 ) -> tuple[tuple[str, tuple[PlannedOperation, ...]], ...]:
     """Per trader, its operations by time. `products` come with their weights. Raises TooMuchWork.
 
@@ -48,7 +49,10 @@ def trader_operations(
     rising = set(order[: round(workload.buyers * len(order))])
     patient = set(order[::PATIENT_EVERY])
     traders = [
-        _Trader(name, workload, products, im_bps, random, view=1 if name in rising else -1, patient=name in patient)
+        _Trader(
+            name, workload, products, im_bps, random,
+            view=1 if name in rising else -1, patient=name in patient, coin=coin,
+        )
         for name in names
     ]
     for trader in traders:
@@ -67,7 +71,7 @@ class _Trader:
 
     def __init__(
         self, name: str, workload: schema.Workload, products: Sequence[tuple[Product, int]], im_bps: int,
-        random: Random, *, view: int, patient: bool,
+        random: Random, *, view: int, patient: bool, coin: CoinPool | None,
     ) -> None:  # fmt: skip
         self.name = name
         self.operations: list[PlannedOperation] = []
@@ -77,6 +81,7 @@ class _Trader:
         self._held: dict[str, int] = {}   # product id → leverage in thousandths
         self._funded: set[int] = set()    # isolated pools with collateral of its own in them
         self._leverage_max = min(workload.leverage[1], 10_000 * LEVERAGE_SHARE_MAX // im_bps)
+        self._coin = coin
         self._view = view          # +1 expects a rise
         self._patient = patient    # holds what it has, whatever the price does, and comes back when it lost it
         self._fresh_ns = workload.start + FRESH_CAPITAL_NS + random.below(FRESH_CAPITAL_NS // 2, "fresh-phase", name)
@@ -161,7 +166,13 @@ class _Trader:
         self._add(at_ns, "open", product=product.id, side=side, leverage=leverage)
 
     def _move(self, at_ns: int, product: Product, *, side: int, share: int) -> None:
-        self._add(at_ns, "move", product=product.id, side=side, amount=self._deposit * share // 1_000)
+        """Some of its deposit into the product's pool, or back; for a coin pool coin worth as much at first."""
+        amount = self._deposit * share // 1_000
+        if self._coin is not None and product.terms.pool == self._coin.pool:
+            action: TradeAction = "deposit" if side > 0 else "withdraw"
+            self._add(at_ns, action, product=product.id, side=side, amount=self._coin.worth(amount))
+        else:
+            self._add(at_ns, "move", product=product.id, side=side, amount=amount)
 
     def _weighted(self, choices: Sequence[tuple[T, int]], stream: str) -> T:
         drawn = self._below(sum(weight for _, weight in choices), stream)
