@@ -89,7 +89,7 @@ def tell(plan: Plan, history: History) -> Story:
 
 _COUNTS = (
     "blocks", "transactions", "trades", "oracle_rounds", "liquidations", "settlements", "settlements_future",
-    "settlements_call", "settlements_put", "settlements_unknown", "operations", "operations_ok", "operations_fail",
+    "settlements_call", "settlements_put", "settlements_inverse", "settlements_unknown", "operations", "operations_ok", "operations_fail",
     "operations_info",
 )  # fmt: skip
 

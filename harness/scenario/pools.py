@@ -28,7 +28,10 @@ def pool_numbers(document: Document, scenario: schema.Scenario) -> dict[str, int
 
 
 def coin_pool(document: Document, scenario: schema.Scenario) -> CoinPool | None:
-    """The pool that holds a coin, at the market's first price; None where all hold dollars. Raises ScenarioError."""
+    """The pool that holds a coin, at the market's first price; None where all hold dollars. Raises ScenarioError.
+
+    The products' underlyings are known to be markets.
+    """
     numbers = pool_numbers(document, scenario)
     found = [(name, pool.coin) for name, pool in scenario.pools.items() if pool.coin is not None]
     if not found:
@@ -37,10 +40,7 @@ def coin_pool(document: Document, scenario: schema.Scenario) -> CoinPool | None:
     if others:
         raise document.error(("pools", others[0][0], "coin"), f"one pool of a scenario holds a coin, and {name} does")
     here = ("pools", name, "coin")
-    market = scenario.market.get(coin)
-    if market is None:
-        hint = did_you_mean(coin, scenario.market) or f"; there is {', '.join(scenario.market)}"
-        raise document.error(here, f'no market "{coin}"{hint}')
+    market = scenario.market[coin]  # some inverse future's underlying
     if market.signed:
         raise document.error(here, f"{coin} may be worth less than nothing; nobody can divide by its price")
     first = path_of(document, ("market", coin), market, price_wad)[0].value

@@ -129,14 +129,15 @@ class Product(Words):
 
     @model_validator(mode="after")
     def _strike_fits(self) -> Product:
+        named = "an inverse future" if self.kind == "inverse" else f"a {self.kind}"
         if (self.strike is None) != (self.kind in _FUTURES):
-            raise ValueError("an option needs a strike" if self.strike is None else f"a {self.kind} has no strike")
+            raise ValueError("an option needs a strike" if self.strike is None else f"{named} has no strike")
         if (self.expires is None) != (self.kind == "perpetual"):
-            raise ValueError("a perpetual never expires" if self.expires else f"a {self.kind} needs expires")
+            raise ValueError("a perpetual never expires" if self.expires else f"{named} needs expires")
         if self.expires is not None and self.expires % units.NS_PER_SECOND:
             raise ValueError("expires must be whole seconds; contracts count in seconds")
         if self.margin is not None and self.kind in _FUTURES:
-            raise ValueError(f"margin is of options; a {self.kind} has im_bps and mm_bps of the venue")
+            raise ValueError(f"margin is of options; {named} has im_bps and mm_bps of the venue")
         return self
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from harness.plan import Plan
+from harness.plan import CoinPool, Plan
 from harness.scenario.errors import ScenarioError
 from harness.scenario.plan_file import parse_plan, plan_bytes
 from harness.scenario.planning import plan_from_file
@@ -65,3 +66,71 @@ def test_contradictions_are_refused_with_their_place(
 ) -> None:
     with pytest.raises(ScenarioError, match=says):
         pooled(write, minimal, ("A", product), pools=pools, extra=extra)
+
+
+INVERSE = "  - {{id: INV, kind: inverse, underlying: {of}, expires: 20s, pool: {pool}}}\n"
+
+
+def coined(write: Write, minimal: str, *, of: str = "ETH", pool: str = "coin", pools: str, extra: str = "") -> Plan:
+    lines = INVERSE.format(of=of, pool=pool)
+    return plan_from_file(write(minimal.replace("workload:", lines + "workload:") + pools + extra))
+
+
+def test_a_coin_pool_is_paid_into_in_coin_worth_the_dollars_at_first(write: Write, minimal: str) -> None:
+    """Native units of 18 decimals, also of its insurance; wherever a trader would move dollars it deposits coin."""
+    plan = coined(write, minimal, pools="pools: {coin: {coin: ETH, insurance: 1.5}}\n")
+    first = dict(plan.markets)["ETH"][0].value
+    assert plan.coin == CoinPool(1, "ETH", first)
+    assert plan.coin.worth(2 * 10**6) == 2 * 10**36 // first
+    assert plan.pool_insurance_native == (15 * 10**17,)
+    assert parse_plan(plan_bytes(plan)) == plan
+    product = next(each for each in plan.products if each.kind == "inverse")
+    assert (product.terms.pool, product.strike_wad) == (1, 0)
+    own = [op for _, operations in plan.operations for op in operations if op.action == "deposit" and op.product]
+    assert len(own) > 1
+    assert {op.product for op in own} == {"INV"}
+    assert all(op.amount_native * first > 10**36 for op in own)               # more than a dollar's worth
+    assert not [op for _, operations in plan.operations for op in operations if op.action == "move"]
+
+
+@pytest.mark.parametrize(
+    ("of", "pool", "pools", "extra", "says"),
+    [
+        ("ETH", "coin", "pools: {coin: {}}\n", "", r"products\[1\]\.pool: pool coin holds dollars; .* with coin: ETH"),
+        ("ETH", "coin", "pools: {coin: {coin: BTC}}\n", "", r"products\[1\]\.pool: pool coin holds BTC; .* coin: ETH"),
+        ("XTZ", "coin", "pools: {coin: {coin: XTZ}}\n", "", r'products\[1\]\.underlying: no market "XTZ"'),
+        ("ETH", "coin", "pools: {coin: {coin: ETH}, other: {coin: ETH}}\n",
+         "products: [{id: A, kind: inverse, underlying: ETH, expires: 9s, pool: coin}, "
+         "{id: B, kind: inverse, underlying: ETH, expires: 9s, pool: other}]\n",
+         r"pools\.other\.coin: one pool of a scenario holds a coin, and coin does"),
+        ("ETH", "coin", "pools: {coin: {coin: ETH}}\n",
+         "products: [{id: A, kind: future, underlying: ETH, expires: 9s, pool: coin}]\n",
+         r"products\[0\]\.pool: pool coin holds ETH, for inverse futures of it alone; .* a future"),
+        ("ETH", "coin", "", "products: [{id: A, kind: inverse, underlying: ETH, expires: 9s}]\n",
+         r"products\[0\]\.kind: the cross pool holds dollars; .* with coin: ETH"),
+        ("ETH", "coin", "pools: {coin: {coin: ETH}}\n", "market: {ETH: {signed: true, knots: {0s: 5}}}\n",
+         r"pools\.coin\.coin: ETH may be worth less than nothing"),
+    ],
+)
+def test_a_coin_pool_that_makes_no_sense_is_refused_with_its_place(
+    write: Write, minimal: str, of: str, pool: str, pools: str, extra: str, says: str
+) -> None:
+    """`extra` replaces the key of the minimal file that it gives anew."""
+    lines = minimal.replace("workload:", INVERSE.format(of=of, pool=pool) + "workload:")
+    if extra:
+        key = extra.partition(":")[0]
+        lines = re.sub(rf"(?ms)^{key}:.*?(?=^\S)", "", lines)
+    with pytest.raises(ScenarioError, match=says):
+        plan_from_file(write(lines + pools + extra))
+
+
+def test_inverse_futures_have_no_strike_and_do_expire(write: Write, minimal: str) -> None:
+    pools = "pools: {coin: {coin: ETH}}\n"
+    for words, says in (
+        ("strike: 5, expires: 20s", "an inverse future has no strike"),
+        ("weight: 1", "an inverse future needs expires"),
+        ("margin: relief, expires: 20s", "margin is of options; an inverse future has im_bps"),
+    ):
+        lines = f"  - {{id: INV, kind: inverse, underlying: ETH, pool: coin, {words}}}\n"
+        with pytest.raises(ScenarioError, match=says):
+            plan_from_file(write(minimal.replace("workload:", lines + "workload:") + pools))
