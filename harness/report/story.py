@@ -89,8 +89,8 @@ def tell(plan: Plan, history: History) -> Story:
 
 _COUNTS = (
     "blocks", "transactions", "trades", "oracle_rounds", "liquidations", "settlements", "settlements_future",
-    "settlements_call", "settlements_put", "settlements_inverse", "settlements_unknown", "operations", "operations_ok", "operations_fail",
-    "operations_info",
+    "settlements_call", "settlements_put", "settlements_inverse", "settlements_unknown", "operations",
+    "operations_ok", "operations_fail", "operations_info",
 )  # fmt: skip
 
 
