@@ -247,8 +247,12 @@ contract OrderBook is Ownable, RestingOrders {
         }
     }
 
-    /// @dev Whether a trade failed for its maker. Everything the taker holds, and the series' asset, were seen fresh before,
-    /// so what is stale is the maker's; running out of gas names nobody and lets everything revert.
+    /// @dev Whether a trade failed for its maker. These three errors are all that can: everything the taker holds, and the
+    /// series' asset, were seen fresh before, so what is stale is the maker's; its margin rule has an error of its own for
+    /// fills; a series too many names whose it is. Of the others, prices out of band and expiry were looked at before,
+    /// halts, pauses and margin are the taker's, a cap on open interest is the series' (who wants to stay below it may
+    /// take less), and casts overflow only beyond positions that all collateral there is could not margin. Running out of
+    /// gas names nobody. All of those let everything revert.
     function _isMakers(bytes memory reason, address maker) private pure returns (bool) {
         if (reason.length < 36) return false;
         bytes4 selector = bytes4(reason);

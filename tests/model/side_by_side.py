@@ -322,6 +322,8 @@ class Duel:
             leg = fact.taker
             if (fact.paused & TRADING or fact.timestamp < fact.halted_until) and not reduces(leg, size):
                 return False
+            if fact.cap_excess > 0:  # a series at its cap stops every order that would raise it, whoever is to make it
+                return False
             if not may_move(leg.before, leg.after) or age is None or age > self.params.max_price_age_s:
                 return False
             other.apply(Said("OrderFilled", 0, {"orderId": step.order.id, "takerOrderId": incoming.order.id,
