@@ -102,9 +102,9 @@ def deleveraging(subject: Subject) -> Finding:
                           account=fact.account, series=item.series.id, held=item.size,
                           closed=closed.get(item.series.id, 0))
         for other in fact.counterparties:
-            if other.cost > other.most:
-                cases.add(severity=other.cost - other.most, block=fact.block, tx=fact.tx, account=other.account,
-                          series=other.series, cost=other.cost, profit=other.most)
+            if other.got_cost > other.most:
+                cases.add(severity=other.got_cost - other.most, block=fact.block, tx=fact.tx, account=other.account,
+                          series=other.series, cost=other.got_cost, profit=other.most)
         if fact.after.mm or fact.after.equity < 0:
             cases.add(severity=-fact.after.equity, block=fact.block, tx=fact.tx, account=fact.account,
                       equity_after=fact.after.equity, mm_after=fact.after.mm)

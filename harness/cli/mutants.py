@@ -93,6 +93,8 @@ def _print(sentences: list[Sentence]) -> None:
         after = "" if sentence.seconds is None else f"{sentence.seconds:g} s"
         style = "green" if sentence.is_as_foretold else "bold red"
         fate = mutant.fate if sentence.is_as_foretold else "NOT AS FORETOLD"
+        if mutant.thought != mutant.fate:
+            fate += f" (we thought: {mutant.thought})"
         table.add_row(
             mutant.id, mutant.breaks, mutant.scenario, ", ".join(sentence.violated) or "nothing", after,
             Text(fate, style=style),
@@ -101,4 +103,9 @@ def _print(sentences: list[Sentence]) -> None:
     console.print(table)
     caught = sum(sentence.is_caught for sentence in sentences)
     named = sum(sentence.mutant.fate == "caught" for sentence in sentences)
-    console.print(f"{caught} of {named} caught by the check that must, {len(sentences) - named} labelled otherwise")
+    others = [f"{fate} {ids}" for fate in ("equivalent", "escapes") if (ids := _ids(sentences, fate))]
+    console.print("; ".join([f"{caught} of {named} caught by the check that must", *others]))
+
+
+def _ids(sentences: list[Sentence], fate: str) -> str:
+    return " ".join(sentence.mutant.id for sentence in sentences if sentence.mutant.fate == fate)

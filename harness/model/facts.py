@@ -108,6 +108,7 @@ class CounterpartyFact:
     size: int                    # with the sign of the position that was closed
     most: int                    # the profit on that size: the most it may cost
     cost: int
+    got_cost: int = 0            # from the event
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,15 +210,17 @@ def deleverage(
     book.add_cash(account, outcome.covered)
     uncovered = outcome.loss - outcome.covered
     costs = _costs(given, chosen, uncovered)
+    told = {(item[0], item[1]): item[4] for item in pending.deleveraged}
     expected = []
     for (item, candidate), cost in costs:
         book.add_cash(candidate.address, -cost)
         book.add_cash(account, cost)
         expected.append([candidate.address, item.series.id, item.sign * candidate.size, item.price, cost])
         outcome.counterparties.append(
-            CounterpartyFact(candidate.address, item.series.id, item.sign * candidate.size, candidate.most, cost)
+            CounterpartyFact(candidate.address, item.series.id, item.sign * candidate.size, candidate.most, cost,
+                             told.get((candidate.address, item.series.id), 0))
         )
-    context.expect("Deleveraged", expected, [list(told) for told in pending.deleveraged])
+    context.expect("Deleveraged", expected, [list(item) for item in pending.deleveraged])
     outcome.bad_debt = max(0, -book.account(account).cash)
     book.add_cash(account, outcome.bad_debt)
     pool.deficit += outcome.bad_debt

@@ -10,6 +10,7 @@ from harness.roles.actor import make_actor
 from harness.roles.admin import Admin
 from harness.roles.adversary import Adversary
 from harness.roles.batcher import Batcher
+from harness.roles.book_adversary import BookAdversary
 from harness.roles.book_maker import BookMaker
 from harness.roles.context import Role, RoleContext
 from harness.roles.durability import EndingWithItsStore, WatchedStore
@@ -45,7 +46,7 @@ def _trader(context: RoleContext) -> Role:
         case None:
             return Trader(context)
         case "adversary":
-            return Adversary(context)
+            return BookAdversary(context) if context.plan.trading == "book" else Adversary(context)
         case _:
             return Strategist(context)
 

@@ -318,8 +318,6 @@ def parse(document: Document) -> Scenario:
     workload = scenario.workload
     if workload.informed + workload.hedgers + workload.momentum and scenario.venue.trading != "book":
         raise document.error(("workload",), "traders with a strategy trade in the book; write venue: {trading: book}")
-    if workload.adversaries and scenario.venue.trading != "quotes":
-        raise document.error(("workload", "adversaries"), "adversaries take quotes; leave venue.trading at quotes")
     if scenario.governance and not scenario.market:
         raise document.error(("governance",), "needs market: without one there is no venue to govern")
     return scenario

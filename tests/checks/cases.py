@@ -767,6 +767,7 @@ CASES: dict[str, Case] = {
     "LL5": Case(unread, {
         "a part of it left": lambda: short_of_insurance().liquidate("diver", deleveraged={"size": 8 * W}),
         "closed twice": lambda: short_of_insurance().liquidate("diver", deleveraged={"size": 18 * W}),
+        "more than the other had won": lambda: short_of_insurance().liquidate("diver", deleveraged={"cost": 900 * W}),
     }),
     "LS7": Case(unread, {
         "at a price nobody honest saw": lambda: sick(99).price(80, observed=(), wad=80 * W).record(
@@ -869,6 +870,8 @@ CASES: dict[str, Case] = {
         "a dispute nobody ended": lambda: in_dispute(71),
         "someone left behind": lambda: due().finalize(1).finalize(3).settle("alice").settle("bob", 3)
         .settle("writer", 3).blocks(10),
+        "the last one paid what was left": lambda: due().finalize(1).finalize(3).settle("alice").settle("bob", 3)
+        .settle("writer", 3).settle("maker", cashDelta=10 * W).blocks(10),
     }),
     "S5": Case(due, {
         "final after a silence": lambda: unwatched(30).finalize(1, price=100 * W),

@@ -24,7 +24,6 @@ def test_the_last_traders_are_the_adversaries_and_only_pay_in_by_script() -> Non
     ("overrides", "says"),
     [
         (["workload.adversaries=13"], "13 traders have a strategy, and there are 12"),
-        (["workload.adversaries=2", "venue.trading=book"], "adversaries take quotes"),
         (["workload.hedgers=1"], "trade in the book"),
     ],
 )
