@@ -92,7 +92,7 @@ def _print(sentences: list[Sentence]) -> None:
         mutant = sentence.mutant
         after = "" if sentence.seconds is None else f"{sentence.seconds:g} s"
         style = "green" if sentence.is_as_foretold else "bold red"
-        fate = mutant.fate if sentence.is_as_foretold else "NOT AS FORETOLD"
+        fate: str = mutant.fate if sentence.is_as_foretold else "NOT AS FORETOLD"
         if mutant.thought != mutant.fate:
             fate += f" (we thought: {mutant.thought})"
         table.add_row(
