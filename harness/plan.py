@@ -316,6 +316,7 @@ class Plan:
     trading: Trading = "quotes"   # how takers and makers meet: signed quotes on request, or orders in the book
     pool_insurance_native: tuple[int, ...] = ()   # of the isolated pools, from 1 on, each in what it holds
     coin: CoinPool | None = None
+    force_after_ns: int = 0   # a top-up that L2 has not committed for so long goes through L1; 0: never
 
     def role(self, name: str) -> RoleSpec:
         """The role of that name; KeyError if there is none."""

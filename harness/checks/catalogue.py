@@ -10,6 +10,7 @@ from harness.checks import (
     constant_product,
     expiry,
     fairness,
+    forced,
     funding,
     heads,
     isolation,
@@ -35,9 +36,9 @@ from harness.history.reader import History
 
 CHECKS: tuple[Check, ...] = (
     *solvency.CHECKS, *isolation.CHECKS, *accounting.CHECKS, *trading.CHECKS, *orders.CHECKS, *terms.CHECKS,
-    *liquidations.CHECKS, *ladder.CHECKS, *fairness.CHECKS, *sandwiches.CHECKS, *constant_product.CHECKS,
-    *availability.CHECKS, *funding.CHECKS, *expiry.CHECKS, *settlement_price.CHECKS, *oracle.CHECKS,
-    *market_guards.CHECKS, *pausing.CHECKS, *timelocks.CHECKS, *upgrades.CHECKS, *heads.CHECKS,
+    *liquidations.CHECKS, *ladder.CHECKS, *fairness.CHECKS, *sandwiches.CHECKS, *forced.CHECKS,
+    *constant_product.CHECKS, *availability.CHECKS, *funding.CHECKS, *expiry.CHECKS, *settlement_price.CHECKS,
+    *oracle.CHECKS, *market_guards.CHECKS, *pausing.CHECKS, *timelocks.CHECKS, *upgrades.CHECKS, *heads.CHECKS,
     *l1_reorgs.CHECKS, *operations.CHECKS,
 )
 """In the order results are given."""

@@ -113,6 +113,8 @@ class DecodedTransaction:
     max_fee: int             # wei per gas, all included
     max_priority_fee: int    # wei per gas
     chain_id: int
+    access_addresses: int = 0  # of its access list
+    access_keys: int = 0
 
 
 def sign_transaction(
@@ -211,6 +213,8 @@ def decode_transaction(raw: bytes) -> DecodedTransaction:
         max_fee=max_fee,
         max_priority_fee=max_priority,
         chain_id=chain_id,
+        access_addresses=len(access_list),
+        access_keys=sum(len(keys) for _, keys in access_list),
     )
 
 

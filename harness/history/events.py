@@ -72,6 +72,7 @@ EVENTS: Final[Mapping[str, Mapping[str, _Reader]]] = {
     "Settled": {"account": _ADDRESS, "seriesId": _INT, "size": _INT, "price": _INT, "cashDelta": _INT},
     "FundingAccrued": {"seriesId": _INT, "index": _INT, "rate": _INT, "integral": _INT},
     "FundingSettled": {"account": _ADDRESS, "seriesId": _INT, "cashDelta": _INT},
+    "Enqueued": {"index": _INT, "kind": _INT, "gas": _INT, "payload": _TEXT, "accumulator": _TEXT},
     "PauseChanged": {"before": _INT, "paused": _INT, "by": _ADDRESS},
     "CallScheduled": {
         "id": _TEXT, "index": _INT, "target": _ADDRESS, "value": _INT, "data": _TEXT, "predecessor": _TEXT,

@@ -13,9 +13,7 @@ from harness.network.values import YOU, Contract, Endpoint, NamedAccount
 from harness.plan import L1_CHAIN_ID, L2_CHAIN_ID, Plan
 from harness.project_plan import ProjectPlan
 from harness.scenario.stage import Stage
-from harness.venue.deployment import ABI_FILE, CONTRACTS, IMPLEMENTATIONS
-
-ON_L1 = ("batch_inbox",)
+from harness.venue.deployment import ABI_FILE, CONTRACTS, IMPLEMENTATIONS, ON_L1
 
 
 def accounts_of(plan: Plan) -> tuple[NamedAccount, ...]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from harness.evm.wallet import decode_transaction
-from harness.plan import L2_CHAIN_ID
+from harness.ports import PortError
 from harness.project_plan import ProjectCodec
 from harness.roles.context import RoleContext
+from harness.roles.forcing import Slot
 from harness.roles.insider import SANDWICH, Insider
 from harness.roles.node import Node
 from harness.roles.orders import Orders
 from harness.roles.recording import block_record
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, InvalidBlock
+from harness.rollup.derivation import Derivation
 from harness.rollup.origin import Stalled, Unknown, Wrong, judge, pick, seconds_too_early
 
 REBUILDS_MAX = 8
@@ -48,29 +50,45 @@ class Builder:
             self._stall(picked.reason)
             return None
         self._stalled = ""
+        slot = Slot(height, parent, picked.timestamp, picked.origin)
+        try:
+            head = await self._head(slot, derivation)
+        except PortError as error:
+            self._stall(f"what the forced queue asks of block {height} cannot be told: {error}")
+            return None
         ancestors = chain.uncommitted(parent)
         used = [decode_transaction(raw) for block in ancestors for raw in block.inputs.transactions]
-        chosen = chain.pool.select(used, by_tip=self.context.plan.keeper_gas is not None)
-        raws = await self._insider.arrange(self._censored(chosen), parent=parent, used=used)
+        forced = [decode_transaction(raw) for raw in head]
+        forced_gas = sum(transaction.gas_limit for transaction in forced)
+        chosen = chain.pool.select(
+            [*used, *forced], by_tip=self.context.plan.keeper_gas is not None, gas_taken=forced_gas
+        )
+        raws = await self._insider.arrange(
+            self._censored(chosen), parent=parent, used=[*used, *forced], gas_taken=forced_gas
+        )
         for _ in range(REBUILDS_MAX):
-            inputs = BlockInputs(
-                chain_id=L2_CHAIN_ID,
-                number=height,
-                parent=parent,
-                timestamp=picked.timestamp,
-                base_fee=0,
-                transactions=tuple(raws),
-                origin=picked.origin,
-            )
             try:
-                block = await chain.execute(inputs)
+                block = await chain.execute(slot.holding([*head, *raws]))
             except InvalidBlock as invalid:
-                raws = self._without(raws, invalid.missing)
+                mine = tuple(index - len(head) for index in invalid.missing if index >= len(head))
+                if mine or not invalid.missing:
+                    raws = self._without(raws, mine)
+                if len(mine) < len(invalid.missing) or not raws:
+                    head = await self._head(slot, derivation, tried=True)
                 continue
             self.context.record.record("block", **block_record("l2", block, self.context.deployment, self._project))
             return block
         self._stall(f"block {height} could not be built in {REBUILDS_MAX} tries")
         return None
+
+    async def _head(self, slot: Slot, derivation: Derivation, *, tried: bool = False) -> list[bytes]:
+        """What L1 forces the block to begin with; no order to censor reaches it, for nobody would vote for the block.
+
+        Raises:
+            PortError: this node cannot read the parent's state.
+        """
+        find = self.node.forcing.without_refused if tried else self.node.forcing.due
+        return list((await find(slot, derivation=derivation, l1_genesis=self.node.l1_genesis)).head)
 
     def _censored(self, raws: list[bytes]) -> list[bytes]:
         """What is left when this leader passes over those it was ordered to; their later nonces then wait too."""
@@ -95,8 +113,20 @@ class Builder:
             self._stalled = reason
             self.context.record.record("stat", name="leader-stalled", reason=reason)
 
-    def refusal(self, inputs: BlockInputs) -> str | None:
+    async def refusal(self, inputs: BlockInputs) -> str | None:
         """Why this node would not vote for a block it executed, or None to vote."""
+        refusal = self._refusal(inputs)
+        derivation = self.node.derivation
+        if refusal is not None or derivation is None:
+            return refusal
+        try:
+            return await self.node.forcing.why_refused(
+                inputs, derivation=derivation, l1_genesis=self.node.l1_genesis
+            )
+        except PortError as error:
+            return f"what the forced queue asks of block {inputs.number} cannot be told: {error}"
+
+    def _refusal(self, inputs: BlockInputs) -> str | None:
         derivation = self.node.derivation
         if derivation is None or inputs.origin is None:
             return "no L1 view to judge the origin by" if derivation is None else "no L1 origin"

@@ -12,6 +12,7 @@ from harness.evm.wallet import sign_transaction, transaction_hash
 from harness.plan import L2_CHAIN_ID
 from harness.ports import Clock, Json, Network, PortError, Recorder, Refused, Store
 from harness.roles.context import RoleContext
+from harness.roles.forced_path import ForcedPath
 from harness.roles.refusals import is_definite, is_revert
 from harness.roles.wire import WireError, data, field, number, parse_hash
 from harness.rollup.blocks import Hash
@@ -102,9 +103,20 @@ class ChainClient:
         name = parse_hash(field(reply, "hash"))
         return View(data(reply, "result"), number(reply, "number"), name, number(reply, "timestamp"))
 
-    async def send(self, to: str, call: bytes, *, gas: int = L2_GAS_LIMIT, nonce: int | None = None) -> Outcome:
-        """Sign, submit and wait until committed. Never raises for what the network does: that is the outcome."""
-        return (await self.send_all([(to, call)], gas=gas, nonce=nonce))[0]
+    async def send(
+        self,
+        to: str,
+        call: bytes,
+        *,
+        gas: int = L2_GAS_LIMIT,
+        nonce: int | None = None,
+        forced: ForcedPath | None = None,
+    ) -> Outcome:
+        """Sign, submit and wait until committed. Never raises for what the network does: that is the outcome.
+
+        `forced` is the way it goes where L2 takes longer than that path's patience.
+        """
+        return (await self.send_all([(to, call)], gas=gas, nonce=nonce, forced=forced))[0]
 
     async def send_all(
         self,
@@ -114,6 +126,7 @@ class ChainClient:
         nonce: int | None = None,
         value: int = 0,
         tip_wei: int = 0,
+        forced: ForcedPath | None = None,
     ) -> list[Outcome]:
         """Send several writes at once, under consecutive nonces; outcomes in the order of `calls`.
 
@@ -139,7 +152,8 @@ class ChainClient:
                             value=value,
                             max_fee=tip_wei,
                             max_priority=tip_wei,
-                        )
+                        ),
+                        forced,
                     )
                 )
                 for offset, (to, call) in enumerate(calls)
@@ -152,7 +166,17 @@ class ChainClient:
             self._nonce = nonce + len(calls)
         return outcomes
 
-    async def _deliver(self, raw: bytes) -> Outcome:
+    async def _deliver(self, raw: bytes, forced: ForcedPath | None) -> Outcome:
+        """Offer one signed transaction to L2, and through L1 where L2 neither commits nor refuses it in time."""
+        if forced is None:
+            return await self._offer(raw, self._patience_s)
+        outcome = await self._offer(raw, forced.after_s / SUBMIT_ATTEMPTS_MAX)
+        if outcome.phase != "info":
+            return outcome
+        name = transaction_hash(raw)
+        return await forced.force(raw, lambda: self._receipt(name)) or outcome
+
+    async def _offer(self, raw: bytes, patience_s: float) -> Outcome:
         """Offer one signed transaction to the gateways in turn until one reports it committed.
 
         The same signed bytes go to each, so the write lands at most once.
@@ -162,9 +186,9 @@ class ChainClient:
         was_taken = False
         for attempt in range(SUBMIT_ATTEMPTS_MAX):
             gateway = self.gateways[attempt % len(self.gateways)]
-            payload = {"raw": raw.hex(), "wait": self._patience_s}
+            payload = {"raw": raw.hex(), "wait": patience_s}
             try:
-                reply = await self.network.request(gateway, "tx", payload, timeout=self._patience_s + 0.5)
+                reply = await self.network.request(gateway, "tx", payload, timeout=patience_s + 0.5)
             except Refused as refused:
                 reason = str(refused.args[0])
                 was_taken = was_taken or not is_definite(refused)  # it may have been taken, whatever the answer says

@@ -1,4 +1,4 @@
-"""An L2 node's reading of L1: pages of blocks from its L1 node, with the inbox frames derivation wants."""
+"""An L2 node's reading of L1: pages of blocks from its L1 node, with what derivation wants of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from harness.evm.wallet import decode_transaction
 from harness.plan import L1_CHAIN_ID
 from harness.ports import Json
 from harness.roles.context import RoleContext
-from harness.roles.wire import WireError, block_from_json, field, items, parse_hash
+from harness.roles.wire import WireError, block_from_json, field, forced_from_json, items, parse_hash
 from harness.rollup.blocks import BlockInputs, Hash
 from harness.rollup.derivation import Derivation, L1Block
 from harness.venue.exchange import decode_call
@@ -50,6 +50,7 @@ class L1Source:
                     parent=inputs.parent,
                     timestamp=inputs.timestamp,
                     inbox=tuple(self._frames(inputs)),
+                    forced=forced_from_json(item),
                 )
             )
         return None if before is None else parse_hash(before), blocks

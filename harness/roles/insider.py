@@ -34,9 +34,12 @@ class Insider:
         self.orders = orders
 
     async def arrange(
-        self, raws: list[bytes], *, parent: Hash, used: Sequence[DecodedTransaction]
+        self, raws: list[bytes], *, parent: Hash, used: Sequence[DecodedTransaction], gas_taken: int = 0
     ) -> list[bytes]:
-        """The block's transactions with its own in between, for the first standing order."""
+        """The block's transactions with its own in between, for the first standing order.
+
+        `gas_taken` is what the block holds before them.
+        """
         standing = self.orders.of(SANDWICH)
         spec, plan = self.context.spec, self.context.plan
         if not standing or plan.spot is None or spec.account is None:
@@ -53,7 +56,7 @@ class Insider:
         nonce = max(
             [self.node.chain.pool.nonces.get(mine.address, 0), *(t.nonce + 1 for t in used if t.sender == mine.address)]
         )
-        room = plan.profile.l2_gas_limit - sum(item.gas_limit for item in decoded)
+        room = plan.profile.l2_gas_limit - gas_taken - sum(item.gas_limit for item in decoded)
         arranged: list[bytes] = []
         for raw, item, swap in zip(raws, decoded, swaps, strict=True):
             found: Sandwich | None = None

@@ -29,6 +29,8 @@ from harness.roles.wire import (
     number,
 )
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, InvalidBlock
+from harness.rollup.forced import entry_to_json
+from harness.venue.forced_queue import forced_entries
 
 BLOCKS_PER_REPLY_MAX = 64
 JOURNAL = "l1_journal"
@@ -112,6 +114,12 @@ class L1Chain:
     def _hash_at(self, number: int) -> Hash:
         return self.blocks[number - 1].hash if number else self.engine.genesis_hash
 
+    def _to_json(self, block: ExecutedBlock) -> Json:
+        """A block of a page, with what joined the forced queue in it, which its logs tell and its inputs do not."""
+        forced = forced_entries(block, self.context.deployment)
+        found = block_to_json(block)
+        return {**found, "forced": [entry_to_json(entry) for entry in forced]} if forced else found
+
     async def answer(self, kind: str, payload: Json) -> Json:
         """The read side every L1 node serves, and `l1_submit` on the builder's pool."""
         match kind:
@@ -123,7 +131,7 @@ class L1Chain:
                     "height": height,
                     "genesis": self.engine.genesis_hash,
                     "before": self._hash_at(start - 1) if start <= height + 1 else None,
-                    "blocks": [block_to_json(block) for block in page],
+                    "blocks": [self._to_json(block) for block in page],
                 }
             case "block-at":
                 wanted = number(payload, "number")

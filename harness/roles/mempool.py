@@ -146,7 +146,7 @@ class Mempool:
         del self._raw[transaction_hash]
 
     def select(
-        self, included: Iterable[Transaction] = (), *, base_fee: int = 0, by_tip: bool = False
+        self, included: Iterable[Transaction] = (), *, base_fee: int = 0, by_tip: bool = False, gas_taken: int = 0
     ) -> list[bytes]:
         """Raw transactions for the next block: in arrival order, nonces contiguous per sender, within the gas limit.
 
@@ -154,6 +154,7 @@ class Mempool:
             included: transactions of not yet committed ancestors of the block, whose nonces count as used.
             base_fee: those who pay less per gas stay pending.
             by_tip: the highest tips first, and by arrival only among equal ones.
+            gas_taken: of the block's gas limit by what it holds already.
         """
         nonces: dict[str, int] = {}
         for transaction in included:
@@ -171,7 +172,7 @@ class Mempool:
                 nonce += 1
         candidates.sort(key=_bid_arrival_nonce)
         chosen: list[bytes] = []
-        gas = 0
+        gas = gas_taken
         closed: dict[str, bool] = {}
         for _, _, transaction in candidates:
             if len(chosen) >= BLOCK_TRANSACTIONS_MAX:

@@ -16,6 +16,7 @@ from harness.ports import Json, PortError
 from harness.roles.chain import Chain
 from harness.roles.context import RoleContext
 from harness.roles.follower import L1Source
+from harness.roles.forcing import Forcing
 from harness.roles.gateway import Gateway
 from harness.roles.observer import Observer
 from harness.roles.validators import ValidatorSet
@@ -49,6 +50,7 @@ class Node:
         self.chain = Chain(context)
         self.gateway = Gateway(context, self.chain)
         self.l1 = L1Source(context)
+        self.forcing = Forcing(self.chain)
         is_observer = context.name == observer_of(context)
         self.observer = Observer(context, self.chain, self.validators) if is_observer else None
         self.l1_genesis = ZERO_HASH
@@ -100,7 +102,11 @@ class Node:
             self._follow_reorg(derivation, await self.l1.fork_with(derivation))
             return
         for block in blocks:
-            derivation.feed(block)
+            try:
+                derivation.feed(block)
+            except DerivationError as broken:  # whatever that L1 node says, nothing is derived from it
+                self.context.record.record("problem", what="L1 contradicts itself", detail=str(broken))
+                return
             await self._drain(derivation)
             self._label(Label.FINALIZED, derivation.finalized(derivation.l1_head.number))
             self.context.store.put(DERIVATION, "state", derivation.to_json())
@@ -150,6 +156,10 @@ class Node:
                 except InvalidBlock as invalid:
                     derivation.on_invalid(derived.inputs.number, str(invalid))
                     continue
+            refusal = await self.forcing.why_refused(held.inputs, derivation=derivation, l1_genesis=self.l1_genesis)
+            if refusal is not None:
+                derivation.on_invalid(derived.inputs.number, refusal)
+                continue
             for safe in derivation.on_executed(derived.inputs.number, held.hash):
                 self._label(Label.SAFE, safe)
             # Durable before anything is awaited: a restarted node must not show a lower label than it showed.

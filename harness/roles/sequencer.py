@@ -286,7 +286,7 @@ class Sequencer:
         if not executed or effect.certified:
             self._executed(effect, executed=executed, refusal=None if executed else "another hash")
             return
-        refusal = self.builder.refusal(inputs)
+        refusal = await self.builder.refusal(inputs)
         self._executed(effect, executed=True, refusal=refusal)
         if refusal is not None:
             await self._vote_late(effect, inputs)
@@ -298,7 +298,7 @@ class Sequencer:
             if not self.builder.may_pass_later(inputs):
                 return
             await self.context.clock.sleep(step)
-            if self.builder.refusal(inputs) is None:
+            if await self.builder.refusal(inputs) is None:
                 self._executed(effect, executed=True, refusal=None)
                 return
 

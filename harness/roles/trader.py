@@ -7,6 +7,7 @@ from harness.ports import Json, PortError
 from harness.roles.admin import series_id
 from harness.roles.client import ChainClient, Outcome
 from harness.roles.context import RoleContext
+from harness.roles.forced_path import ForcedPath
 from harness.roles.maker import notional_size, quote_from_json
 from harness.roles.market import WAD
 from harness.roles.swapping import NothingToQuote, quoted
@@ -31,6 +32,8 @@ from harness.venue.spot import decode_reserves, encode_reserves, encode_swap
 MILLI = 1000
 QUOTE_TIMEOUT_S = 1.0
 ORDER_LIFETIME_S = 5
+TOP_UP_GAS = 400_000
+"""Little enough that several fit into what one L1 block may force."""
 
 
 class NothingToDo(Exception):
@@ -46,6 +49,7 @@ class Trader:
         self.products = {p.id: p for p in context.plan.products}
         self.client = ChainClient.of(context)
         self.account = self.client.account
+        self._forced = ForcedPath(context) if context.plan.force_after_ns else None
 
     async def run(self) -> None:
         operations = dict(self.context.plan.operations).get(self.context.name, ())
@@ -81,7 +85,10 @@ class Trader:
         except (PortError, NothingToDo) as error:
             outcome = Outcome("fail", f"not sent: {error}")
         else:
-            outcome = await self.client.send(to, data)
+            if operation.action == "deposit" and self._forced is not None:
+                outcome = await self.client.send(to, data, gas=TOP_UP_GAS, forced=self._forced)
+            else:
+                outcome = await self.client.send(to, data)
         self.client.conclude(operation.id, operation.action, outcome, sent)
 
     async def _call_for(self, operation: PlannedOperation, sent: dict[str, Json]) -> tuple[str, bytes]:

@@ -9,6 +9,7 @@ from harness.consensus.messages import Certificate
 from harness.consensus.messages import certificate_from_json as parse_certificate
 from harness.ports import Refused
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, L1Origin
+from harness.rollup.forced import ForcedEntry, entry_from_json
 
 Json = Any
 
@@ -135,6 +136,16 @@ def block_to_json(block: ExecutedBlock) -> Json:
 def block_from_json(item: Json) -> tuple[Hash, BlockInputs]:
     """One element of a reply's `blocks`: the hash it is said to have, and its inputs. Raises `WireError`."""
     return parse_hash(field(item, "hash")), inputs_from_json(field(item, "inputs"))
+
+
+def forced_from_json(item: Json) -> tuple[ForcedEntry, ...]:
+    """What joined the forced queue in an L1 block of a reply: `forced`, where anything did. Raises `WireError`."""
+    if "forced" not in item:
+        return ()
+    try:
+        return tuple(map(entry_from_json, items(item, "forced")))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise WireError(f"'forced' is malformed: {error}") from error
 
 
 def parse_hash(value: Json) -> Hash:

@@ -22,6 +22,7 @@ from typing import Any
 from harness.rollup.acceptance import DerivationRules, DerivedBlock, SafeBlock, VerifyFinalization, accept
 from harness.rollup.batch import BatchError, decode_batch, decode_frame, inflate
 from harness.rollup.blocks import Hash, L1Origin
+from harness.rollup.forced import ForcedEntry, ForcedView, QueueBroken
 from harness.rollup.l1_view import L1LinkError, L1View
 from harness.rollup.staging import Discarded, StagedChannel, Staging
 
@@ -48,6 +49,7 @@ class L1Block:
     parent: Hash
     timestamp: int                             # seconds
     inbox: tuple[tuple[str, bytes], ...] = ()  # (sender, frame bytes)
+    forced: tuple[ForcedEntry, ...] = ()       # what joined the forced queue
 
     @property
     def ref(self) -> L1Origin:
@@ -79,6 +81,7 @@ class Derivation:
         self._rules = rules
         self._verify = verify_finalization
         self._l1 = L1View(genesis.origin, keep=_view_size(rules))
+        self._forced = ForcedView()
         self._queue: deque[L1Block] = deque()  # fed and not fully derived; the first may be half done
         self._frame = 0                        # how many frames of the queue's first block are done
         self._staging = Staging(timeout=rules.channel_timeout)
@@ -120,6 +123,10 @@ class Derivation:
         """The fed L1 block at a height, for the parent-hash walk that finds an L1 fork."""
         return self._l1.at(number)
 
+    def forced_at(self, l1_number: int) -> tuple[ForcedEntry, ...]:
+        """What the first L2 block with that L1 block for its origin owes, in order; of fed blocks still kept."""
+        return self._forced.at(l1_number)
+
     def safe_at(self, number: int) -> SafeBlock | None:
         """The safe block at a height, back to the finalized one."""
         index = number - self._safe[0].number
@@ -149,14 +156,20 @@ class Derivation:
 
         Raises:
             L1LinkError: it does not stand on `l1_head`; find the fork and `rewind` to it first.
-            DerivationError: `QUEUE_MAX` blocks wait to be derived.
+            DerivationError: `QUEUE_MAX` blocks wait to be derived, or its forced entries are not the queue's next.
         """
         known = self._l1.at(block.number)
         if known is not None and known.hash == block.hash:
             return
         if len(self._queue) >= QUEUE_MAX:
             raise DerivationError(f"{QUEUE_MAX} L1 blocks wait to be derived; drain next() before feeding more")
+        self._l1.check(block.ref, parent=block.parent)
+        try:
+            self._forced.push(block.number, block.forced)
+        except QueueBroken as broken:
+            raise DerivationError(str(broken)) from broken
         self._l1.push(block.ref, parent=block.parent)
+        self._forced.prune(self._l1.oldest.number)
         self._queue.append(block)
 
     def next(self) -> DerivedBlock | None:
@@ -211,6 +224,7 @@ class Derivation:
         if l1_number >= self._l1.head.number:
             return self.safe
         self._l1.truncate(l1_number)
+        self._forced.truncate(l1_number)
         if l1_number > self._cursor:
             # The block being derived may be the queue's first; it stays.
             while self._queue[-1].number > l1_number:
@@ -301,6 +315,7 @@ class Derivation:
             "cursor": self._cursor,
             "floor": self._floor,
             "l1": [_ref_json(block) for block in self._l1 if block.number <= self._cursor],
+            "forced": self._forced.to_json(self._cursor),
             "safe": [[block.number, block.hash, block.timestamp, _ref_json(block.origin), block.l1_number]
                      for block in self._safe if block.l1_number <= self._cursor],
             "accepted": [[name.hex(), at] for name, at in self._accepted.items() if at <= self._cursor],
@@ -324,6 +339,7 @@ class Derivation:
                     for number, hash, timestamp, origin, at in value["safe"]]
             machine = cls(rules, safe[0], verify_finalization=verify_finalization)
             machine._l1 = L1View.of(map(_ref, value["l1"]), keep=_view_size(rules))
+            machine._forced = ForcedView.from_json(value.get("forced", ()))
             machine._safe = safe
             machine._accepted = {bytes.fromhex(name): at for name, at in value["accepted"]}
             machine._cursor, machine._floor = int(value["cursor"]), int(value["floor"])

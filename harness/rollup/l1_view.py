@@ -56,10 +56,16 @@ class L1View:
         Raises:
             L1LinkError: the block is not the next one, or its parent is not the head.
         """
+        self.check(block, parent=parent)
+        self._append(block)
+
+    def check(self, block: L1Origin, *, parent: Hash) -> None:
+        """Raise `L1LinkError` where `push` would."""
         if parent != self.head.hash:
             raise L1LinkError(f"L1 block {block.number} ({block.hash}) has parent {parent}, but the head is "
                               f"{self.head.number} ({self.head.hash})")
-        self._append(block)
+        if block.number != self.head.number + 1:
+            raise L1LinkError(f"L1 block {block.number} does not follow {self.head.number}")
 
     def truncate(self, number: int) -> None:
         """Forget every block above a height.

@@ -12,7 +12,11 @@ from harness.project.judging import available_checks
 
 def bounds_of(plan: Plan) -> JudgeBounds:
     venue = VenueParams(**{name: getattr(plan.venue, name) for name in VenueParams.__dataclass_fields__})
-    return JudgeBounds(plan.bounds.recover_s, plan.bounds.liquidate_blocks, venue, plan.profile.l2_gas_limit)
+    profile = plan.profile
+    return JudgeBounds(
+        plan.bounds.recover_s, plan.bounds.liquidate_blocks, venue, profile.l2_gas_limit,
+        forced_window_s=profile.timestamp_drift_s + -(-profile.l1_block_ms // 1000),
+    )  # fmt: skip
 
 
 def online_judge(plan: Plan) -> OnlineJudge:

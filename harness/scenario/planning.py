@@ -197,6 +197,7 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
             for name in pool_numbers(document, scenario)
         ),
         coin=coin,
+        force_after_ns=scenario.workload.force_after or 0,
     )
     if project is None:
         return plan

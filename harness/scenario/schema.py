@@ -257,6 +257,9 @@ class Workload(Words):
     adversaries: int = Field(default=0, ge=0, le=20, description="of the traders: try what has to be refused")
     start: Duration = 1_000_000_000
     stop: PositiveDuration | None = Field(default=None, description="no operation after this; default: the storm's end")
+    force_after: PositiveDuration | None = Field(
+        default=None, description="a top-up that L2 has not committed for so long is put through L1; default: never"
+    )
 
     @model_validator(mode="after")
     def _ranges(self) -> Workload:

@@ -20,11 +20,12 @@ from harness.toolchain import ACCEPTED_ANVIL, anvil_binary
 SIM_GENESIS_TIMESTAMP = 1_583_971_200
 """2020-03-12T00:00:00Z. In sim it only has to be the same every time."""
 
-ROLLUP_CONTRACTS = ("l1_info", "batch_inbox")
+ROLLUP_CONTRACTS = ("l1_info", "batch_inbox", "forced_queue")
 """What a network has that runs only a user's own contracts."""
 
 BATCHER_WEI = 10_000 * 10**18
 USER_WEI = 10_000 * 10**18
+TRADER_L1_WEI = 100 * 10**18
 USER_NATIVE = 1_000_000 * 10**6
 SPOT_SHARE = 4
 """Searchers, leaders and people hold one part in so many of what the spot pool begins with."""
@@ -104,10 +105,11 @@ def _venue_genesis(plan: Plan, accounts: Mapping[str, str], contracts: Path | No
             reporters=tuple(accounts[role.name] for role in plan.of_kind("reporter")),
             owner=accounts[admins[0].name] if admins else account(OWNER).address,
             collateral=dict.fromkeys(people, USER_NATIVE) | _collateral(plan, accounts),
+            forced_block_gas=plan.profile.forced_gas_cap_per_l1_block,
             spot_asset=plan.spot.asset if plan.spot is not None else "",
             spot=_spot_wallets(plan, accounts, people),
             coin=_coin_wallets(plan, accounts, people),
-            l1_balances=wei | batchers,
+            l1_balances=wei | batchers | _forcing_money(plan, accounts),
             l2_balances=wei | _gas_money(plan, accounts),
             l1_chain_id=L1_CHAIN_ID,
             l2_chain_id=L2_CHAIN_ID,
@@ -144,6 +146,13 @@ def _coin_wallets(plan: Plan, accounts: Mapping[str, str], people: Sequence[str]
     for trader, operations in plan.operations:
         wallets[accounts[trader]] = sum(op.amount_native for op in operations if op.action == "deposit" and op.product)
     return wallets | {accounts[role.name]: plan.pool_insurance_native[coin.pool - 1] for role in plan.of_kind("admin")}
+
+
+def _forcing_money(plan: Plan, accounts: Mapping[str, str]) -> dict[str, int]:
+    """Ether on L1 of traders that put through there what L2 leaves out."""
+    if not plan.force_after_ns:
+        return {}
+    return {accounts[role.name]: TRADER_L1_WEI for role in plan.of_kind("trader")}
 
 
 def _gas_money(plan: Plan, accounts: Mapping[str, str]) -> dict[str, int]:

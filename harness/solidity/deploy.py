@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from harness.anvil.rpc import BATCH_MAX, IpcClient, RpcError
 from harness.evm.keccak import keccak
 from harness.plan import AssetTerms, VenueParameters
+from harness.rollup.profile import FAST
 from harness.solidity.artifacts import Artifact, Artifacts
 from harness.venue.deployment import CONTRACTS, IMPLEMENTATIONS, L1_INFO, Deployment
 
@@ -69,6 +70,7 @@ def creations(
     reporters: Sequence[str],
     assets: Sequence[AssetTerms],
     spot_asset: str = "",
+    forced_block_gas: int = FAST.forced_gas_cap_per_l1_block,
 ) -> list[Transaction]:
     """The creating transactions of every contract, in the deployer's nonce order."""
     from harness.evm.abi import asset_word  # by who deploys, as below
@@ -93,6 +95,7 @@ def creations(
         "settlement": (astuple(params), owner, at.clearing_house, at.vault, at.price_feed),
         "lens": (at.clearing_house, at.vault, at.price_feed, at.settlement, at.liquidator, at.perpetuals),
         "batch_inbox": (),
+        "forced_queue": (forced_block_gas,),
         "order_book": (astuple(params), owner, at.clearing_house, at.price_feed),
         "spot_token": (owner,),
         "spot_amm": (asset_word(spot_asset) if spot_asset else bytes(32), at.spot_token, at.collateral_token),

@@ -15,11 +15,12 @@ from harness.anvil.process import AnvilProcess
 from harness.anvil.rpc import IpcClient
 from harness.anvil.spec import ChainSpec
 from harness.plan import AssetTerms, VenueParameters
+from harness.rollup.profile import FAST
 from harness.solidity import deploy
 from harness.solidity.artifacts import Artifacts, write_atomically
 from harness.solidity.compile import compile_contracts
 from harness.toolchain import ACCEPTED_ANVIL, anvil_binary, cache_home
-from harness.venue.deployment import CONTRACTS, IMPLEMENTATIONS, L1_INFO, Deployment
+from harness.venue.deployment import CONTRACTS, IMPLEMENTATIONS, L1_INFO, ON_L1, Deployment
 
 FORMAT: Final = 2
 """Part of the cache key; raise it when the same inputs should give another file."""
@@ -47,6 +48,7 @@ class GenesisSpec:
     """Address → native units of the coin in its wallet, beside those for the spot pool, allowed to the vault."""
     l1_balances: Mapping[str, int] = field(default_factory=dict)  # address → wei
     l2_balances: Mapping[str, int] = field(default_factory=dict)  # address → wei; of people, who hold no code
+    forced_block_gas: int = FAST.forced_gas_cap_per_l1_block   # L2 gas that one L1 block may force
     l1_chain_id: int = 900
     l2_chain_id: int = 901
 
@@ -75,7 +77,7 @@ def build_genesis(spec: GenesisSpec, *, artifacts: Artifacts | None = None) -> G
         return genesis
     state = _deployed_state(spec, artifacts, deployment)
     l1_alloc = {address.lower(): {"balance": hex(wei)} for address, wei in sorted(spec.l1_balances.items())}
-    l1_alloc[deployment.batch_inbox] = state.pop(deployment.batch_inbox)
+    l1_alloc |= {address: state.pop(address) for address in (getattr(deployment, name) for name in ON_L1)}
     for address, wei in sorted(spec.l2_balances.items()):
         state.setdefault(address.lower(), {"balance": hex(wei)})
     write_atomically(genesis.l1_file, genesis_file(spec.l1_chain_id, l1_alloc))
@@ -108,7 +110,8 @@ def _deployed_state(spec: GenesisSpec, artifacts: Artifacts, deployment: Deploym
         node.start()
         node.wait_until_ready(client)
         created = deploy.creations(artifacts, deployment, params=spec.params, owner=spec.owner,
-                                   reporters=spec.reporters, assets=spec.assets, spot_asset=spec.spot_asset)
+                                   reporters=spec.reporters, assets=spec.assets, spot_asset=spec.spot_asset,
+                                   forced_block_gas=spec.forced_block_gas)
         deploy.execute(client, [*created, *_set_up(spec, deployment)], timestamp=_SCRATCH_TIMESTAMP)
         dump = orjson.loads(gzip.decompress(bytes.fromhex(client.call("anvil_dumpState")[2:])))
     finally:

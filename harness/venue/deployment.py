@@ -32,11 +32,15 @@ CONTRACTS: Final[Mapping[str, str]] = {
     "settlement": "Settlement",
     "lens": "Lens",
     "batch_inbox": "BatchInbox",
+    "forced_queue": "ForcedQueue",
     "order_book": "OrderBook",
     "spot_token": "SpotToken",
     "spot_amm": "SpotAmm",
 }
 """Field of `Deployment` → contract; of the liquidator, the one behind its proxy."""
+
+ON_L1: Final = ("batch_inbox", "forced_queue")
+"""Fields of `Deployment` that are on L1; all others are on L2."""
 
 IMPLEMENTATIONS: Final = ("liquidator_v1", "liquidator_v2")
 """Fields of `Deployment` that are versions of the liquidator; nobody talks to them but their proxy."""
@@ -48,7 +52,7 @@ that a role, or a reader of an old history, needs neither compiler nor artifacts
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """Addresses (lower-case 0x-hex) by contract, and the chain ids. `batch_inbox` is on L1, all others on L2."""
+    """Addresses (lower-case 0x-hex) by contract, and the chain ids. What `ON_L1` names is there."""
 
     collateral_token: str
     l1_info: str
@@ -64,6 +68,7 @@ class Deployment:
     settlement: str
     lens: str
     batch_inbox: str
+    forced_queue: str
     order_book: str
     spot_token: str
     spot_amm: str

@@ -54,8 +54,8 @@ def test_a_sequencer_with_a_lagging_view_of_l1_abstains_and_the_others_go_on(run
         refusals: list[str] = []
         judge = builder.refusal
 
-        def listening(inputs: BlockInputs) -> str | None:
-            refusal = judge(inputs)
+        async def listening(inputs: BlockInputs) -> str | None:
+            refusal = await judge(inputs)
             if refusal is not None:
                 refusals.append(refusal)
             return refusal
