@@ -74,17 +74,18 @@ def entries_of(history: History) -> Iterator[Entry]:
 
 def fates(subject: Subject) -> tuple[Fate, ...]:
     """Each entry's, in the queue's order."""
+    chain = subject.chain
     queue: dict[int, list[Entry]] = {}
     for entry in entries_of(subject.history):
         queue.setdefault(entry.l1_block, []).append(entry)
     if not queue:
         return ()
-    places = {transaction.hash: (block.number, at) for block in subject.chain
+    places = {transaction.hash: (block.number, at) for block in chain
               for at, transaction in enumerate(block.transactions)}
     used: dict[str, int] = {}
     found: list[Fate] = []
     origin = 0
-    for block in subject.chain:
+    for block in chain:
         if block.origin is not None and block.origin != origin:
             # A step of more than one origin would leave out the blocks between: what is queued there is due here.
             for number in range(origin + 1, block.origin + 1):

@@ -14,6 +14,7 @@ import orjson
 
 from harness.checks.catalogue import run_checks
 from harness.checks.results import CheckResult, JudgeBounds
+from harness.evm.wallet import decode_transaction
 from harness.history.reader import History, from_lines
 from harness.history.records import Event
 from harness.model.disputes import way_out
@@ -31,11 +32,15 @@ from harness.model.window import GOVERNANCE
 
 W = 10**18
 START = 1_000_000
+L1_FORK = 900                    # so that no block of L1 has the hash of one of L2
 UNSAID = -(1 << 200)             # what a value is before the builder's model has said what is right
 BOUNDS = JudgeBounds(recover_s=10.0, liquidate_blocks=3)
 
 
 def address(name: str) -> str:
+    """Of somebody by name; an address is taken as it is."""
+    if name.startswith("0x"):
+        return name
     return "0x" + name.encode().hex().ljust(40, "0")[:40]
 
 
@@ -73,8 +78,9 @@ class Run:
         self.shows_governance = False
         self._serial = 0
         self.record("run", "run", scenario="test", seed=1, runtime="sim", versions={}, genesis_timestamp=START,
-                    deployment={"liquidator": address("liquidator"), "liquidator_v1": address("version1"),
-                                "liquidator_v2": address("version2")}, accounts={"admin-0": address("admin")},
+                    deployment={"vault": address("vault"), "liquidator": address("liquidator"),
+                                "liquidator_v1": address("version1"), "liquidator_v2": address("version2")},
+                    accounts={"admin-0": address("admin")},
                     assets={"OIL": {"signed": True, "min_answer": str(-(10**26)), "max_answer": str(10**26)}})
         self.venue.list_assets({"OIL": AssetTerms(True, -(10**26), 10**26)})
 
@@ -135,6 +141,30 @@ class Run:
             self.block(dt)
             if price is not None:
                 self.price(price)
+        return self
+
+    def l1_block(self, number: int, *payloads: bytes, ago: int = 0, gas: int = 400_000, first: int = 0) -> Run:
+        """An L1 block, `ago` seconds older than the newest of L2, in which these joined the forced queue."""
+        self.close()
+        events = [{"name": "Enqueued", "contract": "forced_queue", "tx": tx, "args": {
+            "index": str(first + tx), "kind": "0", "gas": str(gas), "payload": "0x" + payload.hex(),
+            "accumulator": "0x" + "00" * 32}} for tx, payload in enumerate(payloads)]  # fmt: skip
+        return self.record("l1-0", "block", chain="l1", number=number, hash=block_hash(number, L1_FORK),
+                           parent=block_hash(number - 1, L1_FORK), timestamp=self.timestamp - ago, origin=None,
+                           base_fee=0,
+                           transactions=[{"hash": f"0x{number:032x}{tx:032x}", "sender": address("someone"), "to": None,
+                                          "ok": True, "gas": 21_000, "error": None} for tx in range(len(payloads))],
+                           events=events)
+
+    def signed(self, raw: bytes, *, deposits: int | None = None) -> Run:
+        """A transaction of a real signature in the open block; one to the vault may pay in."""
+        assert self._open is not None
+        decoded = decode_transaction(raw)
+        self._open["transactions"].append({"hash": decoded.hash, "sender": decoded.sender, "to": decoded.to,
+                                           "ok": True, "gas": 21_000, "error": None})
+        if deposits is not None:
+            self._emit("Deposited", len(self._open["transactions"]) - 1, account=decoded.sender,
+                       amount=deposits * 10**6)
         return self
 
     def close(self) -> Run:

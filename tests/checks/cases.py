@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.checks.results import Verdict
+from harness.evm.accounts import account
+from harness.evm.wallet import sign_transaction
 from tests.checks.builder import START, Run, address, block_hash
-from tests.checks.stories import USD, Pool, market
+from tests.checks.stories import SAVED, USD, Pool, in_distress, market, plea
 
 W = 10**18
 ALICE = address("alice")
@@ -62,6 +64,20 @@ def due() -> Run:
     """The open block is one past the expiry of everything `traded` opened; nothing is final yet."""
     run = market(expires_in=20).trade("alice", "maker", 5, 100).trade("bob", "writer", 2, 5, series=3)
     return run.blocks(20, price=97).block()
+
+
+def pending() -> Run:
+    """A top-up was forced in the L1 block of the restart, and waits for its origin; the open block is another."""
+    return in_distress().l1_block(2, plea(100)).block(origin=1)
+
+
+def entering() -> Run:
+    """The same, and the open block is the first with that origin."""
+    return in_distress().l1_block(2, plea(100)).block(origin=2)
+
+
+def bystanding() -> bytes:
+    return sign_transaction(account(101).key, chain_id=901, nonce=0, to=ALICE, gas=400_000)
 
 
 def settled() -> Run:
@@ -668,6 +684,27 @@ CASES: dict[str, Case] = {
     "LS1": Case(unread, {
         "healthy": lambda: sick(95).liquidate("alice"),
         "on a stale price": lambda: sick().blocks(21).block().liquidate("alice"),
+    }),
+    "Q1": Case(unread, {
+        "skipped": lambda: entering().price(94),
+        "behind another": lambda: entering().price(94).signed(plea(100), deposits=100),
+        "a block too late": lambda: entering().block(origin=2).signed(plea(100), deposits=100),
+        "never, at an origin left out": lambda: in_distress().l1_block(2, plea(100)).l1_block(3).block(origin=3),
+        "the newest first": lambda: in_distress().l1_block(2, plea(5), bystanding()).block(origin=2)
+        .signed(bystanding()).signed(plea(5), deposits=5),
+        "executed beyond the window": lambda: in_distress().l1_block(2, plea(100), ago=1).block(dt=33, origin=2)
+        .signed(plea(100), deposits=100),
+        "still not due beyond the window": lambda: in_distress().l1_block(2, plea(100), ago=1).block(dt=33),
+    }),
+    "Q2": Case(lambda: market().l1_block(1, plea(100)).block(origin=1).signed(plea(100), deposits=100), {
+        "liquidated first, in the grace": lambda: pending().liquidate(SAVED.address).block(origin=2)
+        .signed(plea(100), deposits=100),
+        "liquidated first, after the grace": lambda: pending().blocks(31, price=94).block().liquidate(SAVED.address)
+        .block(origin=2).signed(plea(100), deposits=100),
+        "liquidated before it in one block": lambda: pending().blocks(31, price=94).block(origin=2)
+        .liquidate(SAVED.address).signed(plea(100), deposits=100),
+        "liquidated and never topped up": lambda: pending().blocks(31, price=94).block(origin=2)
+        .liquidate(SAVED.address),
     }),
     "LS2": Case(lambda: sick().liquidate("alice"), {
         "within the grace": lambda: after_outage(10).liquidate("alice"),

@@ -5,8 +5,11 @@ from __future__ import annotations
 from math import isqrt
 from typing import Any
 
+from harness.evm.accounts import account
+from harness.evm.wallet import sign_transaction
 from harness.history.records import Event
 from harness.model.params import FAST, VenueParams
+from harness.venue.exchange import encode_deposit
 from harness.venue.spot import Reserves
 from tests.checks.builder import Run, W, address
 
@@ -58,9 +61,9 @@ def full() -> Run:
     run.block().finalize(1).finalize(2).finalize(3).finalize(4).state()
     run.block()
     for series in (1, 2, 3, 4):
-        for account in ("maker", "writer", "keeper", "bob", "gambler", "alice"):
-            if series in run.venue.book.account(address(account)).positions:
-                run.settle(account, series)
+        for name in ("maker", "writer", "keeper", "bob", "gambler", "alice"):
+            if series in run.venue.book.account(address(name)).positions:
+                run.settle(name, series)
     run.state()
     run.l1_reorg("replica-0", safe_from=run.number - 2, safe_to=run.number - 3)
     return run.blocks(14).state().phase("end")
@@ -315,3 +318,34 @@ def doubt() -> Run:
     run.blocks(19).block().resolve(2, override=48 * W).settle("alice", 2).state()
     run.blocks(39).block().price(-3, asset="OIL").resolve(3).settle("maker", 3).settle("alice", 3)
     return run.settle("maker", 2).blocks(14).state()
+
+
+SAVED = account(100)
+"""Somebody with a key: what is put through the forced queue is signed."""
+
+
+def plea(dollars: int, *, nonce: int = 0, gas: int = 400_000) -> bytes:
+    """A top-up that `SAVED` signs."""
+    return sign_transaction(SAVED.key, chain_id=901, nonce=nonce, to=address("vault"), gas=gas,
+                            data=encode_deposit(dollars * USD))
+
+
+def in_distress() -> Run:
+    """Alice and `SAVED` are below their margin; the chain stands still for 9 s, and the open block is its first."""
+    run = market(expires_in=500).deposit(SAVED.address, 100)
+    for name in ("alice", SAVED.address):
+        run.trade(name, "maker", 9, 100)
+    return run.block().price(94).l1_block(1).block(dt=9).price(94)
+
+
+def forced() -> Run:
+    """Two top-ups and something else are forced in one L1 block, and one more a block later; the grace passes, and who
+    did not top up is liquidated."""
+    other = sign_transaction(account(101).key, chain_id=901, nonce=0, to=address("venue"), gas=400_000)
+    garbage, twice = b"\x02 no transaction", plea(100)
+    run = in_distress().l1_block(2, plea(100), other, garbage, twice, plea(50, nonce=1), ago=3)
+    run.l1_block(3, plea(10, nonce=2), first=5)
+    run.block(origin=1).price(94).block(origin=2).signed(plea(100), deposits=100).signed(other)
+    run.signed(plea(50, nonce=1), deposits=50).price(94)
+    run.block(origin=3).signed(plea(10, nonce=2), deposits=10).price(94)
+    return run.blocks(28, price=94).block().liquidate("alice").l1_block(4, plea(10, nonce=3), first=6)

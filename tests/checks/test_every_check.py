@@ -13,14 +13,14 @@ from harness.checks.subject import Subject
 from harness.history.reader import from_lines
 from tests.checks.builder import BOUNDS, Run
 from tests.checks.cases import CASES, Case, Story, verdicts_missing
-from tests.checks.stories import booked, coined, doubt, full, governed, market, pooled, ruin, swapped, termed
+from tests.checks.stories import booked, coined, doubt, forced, full, governed, market, pooled, ruin, swapped, termed
 
 IDS = [check.id for check in CHECKS]
 
 
 @pytest.fixture(scope="module")
 def good() -> list[dict[str, CheckResult]]:
-    stories = (full, ruin, booked, termed, doubt, governed, pooled, swapped, coined)
+    stories = (full, ruin, booked, termed, doubt, governed, pooled, swapped, coined, forced)
     return [{result.id: result for result in run_checks(story().history(), ["all"], BOUNDS)} for story in stories]
 
 

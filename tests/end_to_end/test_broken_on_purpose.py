@@ -19,6 +19,7 @@ from harness.roles.registry import make_role
 from harness.roles.replica import Replica
 from harness.roles.wire import inputs_from_json
 from harness.rollup.blocks import InvalidBlock
+from harness.rollup.forced import ForcedEntry, ForcedView
 from harness.runtimes.sim.network import Fabric
 from harness.runtimes.sim.runtime import SimRuntime
 from harness.scenario.conduct import Variant
@@ -115,6 +116,23 @@ def test_a_replica_with_another_block_order_is_caught(run: Run) -> None:
     result = run("calm", variant=Variant(make_role=make_reordering_replica))
     assert result.exit_code == 1
     assert verdict_of(result, "H2") == "violated"
+
+
+@pytest.mark.parametrize("broken", ["newest first", "nine L1 blocks late"])
+def test_a_rollup_that_serves_the_forced_queue_out_of_turn_is_caught(
+    run: Run, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """Q1, Q2 (X5): builder, voters and derivation all agree on the wrong rule, so only the history can tell."""
+    read = ForcedView.at
+
+    def wrongly(view: ForcedView, l1_number: int) -> tuple[ForcedEntry, ...]:
+        return read(view, l1_number)[::-1] if broken == "newest first" else read(view, l1_number - 9)
+
+    monkeypatch.setattr(ForcedView, "at", wrongly)
+    result = run("censored-top-up")
+    assert result.exit_code == 1
+    assert verdict_of(result, "Q1") == "violated"
+    assert verdict_of(result, "Q2") == ("holds" if broken == "newest first" else "violated")
 
 
 def test_a_partition_that_does_not_cut_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

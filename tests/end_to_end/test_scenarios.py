@@ -29,9 +29,9 @@ SHIPPED = (
     "split-brain",
 )
 OF_THE_VENUE = (
-    "adversaries", "auction-across-outage", "crowded-market", "disputed-settlement", "funding-squeeze",
-    "gas-war", "insurance-exhausted", "inverse-fall", "isolated-pool", "oil-below-zero", "option-board", "order-book",
-    "pause-under-load", "sandwich", "upgrade-under-load",
+    "adversaries", "auction-across-outage", "censored-top-up", "crowded-market", "disputed-settlement",
+    "funding-squeeze", "gas-war", "insurance-exhausted", "inverse-fall", "isolated-pool", "oil-below-zero",
+    "option-board", "order-book", "pause-under-load", "sandwich", "upgrade-under-load",
 )
 """Storms on the venue's own rules; fewer seeds, since what they add is not the network."""
 DECEIVING = ("lying-rpc", "l1-reorg", "byzantine-reporter")

@@ -115,7 +115,7 @@ def test_l1_holds_the_inbox_and_the_balances() -> None:
     """Batchers pay for L1 gas; nothing else is there."""
     genesis = build_genesis(SPEC)
     alloc = orjson.loads(genesis.l1_file.read_bytes())["alloc"]
-    assert set(alloc) == {genesis.deployment.batch_inbox, account(1).address}
+    assert set(alloc) == {genesis.deployment.batch_inbox, genesis.deployment.forced_queue, account(1).address}
     assert int(alloc[account(1).address]["balance"], 16) == 10**20
 
 
