@@ -205,9 +205,14 @@ def _topped_up(entry: Entry, deployment: Mapping[str, object]) -> str | None:
     return None
 
 
+INCLUSION = Check(
+    "Q1", "forced inclusion", "what L1 forces executes in queue order, first in its block, within the window",
+    forced_in_order, occasion="a transaction put through the forced queue",
+)  # fmt: skip
+"""Of the rollup's own, whatever is deployed on it."""
+
 CHECKS = (
-    Check("Q1", "forced inclusion", "what L1 forces executes in queue order, first in its block, within the window",
-          forced_in_order, occasion="a transaction put through the forced queue"),
+    INCLUSION,
     Check("Q2", "forced top-up", "a top-up forced before a grace ends takes effect before its account is liquidated",
           top_up_before_liquidation, occasion="a forced top-up on its way when the chain comes back"),
 )

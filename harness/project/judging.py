@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from harness.checks import heads, operations, oracle
+from harness.checks import forced, heads, operations, oracle
 from harness.checks.catalogue import CHECKS
 from harness.checks.registry import Check
 from harness.plan import Plan
@@ -21,7 +21,7 @@ def our_checks(*, has_venue: bool, has_products: bool) -> tuple[Check, ...]:
         return CHECKS
     # Whether prices were fresh when the venue used them is nothing a run without trades there can show.
     prices = [replace(c, occasion=c.occasion or "a trade on the venue") for c in oracle.CHECKS] if has_venue else []
-    return (*prices, *heads.CHECKS, *operations.CHECKS)
+    return (*prices, forced.INCLUSION, *heads.CHECKS, *operations.CHECKS)
 
 
 def available_checks(plan: Plan) -> tuple[Check, ...]:

@@ -124,7 +124,7 @@ class Derivation:
         return self._l1.at(number)
 
     def forced_at(self, l1_number: int) -> tuple[ForcedEntry, ...]:
-        """What the first L2 block with that L1 block for its origin owes, in order; of fed blocks still kept."""
+        """What the first L2 block with that L1 block for its origin owes, in order; of origins not finalized."""
         return self._forced.at(l1_number)
 
     def safe_at(self, number: int) -> SafeBlock | None:
@@ -169,7 +169,6 @@ class Derivation:
         except QueueBroken as broken:
             raise DerivationError(str(broken)) from broken
         self._l1.push(block.ref, parent=block.parent)
-        self._forced.prune(self._l1.oldest.number)
         self._queue.append(block)
 
     def next(self) -> DerivedBlock | None:
@@ -287,6 +286,7 @@ class Derivation:
         self._accepted = {name: at for name, at in self._accepted.items() if at >= oldest_replay}
         self._staged_at = {at: kept for at, kept in self._staged_at.items() if at >= self._floor}
         del self._safe[:max(0, bisect_right(self._safe, self._floor, key=lambda each: each.l1_number) - 1)]
+        self._forced.prune(self._safe[0].origin.number)  # no block below will be built or derived again
 
     def _expect(self, number: int) -> tuple[_Execution, DerivedBlock]:
         block = self.next() if self._executing is not None else None

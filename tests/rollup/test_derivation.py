@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from harness.rollup.acceptance import DerivationRules, SafeBlock
 from harness.rollup.batch import Batch, BlockRecord, Frame, build_channel, compress, encode_batch, split
-from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, L1Origin
+from harness.rollup.blocks import ZERO_HASH, BlockInputs, ExecutedBlock, Hash, L1Origin
 from harness.rollup.derivation import QUEUE_MAX, Derivation, DerivationError, L1Block, ReorgTooDeep
+from harness.rollup.forced import ForcedEntry
 from harness.rollup.l1_view import L1LinkError
 from harness.rollup.profile import FAST
 
@@ -204,7 +205,21 @@ def storm(*, branch: int = 0, fork: int | None = None, salt: bytes = b"") -> lis
     inboxes = {8: post(a[:2]), 9: post(a[:1], STRANGER), 10: post(a[2:]) + post(c, SEQUENCER),  # c: a gap, dropped
                12: post(a, SEQUENCER) + post(b[:1]), 14: post(b[1:3]), 17: post(b[3:]) + post(c[:2]),
                19: post(c[2:3]) + post(b), 22: post(c[3:]), 25: post(c)}
-    return l1_chain(30, inboxes, branch=branch, fork=fork)
+    return [*with_forced(l1_chain(30, inboxes, branch=branch, fork=fork), salt, 31 if fork is None else fork)]
+
+
+def with_forced(blocks: Iterable[L1Block], salt: bytes, fork: int) -> Iterable[L1Block]:
+    """In every third L1 block two entries join the forced queue; from the fork on they are others."""
+    index, accumulator = 0, ZERO_HASH
+    for block in blocks:
+        entries: list[ForcedEntry] = []
+        for _ in range(2 if block.number % 3 == 0 else 0):
+            payload = bytes([block.number, len(entries)]) + (salt if block.number >= fork else b"")
+            entry = ForcedEntry(index, 0, 50_000, payload, accumulator)
+            accumulator = Hash("0x" + keccak(bytes.fromhex(accumulator[2:]) + entry.hash).hex())
+            entries.append(replace(entry, accumulator=accumulator))
+            index += 1
+        yield replace(block, forced=tuple(entries))
 
 
 def reorged(fork: int) -> list[L1Block]:
@@ -448,6 +463,22 @@ def test_damaged_state_is_refused_with_a_name(damage: Callable[[dict[str, object
     damage(value)
     with pytest.raises(DerivationError):
         Derivation.from_json(RULES, value, verify_finalization=verify)
+
+
+def test_forced_entries_are_held_for_every_origin_still_to_be_taken() -> None:
+    """Of origins from the finalized block's on; what comes out of turn is refused, and changes nothing."""
+    blocks = storm()
+    run = Run().feed(blocks)
+    base = run.derivation.finalized(0).origin.number
+    assert base >= 3
+    for block in blocks:
+        if block.number > base:
+            assert run.derivation.forced_at(block.number) == block.forced
+    stale = replace(blocks[-1], number=31, hash=l1(31).hash, parent=blocks[-1].hash)
+    before = run.derivation.to_json()
+    with pytest.raises(DerivationError, match="forced entry 18 was read in L1 block 31, where entry 20 is next"):
+        run.derivation.feed(stale)
+    assert run.derivation.to_json() == before
 
 
 def test_a_reorg_below_finality_is_refused_and_changes_nothing() -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 import orjson
 import pytest
 
+from harness.evm.wallet import sign_transaction, transaction_hash
 from harness.network.values import NetworkFailure, NetworkMisuse
 from harness.testing.judging import demand, judged
 from harness.testing.sim_network import SimNetwork
 from harness.testing.waiting import TimedOut, wait_for
 from harness.testing.wanted import wanted_network
+from harness.venue.forced_queue import encode_enqueue
 
 pytestmark = pytest.mark.node
 
@@ -129,6 +131,26 @@ def test_a_quorum_cut_off_is_a_chain_that_stands_still(network: SimNetwork) -> N
     (healed,) = network.heal()
     assert (healed.bit, healed.phase) == (True, "healed")
     wait_for(network, lambda: network.height > height, within=15)
+
+
+def test_what_is_put_through_the_forced_queue_by_hand_executes_on_l2(network: SimNetwork) -> None:
+    """Whoever has an account on L1 needs no sequencer's leave: money moves on L2 by a transaction that only L1 got."""
+    l2, l1 = network.web3(), network.web3("l1-0")
+    mine, other, *_ = [item for item in network.accounts() if item.owner == "you"]
+    key, before = bytes.fromhex(mine.key[2:]), l2.eth.get_balance(l2.to_checksum_address(other.address))
+    nonces = [w3.eth.get_transaction_count(w3.to_checksum_address(mine.address)) for w3 in (l2, l1)]
+    raw = sign_transaction(key, chain_id=901, nonce=nonces[0], to=other.address, value=7, gas=21_000)
+    (queue,) = [contract for contract in network.contracts() if contract.name == "ForcedQueue"]
+    assert queue.chain == "l1"
+    enqueuing = sign_transaction(
+        key, chain_id=900, nonce=nonces[1], to=queue.address, data=encode_enqueue(raw, 21_000), gas=200_000,
+        value=10**15, max_fee=10**10,
+    )  # fmt: skip
+    assert l1.eth.wait_for_transaction_receipt(l1.eth.send_raw_transaction(enqueuing)).status == 1
+    wait_for(network, lambda: l2.eth.get_balance(l2.to_checksum_address(other.address)) == before + 7, within=20)
+    receipt = l2.eth.get_transaction_receipt(transaction_hash(raw))
+    assert (receipt.status, receipt.transactionIndex) == (1, 1), "right after the block's system transaction"
+    assert demand(network, ["Q1"])
 
 
 def test_misuse_is_named(network: SimNetwork) -> None:
