@@ -80,6 +80,7 @@ def test_older_types_decode_to_what_eth_account_signed(with_list: bool, to: str 
     assert wallet.decode_transaction(bytes(theirs.raw_transaction)) == wallet.DecodedTransaction(
         hash="0x" + bytes(theirs.hash).hex(), sender=signer.address, nonce=7, to=to, gas_limit=60_000, value=5,
         data=b"\x01", max_fee=9, max_priority_fee=9, chain_id=901,
+        access_addresses=int(with_list), access_keys=int(with_list),
     )
 
 

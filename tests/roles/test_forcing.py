@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from eth_account import Account as EthAccount
 from world import L1, SET, SILENT_TO, STRANGER, Run, World
 
 from harness.evm.accounts import account
@@ -99,6 +100,12 @@ def test_entries_execute_first_and_in_order_although_every_leader_censors_their_
     run(story, *NODES, "keeper-0", idle=["keeper-0"])
 
 
+def older(key: bytes, **fields: Any) -> bytes:
+    """A transaction of type 1, as wallets still make them."""
+    usual = {"chainId": L2_CHAIN_ID, "type": 1, "gasPrice": 0, "value": 0, "to": bytes.fromhex(SILENT_TO[2:])}
+    return bytes(EthAccount.sign_transaction(usual | fields, key).raw_transaction)
+
+
 def test_what_cannot_execute_is_consumed_and_the_rest_executes(run: Run) -> None:
     """Garbage, another chain's, a used and a future nonce, too little gas and money that is not there, all in one L1
     block: what the rule calls valid the execution node includes, and nothing stops."""
@@ -109,7 +116,11 @@ def test_what_cannot_execute_is_consumed_and_the_rest_executes(run: Run) -> None
         return sign_transaction(stranger.key, **usual | changed)
 
     good = [signed(nonce=0), signed(nonce=1, to=None, data=b"\x00", gas=60_000), signed(nonce=2, data=b"\x01" * 40)]
+    # EIP-2930: exactly what its access list costs, and a unit less.
+    listed = {"nonce": 3, "accessList": [{"address": SILENT_TO, "storageKeys": ["0x" + "01" * 32]}]}
+    good.append(older(stranger.key, **listed, gas=21_000 + 2_400 + 1_900))
     bad = [
+        older(stranger.key, **listed | {"nonce": 1}, gas=21_000 + 2_400 + 1_899),
         b"\x02garbage", signed(chain_id=L1_CHAIN_ID), signed(nonce=0), signed(nonce=9), signed(nonce=1, value=1),
         signed(nonce=1, gas=21_000, data=b"\x01"), signed(nonce=1, max_fee=1), signed(nonce=1, gas=200_001),
     ]  # fmt: skip
@@ -120,7 +131,7 @@ def test_what_cannot_execute_is_consumed_and_the_rest_executes(run: Run) -> None
         queue.send(good[0], *bad, *good[1:])
         entries, block = await due_block(world, queue)
         assert len(entries) == len(good) + len(bad)
-        assert block.inputs.transactions[:3] == tuple(good)
+        assert block.inputs.transactions[:4] == tuple(good)
         told = {record.fields["entry"] for record in world.records("stat", name="forced-entry-invalid")}
         assert told == set(range(1, 1 + len(bad)))
         await world.until(lambda: safe_at(world, block.number), within=6 * T1)
