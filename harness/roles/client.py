@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.evm.accounts import Account, account
-from harness.evm.wallet import sign_transaction, transaction_hash
+from harness.evm.wallet import decode_transaction, sign_transaction, transaction_hash
 from harness.plan import L2_CHAIN_ID
 from harness.ports import Clock, Json, Network, PortError, Recorder, Refused, Store
 from harness.roles.context import RoleContext
@@ -77,6 +77,8 @@ class ChainClient:
         """Next nonce, or None when it must be asked for: at the start, and after an outcome that is not known."""
         self._used = 0
         """Nonces below are used, as this client saw itself: a gateway with an old head may not know it yet."""
+        self._unsettled: dict[int, bytes] = {}
+        """Nonce → what was sent under it and may still land."""
 
     @classmethod
     def of(cls, context: RoleContext, *, patience_s: float = PATIENCE_S) -> ChainClient:
@@ -138,30 +140,29 @@ class ChainClient:
         except PortError as error:
             return [Outcome("fail", f"not sent: no gateway answered for a nonce ({error})")] * len(calls)
         self._nonce = None
+        raws = [
+            sign_transaction(
+                self.account.key,
+                chain_id=self._chain_id,
+                nonce=nonce + offset,
+                to=to,
+                data=call,
+                gas=gas,
+                value=value,
+                max_fee=tip_wei,
+                max_priority=tip_wei,
+            )
+            for offset, (to, call) in enumerate(calls)
+        ]
         async with asyncio.TaskGroup() as deliveries:
-            tasks = [
-                deliveries.create_task(
-                    self._deliver(
-                        sign_transaction(
-                            self.account.key,
-                            chain_id=self._chain_id,
-                            nonce=nonce + offset,
-                            to=to,
-                            data=call,
-                            gas=gas,
-                            value=value,
-                            max_fee=tip_wei,
-                            max_priority=tip_wei,
-                        ),
-                        forced,
-                    )
-                )
-                for offset, (to, call) in enumerate(calls)
-            ]
+            tasks = [deliveries.create_task(self._deliver(raw, forced)) for raw in raws]
         outcomes = [task.result() for task in tasks]
         for offset, outcome in enumerate(outcomes):
             if outcome.block is not None:
                 self._used = max(self._used, nonce + offset + 1)
+            elif outcome.phase == "info":
+                self._unsettled[nonce + offset] = raws[offset]
+        self._unsettled = {used: raw for used, raw in self._unsettled.items() if used >= self._used}
         if all(outcome.block is not None for outcome in outcomes):
             self._nonce = nonce + len(calls)
         return outcomes
@@ -173,8 +174,12 @@ class ChainClient:
         outcome = await self._offer(raw, forced.after_s / SUBMIT_ATTEMPTS_MAX)
         if outcome.phase != "info":
             return outcome
+        # What is censored holds up all that comes after it: it has to go the same way, and first.
+        mine = decode_transaction(raw).nonce
+        before = [earlier for used, earlier in sorted(self._unsettled.items()) if used < mine]
+        pending = [earlier for earlier in before if await self._receipt(transaction_hash(earlier)) is None]
         name = transaction_hash(raw)
-        return await forced.force(raw, lambda: self._receipt(name)) or outcome
+        return await forced.force([*pending, raw], lambda: self._receipt(name)) or outcome
 
     async def _offer(self, raw: bytes, patience_s: float) -> Outcome:
         """Offer one signed transaction to the gateways in turn until one reports it committed.

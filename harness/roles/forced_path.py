@@ -5,7 +5,7 @@ It is the very transaction that was offered to L2, so it lands at most once, whi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from harness.evm.accounts import account
@@ -47,13 +47,13 @@ class ForcedPath:
         """How long L2 has to commit something before it is forced."""
         return self._context.plan.force_after_ns / 1e9
 
-    async def force(self, raw: bytes, landed: Callable[[], Awaitable[Landed | None]]) -> Landed | None:
-        """Enqueue a raw L2 transaction, again if it has to be, until `landed` says how it went; None where it never
-        does."""
+    async def force(self, raws: Sequence[bytes], landed: Callable[[], Awaitable[Landed | None]]) -> Landed | None:
+        """Enqueue raw L2 transactions, again if it has to be, until `landed` says how the last went; None where it
+        never does."""
         clock = self._context.clock
         for _ in range(ENTRIES_MAX):
             try:
-                await self._enqueue(raw)
+                await self._enqueue(raws)
             except PortError as error:  # L1 is out of reach, or holds the entry already: wait and see
                 self._context.record.record("stat", name="not-enqueued", reason=str(error))
             deadline = clock.monotonic() + int(self._wait_s * 1e9)
@@ -64,22 +64,23 @@ class ForcedPath:
                 await clock.sleep(POLL_S)
         return None
 
-    async def _enqueue(self, raw: bytes) -> None:
-        """Raises `PortError` where no L1 node took it."""
+    async def _enqueue(self, raws: Sequence[bytes]) -> None:
+        """One entry each, in this order. Raises `PortError` where no L1 node took them."""
         request = self._context.network.request
         l1 = await request(self._l1, "l1_nonce", {"address": self._account.address}, timeout=REQUEST_TIMEOUT_S)
         fee = await request(self._l1, "l1_fee", {}, timeout=REQUEST_TIMEOUT_S)
-        gas = decode_transaction(raw).gas_limit
-        data = encode_enqueue(raw, gas)
-        enqueuing = sign_transaction(
-            self._account.key,
-            chain_id=L1_CHAIN_ID,
-            nonce=number(l1, "nonce"),
-            to=self._context.deployment[CONTRACT],
-            data=data,
-            gas=ENQUEUE_GAS + ENQUEUE_GAS_PER_BYTE * len(data),
-            max_fee=FEE_HEADROOM * number(fee, "base_fee"),
-            value=gas * OFFERED_WEI_PER_GAS,
-        )
-        await request(self._l1, "l1_submit", {"raw": enqueuing.hex()}, timeout=REQUEST_TIMEOUT_S)
-        self._context.record.record("stat", name="forced-entry-sent", tx=decode_transaction(raw).hash, gas=gas)
+        for nonce, raw in enumerate(raws, start=number(l1, "nonce")):
+            gas = decode_transaction(raw).gas_limit
+            data = encode_enqueue(raw, gas)
+            enqueuing = sign_transaction(
+                self._account.key,
+                chain_id=L1_CHAIN_ID,
+                nonce=nonce,
+                to=self._context.deployment[CONTRACT],
+                data=data,
+                gas=ENQUEUE_GAS + ENQUEUE_GAS_PER_BYTE * len(data),
+                max_fee=FEE_HEADROOM * number(fee, "base_fee"),
+                value=gas * OFFERED_WEI_PER_GAS,
+            )
+            await request(self._l1, "l1_submit", {"raw": enqueuing.hex()}, timeout=REQUEST_TIMEOUT_S)
+            self._context.record.record("stat", name="forced-entry-sent", tx=decode_transaction(raw).hash, gas=gas)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.plan import PlannedOperation
 from harness.ports import Json, PortError
 from harness.roles.admin import series_id
-from harness.roles.client import ChainClient, Outcome
+from harness.roles.client import L2_GAS_LIMIT, ChainClient, Outcome
 from harness.roles.context import RoleContext
 from harness.roles.forced_path import ForcedPath
 from harness.roles.maker import notional_size, quote_from_json
@@ -32,8 +32,8 @@ from harness.venue.spot import decode_reserves, encode_reserves, encode_swap
 MILLI = 1000
 QUOTE_TIMEOUT_S = 1.0
 ORDER_LIFETIME_S = 5
-TOP_UP_GAS = 400_000
-"""Little enough that several fit into what one L1 block may force."""
+FORCIBLE_GAS = 1_000_000
+"""A limit of which several fit into what one L1 block may force; no call of a trader's takes half of it."""
 
 
 class NothingToDo(Exception):
@@ -50,6 +50,7 @@ class Trader:
         self.client = ChainClient.of(context)
         self.account = self.client.account
         self._forced = ForcedPath(context) if context.plan.force_after_ns else None
+        self._gas = L2_GAS_LIMIT if self._forced is None else FORCIBLE_GAS
 
     async def run(self) -> None:
         operations = dict(self.context.plan.operations).get(self.context.name, ())
@@ -85,10 +86,8 @@ class Trader:
         except (PortError, NothingToDo) as error:
             outcome = Outcome("fail", f"not sent: {error}")
         else:
-            if operation.action == "deposit" and self._forced is not None:
-                outcome = await self.client.send(to, data, gas=TOP_UP_GAS, forced=self._forced)
-            else:
-                outcome = await self.client.send(to, data)
+            forced = self._forced if operation.action == "deposit" else None
+            outcome = await self.client.send(to, data, gas=self._gas, forced=forced)
         self.client.conclude(operation.id, operation.action, outcome, sent)
 
     async def _call_for(self, operation: PlannedOperation, sent: dict[str, Json]) -> tuple[str, bytes]:
