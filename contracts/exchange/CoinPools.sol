@@ -25,6 +25,7 @@ abstract contract CoinPools is Pools {
     error PriceMayBeNegative(bytes32 asset, int256 minAnswer);
     /// @notice The token is the dollar, or backs another pool.
     error CoinInUse(address token);
+    /// @notice A coin has 18 decimals; 0 where there is no contract at all.
     error CoinDecimals(address token, uint8 decimals);
     /// @notice Inverse futures are in a coin pool of their asset, and nothing else is.
     error CollateralMismatch(uint32 pool, uint8 kind, bytes32 asset);
@@ -53,7 +54,8 @@ abstract contract CoinPools is Pools {
     /// @param dollar what the other pools hold
     function _openCoinPool(uint32 pool, address token, bytes32 asset, address dollar) internal {
         if (token == dollar || _isCoin[token]) revert CoinInUse(token);
-        uint8 decimals = IERC20Metadata(token).decimals();
+        // An address without code would end the call without a word.
+        uint8 decimals = token.code.length == 0 ? 0 : IERC20Metadata(token).decimals();
         if (decimals != DECIMALS) revert CoinDecimals(token, decimals);
         _admit(pool);
         _coins[pool] = Coin(IERC20Metadata(token), asset);

@@ -173,6 +173,8 @@ def test_only_a_coin_of_18_decimals_whose_price_is_above_zero_backs_a_pool(venue
     assert open_pool(venue, token="collateral_token").error == f"CoinInUse(token={venue.at['collateral_token']})"
     venue.at["cents"] = another_dollar(venue)
     assert open_pool(venue, token="cents").error == f"CoinDecimals(token={venue.at['cents']},decimals=6)"
+    venue.at["nobody"] = account(DAVE).address
+    assert open_pool(venue, token="nobody").error == f"CoinDecimals(token={venue.at['nobody']},decimals=0)"
     assert state(venue).pools[1:] == ()
 
 
@@ -456,6 +458,27 @@ def test_an_auctioned_account_is_sold_for_coin(coins: Venue) -> None:
     sold = coins.send(KEEPER, "liquidator", ex.encode_bid(of(ALICE))).one("Liquidated")
     assert (sold["stage"], sold["toKeeper"], sold["toInsurance"]) == (2, bonus, worth - bonus)
     assert held(coins, ALICE).cash == 0
+    assert gap(coins) == 0
+
+
+def test_the_worst_portfolio_of_inverse_futures_fits_a_quarter_block(coins: Venue) -> None:
+    """LL6 for 32 of them, cut back by a keeper, then closed against who gained."""
+    coins.system()
+    assert pay_in(coins, ALICE, 100 * W).error == ""
+    for series in range(1, 33):
+        if series > 1:
+            coins.ok(OWNER, "clearing_house", listing())
+        assert trade(coins, ALICE, 100_000, 10_000, series=series).error == ""
+    spare = held(coins, ALICE).cash - 40 * W
+    assert take_out(coins, ALICE, spare).error == ""
+    at_price(coins, 9_300)
+    partial = liquidate(coins, ALICE)
+    assert partial.one("Liquidated")["stage"] == 1
+    at_price(coins, 6_000)
+    closed = liquidate(coins, ALICE)
+    assert closed.one("Liquidated")["stage"] == 3
+    print(f"worst portfolio of inverse futures: partial {partial.gas}, deleveraged {closed.gas}")
+    assert max(partial.gas, closed.gas) <= 30_000_000 // 4, (partial.gas, closed.gas)
     assert gap(coins) == 0
 
 
