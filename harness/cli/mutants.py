@@ -56,7 +56,7 @@ def _list(chosen: list[Mutant]) -> None:
     for heading in ("id", "broken", "must be noticed by", "in"):
         table.add_column(heading, overflow="fold")
     for mutant in chosen:
-        noticed = " or ".join(mutant.trips) or mutant.fate
+        noticed = " ".join([*mutant.trips[:1], *(f"({also})" for also in mutant.trips[1:])]) or mutant.fate
         table.add_row(mutant.id, mutant.breaks, noticed, mutant.scenario)
     make_console(sys.stdout).print(table)
 
@@ -76,11 +76,13 @@ def _try(chosen: list[Mutant], jobs: int | None, json: bool) -> int:
         print_json({"as_foretold": good, "mutants": [sentence.to_json() for sentence in sentences]})
     else:
         _print(sentences)
+    if any(sentence.problem for sentence in sentences):
+        return int(ExitCode.FAILED)
     return int(ExitCode.HOLDS if good else ExitCode.VIOLATED)
 
 
 def _words(sentence: Sentence) -> str:
-    what = f"caught by {', '.join(sentence.violated)}" if sentence.violated else "not noticed"
+    what = f"caught by {', '.join(sentence.violated)}" if sentence.violated else sentence.problem or "not noticed"
     return f"{sentence.mutant.id} {what} ({sentence.mutant.breaks})"
 
 
@@ -96,8 +98,8 @@ def _print(sentences: list[Sentence]) -> None:
         if mutant.thought != mutant.fate:
             fate += f" (we thought: {mutant.thought})"
         table.add_row(
-            mutant.id, mutant.breaks, mutant.scenario, ", ".join(sentence.violated) or "nothing", after,
-            Text(fate, style=style),
+            mutant.id, mutant.breaks, mutant.scenario, ", ".join(sentence.violated) or sentence.problem or "nothing",
+            after, Text(fate, style=style),
         )  # fmt: skip
     console = make_console(sys.stdout)
     console.print(table)

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from harness.mutants.catalogue import Mutant
-from harness.mutants.patching import mutant_contracts
+from harness.mutants.patching import DoesNotApply, mutant_contracts
 from harness.scenario.conduct import Variant
 from harness.scenario.folder import RunFolder
 from harness.scenario.narration import Silence
@@ -20,6 +20,7 @@ from harness.scenario.on_sim import run_sim
 from harness.scenario.planning import plan_from_file
 from harness.scenario.run import judge, run_plan
 from harness.scenario.shipped import find_scenario
+from harness.solidity.compile import CompilationFailed
 from harness.solidity.incremental import compile_changed
 from harness.solidity.warm_compiler import WarmCompiler
 
@@ -28,12 +29,17 @@ def run_mutant(job: Mapping[str, Any], compiler: WarmCompiler) -> dict[str, Any]
     """Runs a mutant until the check that must has noticed, or to the end.
 
     Returns the checks violated, first those told of while it ran; when the first evidence was, in seconds of the run;
-    and how long it took.
+    and how long it took. One that does not apply or compile is told of as its `problem`: the others are tried all the
+    same.
     """
     mutant = Mutant.model_validate_json(job["mutant"])
     began = time.monotonic()
-    root = mutant_contracts(mutant)
-    compile_changed(root, compiler)
+    try:
+        root = mutant_contracts(mutant)
+        compile_changed(root, compiler)
+    except (DoesNotApply, CompilationFailed) as problem:
+        took = round(time.monotonic() - began, 2)
+        return {"violated": [], "seconds": None, "wall_s": took, "compile_s": took, "problem": str(problem)}
     compiled = time.monotonic()
     plan = plan_from_file(find_scenario(mutant.scenario), seed=mutant.seed, overrides=list(mutant.set))
     with tempfile.TemporaryDirectory(prefix="harness-mutant-") as out:

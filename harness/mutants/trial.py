@@ -18,6 +18,7 @@ class Sentence:
     violated: tuple[str, ...]       # checks, the one the catalogue names first
     seconds: float | None           # of the run, until the first evidence; None where nothing noticed
     wall_s: float
+    problem: str = ""               # why it could not be tried at all
 
     @property
     def is_caught(self) -> bool:
@@ -27,6 +28,8 @@ class Sentence:
     @property
     def is_as_foretold(self) -> bool:
         """Caught by what must; or free, as the catalogue says of an equivalent or an escape."""
+        if self.problem:
+            return False
         return self.is_caught if self.mutant.fate == "caught" else not self.violated
 
     def to_json(self) -> dict[str, Any]:
@@ -34,6 +37,7 @@ class Sentence:
             "id": self.mutant.id, "breaks": self.mutant.breaks, "fate": self.mutant.fate, "trips": self.mutant.trips,
             "scenario": self.mutant.scenario, "violated": self.violated, "caught": self.is_caught,
             "as_foretold": self.is_as_foretold, "seconds": self.seconds, "wall_s": round(self.wall_s, 1),
+            "problem": self.problem,
         }  # fmt: skip
 
 
@@ -48,4 +52,5 @@ def _sentence(mutant: Mutant, answer: dict[str, Any]) -> Sentence:
     violated = [str(check) for check in answer["violated"]]
     named = [check for check in mutant.trips if check in violated]
     others = [check for check in violated if check not in mutant.trips]
-    return Sentence(mutant, (*named, *others), answer["seconds"], float(answer["wall_s"]))
+    problem = str(answer.get("problem", ""))
+    return Sentence(mutant, (*named, *others), answer["seconds"], float(answer["wall_s"]), problem)

@@ -47,6 +47,28 @@ def test_a_mutant_that_nothing_notices_ends_with_code_1(
     assert b"NOT AS FORETOLD" in capfdbinary.readouterr().out
 
 
+def test_one_that_cannot_be_tried_says_why_and_spoils_no_other(
+    capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a contract moved on: which row has to follow, and what the others came to all the same."""
+    from harness.mutants import catalogue
+
+    of_settlement = catalogue.find_mutant("X15")
+    gone = of_settlement.changes[0].model_copy(update={"old": "no such text"})
+    nonsense = of_settlement.changes[0].model_copy(update={"new": "return neverDeclared;"})
+    rows = {
+        "X1": of_settlement.model_copy(update={"id": "X1", "changes": (gone,)}),
+        "X2": of_settlement.model_copy(update={"id": "X2", "changes": (nonsense,)}),
+        "X15": of_settlement,
+    }
+    monkeypatch.setattr(catalogue, "find_mutant", lambda id: rows[id])
+    assert main(["mutants", "--run", "--json", "X1", "X2", "X15"]) == 4
+    tried = {item["id"]: item for item in orjson.loads(capfdbinary.readouterr().out)["mutants"]}
+    assert "occurs 0 times" in tried["X1"]["problem"]
+    assert "neverDeclared" in tried["X2"]["problem"] or "Undeclared" in tried["X2"]["problem"]
+    assert [tried[id]["as_foretold"] for id in rows] == [False, False, True]
+
+
 def test_the_list_says_what_is_broken_and_who_must_notice(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert main(["mutants", "X15"]) == 0
     out = capfdbinary.readouterr().out.decode()
