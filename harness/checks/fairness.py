@@ -24,8 +24,13 @@ HONEST_BPS = 50
 
 
 def newer_price(subject: Subject) -> Finding:
-    """An account that its own last trade or withdrawal left healthy can only have been made due by a later price."""
-    cases, judged = Cases(), 0
+    """An account that its own last trade or withdrawal left healthy can only have been made due by a later price.
+
+    Later is when it was accepted: RULES.md lets a round come in that was observed before that move, though after the
+    last one accepted. How many were liquidated at such a one is told, and no violation.
+    """
+    cases, judged, older = Cases(), 0, 0
+    times = {block.number: block.timestamp for block in subject.chain}
     facts = subject.replay.facts
     changes: list[tuple[Place, str, bool]] = []
     for trade in facts.trades:
@@ -41,12 +46,14 @@ def newer_price(subject: Subject) -> Finding:
         if last is None or not last[2]:
             continue
         judged += 1
+        older += fact.oldest_report is not None and fact.oldest_report <= times.get(last[0][0], -1)
         if not any(last[0] < place < here for place in prices):
             cases.add(severity=fact.before.equity - fact.before.mm, block=fact.block, tx=fact.tx, account=fact.account,
                       last_change_block=last[0][0], last_change_tx=last[0][1])
     return cases.finding(
         judged,
-        holds=f"{judged} accounts left healthy by their last own move were liquidated only after a newer price",
+        holds=f"{judged} accounts left healthy by their last own move were liquidated only after a newer price, "
+              f"{older} of them at one observed before that move or in its second",
         violated="liquidated at the very prices its own last move was margined at",
         nothing="no liquidated account had been left healthy by a trade or withdrawal of its own",
     )

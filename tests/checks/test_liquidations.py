@@ -369,12 +369,32 @@ def test_a_keeper_whose_position_the_takeover_closes_owes_it_with_little() -> No
 def test_a_poor_keeper_owes_the_start_of_an_auction_but_not_the_bid() -> None:
     """At 90 alice's penalty is not covered: anybody may start the auction; after its time the bid needs margin."""
     assert owed(1, price=90) is Verdict.VIOLATED
-    run = leveraged().deposit("small", 1).block().price(90).start_auction("alice").blocks(30, price=90)
-    assert with_keepers(run, "small").judge("LL1").verdict is Verdict.UNKNOWN
-    assert with_keepers(run, "small", "keeper").judge("LL1").verdict is Verdict.VIOLATED
+    run = leveraged().deposit("small", 1).block().price(90).start_auction("alice").blocks(39, price=90)
+    # At the index 90 the maker, short at 100, is in profit: after 20 s he can be made to take it back, for nothing.
+    assert with_keepers(run, "small").judge("LL1").verdict is Verdict.VIOLATED
+
+
+def test_who_can_neither_bid_nor_find_anybody_to_deleverage_owes_nothing() -> None:
+    """The other side is long again: nobody's profit closes alice's position, and all of it would go to the keeper."""
+    def left(*keepers: str) -> Verdict:
+        run = leveraged().deposit("small", 1).block().price(90).trade("maker", "writer", 9, 90)
+        run.start_auction("alice").blocks(39, price=90)
+        return with_keepers(run, *keepers).judge("LL1").verdict
+
+    assert left("small") is Verdict.UNKNOWN
+    assert left("small", "keeper") is Verdict.VIOLATED
 
 
 def test_a_keeper_nobody_ever_paid_in_for_can_take_nothing_over() -> None:
     run = leveraged().blocks(5, price=94)
     assert with_keepers(run, "stranger").judge("LL1").verdict is Verdict.UNKNOWN
     assert address("stranger") not in run.venue.book.accounts
+
+
+@pytest.mark.parametrize(("age", "older"), [(0, 0), (1, 1), (2, 1)])
+def test_a_liquidation_at_a_price_observed_before_the_accounts_own_move_is_told_of(age: int, older: int) -> None:
+    """The round comes in a second after the trade; observed then, in the trade's own second, or before."""
+    run = market(expires_in=500).blocks(3).block().trade("alice", "maker", 9, 100)
+    result = run.block().price(94, age=age).block().liquidate("alice").judge("LS3")
+    assert (result.verdict, result.guarded) == (Verdict.HOLDS, 1)
+    assert f", {older} of them at one observed before that move" in result.summary
