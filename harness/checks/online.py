@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.checks.catalogue import CHECKS
 from harness.checks.registry import Check, judge_one
-from harness.checks.replay import Replay, apply_block, listed_assets
+from harness.checks.replay import Replay, apply_block, listed_assets, reporters_of
 from harness.checks.results import Evidence, JudgeBounds, Verdict
 from harness.checks.subject import Subject
 from harness.history.errors import HistoryError
@@ -70,6 +70,7 @@ class OnlineJudge:
             if isinstance(record, RunRecord):
                 self._run = record
                 self._venue.list_assets(listed_assets(record))
+                self._venue.appoint(reporters_of(record))
             elif isinstance(record, BlockRecord):
                 self._hold(record)
             elif isinstance(record, StateRecord):

@@ -65,10 +65,13 @@ def enough_sources(subject: Subject) -> Finding:
         if fact.sources < sources_min:
             cases.add(severity=sources_min - fact.sources, block=fact.block, tx=fact.tx, asset=fact.asset,
                       round=fact.round, sources=fact.sources, sources_min=sources_min)
+        elif fact.reporters is not None and fact.sources > fact.reporters:
+            cases.add(severity=fact.sources - fact.reporters, block=fact.block, tx=fact.tx, asset=fact.asset,
+                      round=fact.round, sources=fact.sources, reporters=fact.reporters)
     return cases.finding(
         len(rounds),
-        holds=f"each of {len(rounds)} rounds is from {sources_min} reporters or more",
-        violated="round from too few reporters",
+        holds=f"each of {len(rounds)} rounds is from {sources_min} reporters or more, and from no more than there were",
+        violated="round from too few reporters, or from more than there were",
         nothing="no round was accepted",
     )
 
@@ -192,7 +195,7 @@ CHECKS = (
     Check("O1", "fresh when used", "no trade, liquidation or withdrawal uses a price older than the limit",
           fresh_when_used),
     Check("O2", "feed moves forward", "accepted rounds strictly increase in number and time", moves_forward),
-    Check("O6", "enough sources", "every accepted price is from at least the required number of reporters",
+    Check("O6", "enough sources", "every accepted price is from at least as many reporters as required, and no others",
           enough_sources),
     Check("O7", "no flash price", "no transaction uses a price that it moved itself", no_flash_price),
     Check("O8", "whole rounds", "round, timestamp and price in storage are those of one accepted round, never mixed",

@@ -43,6 +43,7 @@ def replay(chain: Sequence[BlockRecord], history: History, bounds: JudgeBounds) 
                     spot_calls=swaps_by_transaction(history.operations))
     roles = {} if history.run is None else history.run.accounts
     keepers = [address for role, address in roles.items() if role.startswith("keeper-")]
+    venue.appoint(reporters_of(history.run))
     tracker = ExposureTracker(Excuses(history, bounds.recover_s), keepers)
     for block in chain:
         apply_block(result, block, history)
@@ -55,6 +56,12 @@ def listed_assets(run: RunRecord | None) -> dict[str, AssetTerms]:
     """The assets a run's venue began with, as the model wants them."""
     given = {} if run is None else run.assets
     return {name: AssetTerms(each.signed, each.min_answer, each.max_answer) for name, each in given.items()}
+
+
+def reporters_of(run: RunRecord | None) -> list[str]:
+    """Whose signature counts from genesis on."""
+    roles = {} if run is None else run.accounts
+    return [address for role, address in roles.items() if role.startswith("reporter-")]
 
 
 def apply_block(result: Replay, block: BlockRecord, history: History) -> None:

@@ -115,6 +115,7 @@ class Book(Ledgers):
         self.down_time = 0       # seconds of all outages that have ended
         self.orders = Orders()
         self.spot = SpotPool()
+        self.reporters: set[str] | None = None  # whose signature counts; None where nobody said who began
         self._price_version = 0
 
     def fork(self, addresses: Iterable[str]) -> Book:

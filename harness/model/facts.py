@@ -230,6 +230,7 @@ class RoundFact:
     previous_price: int | None   # the model's
     terms: AssetTerms
     is_breach: bool              # moved by more than the breaker allows, so that the market must halt
+    reporters: int | None = None  # how many there were, where it is known
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,10 @@ class Governance:
     def upgraded(self, context: Context, _args: Mapping[str, Any]) -> None:
         self._owes(context, "Upgraded", ())
 
-    def reporter_changed(self, context: Context, _args: Mapping[str, Any]) -> None:
+    def reporter_changed(self, context: Context, args: Mapping[str, Any]) -> None:
+        reporters = context.book.reporters
+        if reporters is not None:
+            (reporters.add if args["isReporter"] else reporters.discard)(args["reporter"])
         self._owes(context, "ReporterChanged", ())
 
     def _owes(self, context: Context, name: str, numbers: tuple[int, ...]) -> None:

@@ -27,6 +27,7 @@ def round_accepted(context: Context, args: Mapping[str, Any]) -> None:
             context.block, context.tx, book.now, args["asset"], args["round"], args["timestamp"], args["price"],
             args["sources"], None if last is None else last.round, None if last is None else last.timestamp,
             prices, None if last is None else last.price, terms, is_breach,
+            None if book.reporters is None else len(book.reporters),
         )
     )
     feed.accept(

@@ -7,7 +7,7 @@ what was traded at which price, whether a system transaction was an automatic on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from harness.model import disputes, funding, insurance, liquidation, oracle, orders, pools, settlement, spot, trading
@@ -107,6 +107,10 @@ class Venue:
         """Assets the venue began with, which no event told of."""
         for asset, each in terms.items():
             self.book.feed(asset).terms = each
+
+    def appoint(self, reporters: Iterable[str]) -> None:
+        """The reporters the venue began with; without any, nobody knows how many may sign."""
+        self.book.reporters = set(reporters) or None
 
     def take_facts(self) -> Facts:
         """Facts that start empty here: the venue goes on writing into them, and forgets those it had."""

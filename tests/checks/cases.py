@@ -322,6 +322,23 @@ def provided(what: str, **off: int) -> Run:
     return run.block().state()
 
 
+def reporting(run: Run, count: int) -> Run:
+    """As if the run had so many reporters."""
+    run.lines[0]["accounts"] |= {f"reporter-{index}": address(f"reporter{index}") for index in range(count)}
+    return run
+
+
+def dismissed(sources: int, *, back: bool = False) -> Run:
+    """One of four reporters loses its vote by the timelock, and may get it back; then a round of that many."""
+    run = reporting(quiet(), 4)
+    for salt, votes in ((1, False), (2, True)) if back else ((1, False),):
+        run.block().announce(0, salt=salt).blocks(20, price=100).block()
+        tx = run._next("timelock")
+        run._emit("ReporterChanged", tx, reporter=address("reporter3"), isReporter=votes)
+        run._execute(tx, salt, (0,))
+    return run.block().price(100, sources=sources)
+
+
 def turned_away(error: str, *, tolerance: int) -> Run:
     """Alice's swap behind a leader's is refused; at a tolerance of 0 she would get too little, at 150 bps enough."""
     run = market()
@@ -953,6 +970,8 @@ CASES: dict[str, Case] = {
     }),
     "O6": Case(lambda: Run().blocks(3).block().deposit("alice", 5), {
         "too few reporters": lambda: quiet().block().price(100, sources=2),
+        "the vote of one who was removed": lambda: dismissed(4),
+        "one more than there are": lambda: reporting(quiet(), 4).block().price(100, sources=5),
     }),
     "O7": Case(quiet, {
         "a trade at its own price": lambda: flash("trade"),

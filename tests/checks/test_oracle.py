@@ -6,6 +6,7 @@ import pytest
 
 from harness.checks.results import Verdict
 from tests.checks.builder import Run
+from tests.checks.cases import dismissed, quiet
 from tests.checks.stories import market
 
 W = 10**18
@@ -62,3 +63,11 @@ def test_a_round_nobody_recorded_signing_is_not_judged() -> None:
     result = Run().block().price(100, observed=()).judge("P1")
     assert result.verdict is Verdict.UNKNOWN
     assert "1 rounds have no recorded observation" in result.summary
+
+
+def test_as_many_sign_a_round_as_have_a_vote() -> None:
+    """Three once one of four has lost it, four again once it is back; who a run's reporters are may be unknown."""
+    for run, verdict in ((dismissed(3), Verdict.HOLDS), (dismissed(4), Verdict.VIOLATED),
+                         (dismissed(4, back=True), Verdict.HOLDS), (dismissed(5, back=True), Verdict.VIOLATED)):
+        assert run.judge("O6").verdict is verdict
+    assert quiet().block().price(100, sources=9).judge("O6").verdict is Verdict.HOLDS
