@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -44,3 +45,10 @@ def collected(logs: Path, service: str) -> bool:
     place.unlink(missing_ok=True)
     shutil.move(written, place)
     return not is_empty
+
+
+def clear(logs: Path, service: str) -> None:
+    """Remove what its container wrote. The folder stays as it is: whoever uses the file by hand mounts it again."""
+    for left in (logs / service).glob("*"):
+        with contextlib.suppress(OSError):
+            left.unlink()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from harness.runtimes.compose.cargo import Cargo, in_containers
 from harness.runtimes.compose.compose_file import FILE, container_user
 from harness.runtimes.compose.container_faults import ContainerFaults
 from harness.runtimes.compose.engine import DockerEngine, EngineGone, EngineRefused
-from harness.runtimes.compose.folder import collected, furnish
+from harness.runtimes.compose.folder import clear, collected, furnish
 from harness.runtimes.compose.images import ensure_image
 from harness.runtimes.compose.layout import Layout, lay_out, project_name, subnets_wanted
 from harness.runtimes.compose.netadmin import HelperFailure
@@ -333,12 +332,12 @@ class ComposeRuntime(ContainerFaults):
                     )
                     (self._logs / f"{service}.log").write_bytes(heard)
             if not self._keeps_history:
-                shutil.rmtree(self._logs / service, ignore_errors=True)
+                clear(self._logs, service)
 
     def write_history(self, into: Path) -> str:
         digest = super().write_history(into)
         for service in (PROXY, *self._members):
-            shutil.rmtree(self._logs / service, ignore_errors=True)
+            clear(self._logs, service)
         return digest
 
     def _history_of(self, name: str) -> Path:

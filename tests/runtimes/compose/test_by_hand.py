@@ -74,7 +74,9 @@ def hand(
     async def once() -> str:
         runtime = ComposeRuntime(echo_plan(ROLES), echo_factory, folder=tmp_path, genesis_timestamp=GENESIS)
         async with runtime:
-            return runtime.layout.project
+            project = runtime.layout.project
+        runtime.write_history(tmp_path / "history.jsonl")   # as a run does when it is over
+        return project
 
     project = asyncio.run(once())
     assert left_over(engine, f"{PROJECT_LABEL}={project}") == []
