@@ -22,6 +22,7 @@ from harness.checks import (
     oracle,
     orders,
     pausing,
+    reorgs,
     sandwiches,
     settlement_price,
     solvency,
@@ -39,7 +40,7 @@ CHECKS: tuple[Check, ...] = (
     *liquidations.CHECKS, *ladder.CHECKS, *fairness.CHECKS, *sandwiches.CHECKS, *forced.CHECKS,
     *constant_product.CHECKS, *availability.CHECKS, *funding.CHECKS, *expiry.CHECKS, *settlement_price.CHECKS,
     *oracle.CHECKS, *market_guards.CHECKS, *pausing.CHECKS, *timelocks.CHECKS, *upgrades.CHECKS, *heads.CHECKS,
-    *l1_reorgs.CHECKS, *operations.CHECKS,
+    *l1_reorgs.CHECKS, *reorgs.CHECKS, *operations.CHECKS,
 )
 """In the order results are given."""
 

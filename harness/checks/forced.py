@@ -52,14 +52,19 @@ class Fate:
     problem: str = ""                      # what was wrong with that
 
 
-def entries_of(history: History) -> Iterator[Entry]:
-    """The queue, in its order, as of the L1 blocks that nothing replaced."""
+def canonical_l1(history: History) -> list[BlockRecord]:
+    """The L1 blocks that nothing replaced, ascending: its builder records them as it makes them."""
     canonical: list[BlockRecord] = []
     tip = next((block for block in reversed(tuple(history.blocks.values())) if block.chain == "l1"), None)
     while tip is not None:
         canonical.append(tip)
         tip = history.blocks.get(tip.parent)
-    for block in reversed(canonical):
+    return canonical[::-1]
+
+
+def entries_of(history: History) -> Iterator[Entry]:
+    """The queue, in its order, as of the L1 blocks that nothing replaced."""
+    for block in canonical_l1(history):
         for event in block.events:
             if event.name != "Enqueued":
                 continue

@@ -143,18 +143,23 @@ class Run:
                 self.price(price)
         return self
 
-    def l1_block(self, number: int, *payloads: bytes, ago: int = 0, gas: int = 400_000, first: int = 0) -> Run:
-        """An L1 block, `ago` seconds older than the newest of L2, in which these joined the forced queue."""
+    def l1_block(
+        self, number: int, *payloads: bytes, ago: int = 0, gas: int = 400_000, first: int = 0, fork: int = L1_FORK,
+        named: int | None = None,
+    ) -> Run:  # fmt: skip
+        """An L1 block, `ago` seconds older than the newest of L2, in which these joined the forced queue.
+
+        Its transactions have the hashes of those of block `named`, where they are the same ones again.
+        """
         self.close()
         events = [{"name": "Enqueued", "contract": "forced_queue", "tx": tx, "args": {
             "index": str(first + tx), "kind": "0", "gas": str(gas), "payload": "0x" + payload.hex(),
             "accumulator": "0x" + "00" * 32}} for tx, payload in enumerate(payloads)]  # fmt: skip
-        return self.record("l1-0", "block", chain="l1", number=number, hash=block_hash(number, L1_FORK),
+        transactions = [{"hash": f"0x{named or number:032x}{tx:032x}", "sender": address("someone"), "to": None,
+                         "ok": True, "gas": 21_000, "error": None} for tx in range(len(payloads))]  # fmt: skip
+        return self.record("l1-0", "block", chain="l1", number=number, hash=block_hash(number, fork),
                            parent=block_hash(number - 1, L1_FORK), timestamp=self.timestamp - ago, origin=None,
-                           base_fee=0,
-                           transactions=[{"hash": f"0x{number:032x}{tx:032x}", "sender": address("someone"), "to": None,
-                                          "ok": True, "gas": 21_000, "error": None} for tx in range(len(payloads))],
-                           events=events)
+                           base_fee=0, transactions=transactions, events=events)
 
     def signed(self, raw: bytes, *, deposits: int | None = None) -> Run:
         """A transaction of a real signature in the open block; one to the vault may pay in."""

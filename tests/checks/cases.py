@@ -71,6 +71,18 @@ def pending() -> Run:
     return in_distress().l1_block(2, plea(100)).block(origin=1)
 
 
+def twice_after_a_fork() -> Run:
+    """A block that a replica showed loses, and what was in it is in two others."""
+    run = market().block()
+    tx = run.transaction()
+    run.block()
+    run._open["transactions"].append({"hash": tx, "sender": ALICE, "to": ALICE, "ok": True, "gas": 1, "error": None})
+    run.close()
+    lost = next(line for line in run.lines if line["kind"] == "block" and line["number"] == run.number - 1)
+    run.lines.append({**lost, "t": run.t, "node": "sequencer-1", "hash": block_hash(run.number - 1, 1), "events": []})
+    return run.head("replica-9", "unsafe", run.number - 1, fork=1)
+
+
 def entering() -> Run:
     """The same, and the open block is the first with that origin."""
     return in_distress().l1_block(2, plea(100)).block(origin=2)
@@ -722,6 +734,13 @@ CASES: dict[str, Case] = {
         .liquidate(SAVED.address).signed(plea(100), deposits=100),
         "liquidated and never topped up": lambda: pending().blocks(31, price=94).block(origin=2)
         .liquidate(SAVED.address),
+    }),
+    "Q5": Case(quiet, {
+        "an L1 transaction twice": lambda: in_distress().l1_block(2, plea(5), fork=77).l1_block(2, plea(5))
+        .l1_block(3, plea(5), first=1, named=2),
+        "an L2 transaction twice": twice_after_a_fork,
+        "storage wrong after it": lambda: in_distress().l1_block(2, plea(5), fork=77).l1_block(2).block()
+        .state(corrupt={"totals.dust": 1}),
     }),
     "LS2": Case(lambda: sick().liquidate("alice"), {
         "within the grace": lambda: after_outage(10).liquidate("alice"),

@@ -343,9 +343,10 @@ def forced() -> Run:
     did not top up is liquidated."""
     other = sign_transaction(account(101).key, chain_id=901, nonce=0, to=address("venue"), gas=400_000)
     garbage, twice = b"\x02 no transaction", plea(100)
-    run = in_distress().l1_block(2, plea(100), other, garbage, twice, plea(50, nonce=1), ago=3)
+    run = in_distress().l1_block(2, plea(100), ago=4, fork=77)   # taken back by L1, and there again
+    run.l1_block(2, plea(100), other, garbage, twice, plea(50, nonce=1), ago=3)
     run.l1_block(3, plea(10, nonce=2), first=5)
     run.block(origin=1).price(94).block(origin=2).signed(plea(100), deposits=100).signed(other)
     run.signed(plea(50, nonce=1), deposits=50).price(94)
     run.block(origin=3).signed(plea(10, nonce=2), deposits=10).price(94)
-    return run.blocks(28, price=94).block().liquidate("alice").l1_block(4, plea(10, nonce=3), first=6)
+    return run.blocks(28, price=94).block().liquidate("alice").l1_block(4, plea(10, nonce=3), first=6).block().state()
