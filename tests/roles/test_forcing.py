@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
 import pytest
 from eth_account import Account as EthAccount
-from world import L1, SET, SILENT_TO, STRANGER, Run, World
+from world import L1, SET, SILENT_TO, STRANGER, Run, World, Written
 
 from harness.evm.accounts import account
 from harness.evm.wallet import decode_transaction, sign_transaction, transaction_hash
-from harness.plan import L1_CHAIN_ID, L2_CHAIN_ID
+from harness.plan import L1_CHAIN_ID, L2_CHAIN_ID, Plan, PlannedOperation
 from harness.rollup.blocks import ExecutedBlock
 from harness.rollup.forced import ForcedEntry, resolve
 from harness.rollup.heads import Label
@@ -316,3 +317,47 @@ def test_a_block_that_is_nearly_full_leaves_room_for_what_is_forced(run: Run) ->
         await world.until(lambda: all(world.times_included(transaction_hash(raw)) for raw in raws), within=20 * T1)
 
     run(story, *NODES)
+
+
+def test_a_censored_trader_forces_his_top_up_behind_what_it_waits_for(run: Run) -> None:
+    """A censored transaction holds up all later ones of its sender: alone, the top-up would be of a nonce too high."""
+    operations = (
+        PlannedOperation("trader-0/0", 2 * 10**9, "withdraw", "", 0, 0, 0, 5),
+        PlannedOperation("trader-0/1", 3 * 10**9, "deposit", "", 0, 0, 0, 10**6),
+    )
+
+    def change(plan: Plan) -> Plan:
+        return replace(plan, force_after_ns=3 * 10**9, operations=(("trader-0", operations),))
+
+    async def story(world: World) -> None:
+        await world.until(lambda: world.height("sequencer-0") >= 1, within=10)
+        for name in SET:
+            order = {"id": "f1", "what": "censor", "how": "leave-out", "amount": 0, "names": ["trader-0"], "on": True}
+            await world.runtime.order(name, "misbehave", order, timeout=2.0)
+        trader = world.stage.accounts["trader-0"]
+        world.roles["l1-0"].chain.pool.add(sign_transaction(
+            WEALTHY.key, chain_id=L1_CHAIN_ID, nonce=0, to=trader, value=10**18, gas=21_000, max_fee=2 * GWEI
+        ))
+
+        def outcomes() -> list[Written]:
+            told = world.records("op", "trader-0", id="trader-0/1")
+            return [record for record in told if record.fields["phase"] != "invoke"]
+
+        await world.until(outcomes, within=60)
+        (outcome,) = outcomes()
+        assert outcome.fields["phase"] == "ok", outcome.fields
+        withdrawal, top_up = world.sent_by("trader-0")
+        assert (withdrawal.succeeded, top_up.succeeded) == (False, True)
+        block = first_holding(world, top_up.transaction_hash)
+        assert [receipt.transaction_hash for receipt in block.receipts[:2]] == [
+            withdrawal.transaction_hash, top_up.transaction_hash,
+        ]  # fmt: skip
+        assert not world.problems()
+
+    run(story, *NODES, "trader-0", "maker-0", idle=["maker-0"], change=change)
+
+
+def first_holding(world: World, name: str) -> ExecutedBlock:
+    chain = world.node("sequencer-0").chain
+    return next(block for block in chain.committed_range(1, chain.heads.committed.number)
+                if any(receipt.transaction_hash == name for receipt in block.receipts))
