@@ -12,13 +12,12 @@ from harness.evm.wallet import decode_transaction, sign_transaction, transaction
 from harness.plan import L2_CHAIN_ID
 from harness.ports import Clock, Json, Network, PortError, Recorder, Refused, Store
 from harness.roles.context import RoleContext
-from harness.roles.forced_path import ForcedPath
+from harness.roles.forced_path import GATEWAYS_ASKED, ForcedPath
 from harness.roles.refusals import is_definite, is_revert
 from harness.roles.wire import WireError, data, field, number, parse_hash
 from harness.rollup.blocks import Hash
 
 L2_GAS_LIMIT = 3_000_000
-SUBMIT_ATTEMPTS_MAX = 3
 INSIST_ATTEMPTS_MAX = 1_000
 INSIST_INTERVAL_S = 1.0
 PATIENCE_S = 4.0
@@ -171,7 +170,7 @@ class ChainClient:
         """Offer one signed transaction to L2, and through L1 where L2 neither commits nor refuses it in time."""
         if forced is None:
             return await self._offer(raw, self._patience_s)
-        outcome = await self._offer(raw, forced.after_s / SUBMIT_ATTEMPTS_MAX)
+        outcome = await self._offer(raw, forced.patience_s)
         if outcome.phase != "info":
             return outcome
         # What is censored holds up all that comes after it: it has to go the same way, and first.
@@ -189,7 +188,7 @@ class ChainClient:
         name = transaction_hash(raw)
         reason = ""
         was_taken = False
-        for attempt in range(SUBMIT_ATTEMPTS_MAX):
+        for attempt in range(GATEWAYS_ASKED):
             gateway = self.gateways[attempt % len(self.gateways)]
             payload = {"raw": raw.hex(), "wait": patience_s}
             try:
@@ -214,7 +213,7 @@ class ChainClient:
             landed = await self._receipt(name)
             if landed is not None:
                 return landed
-            return Outcome("info", f"no receipt after {SUBMIT_ATTEMPTS_MAX} tries: {reason}", name)
+            return Outcome("info", f"no receipt after {GATEWAYS_ASKED} tries: {reason}", name)
         return Outcome("fail", f"refused: {reason}", name)
 
     async def _receipt(self, name: str) -> Outcome | None:

@@ -25,6 +25,8 @@ OFFERED_WEI_PER_GAS = 20 * 10**9
 """What is sent along for each L2 gas, twenty times what an idle queue costs; the queue gives back the rest."""
 ENTRIES_MAX = 4
 """How often it is enqueued: the L1 block's gas may be used up, or the L1 transaction be lost in a reorg."""
+GATEWAYS_ASKED = 3
+"""How many offers of one transaction are made, each to the next gateway."""
 POLL_S = 0.5
 SLACK_L1_BLOCKS = 3
 """Beyond the depth of an origin: to be mined, to be the origin's turn, to be committed."""
@@ -43,9 +45,9 @@ class ForcedPath:
         self._wait_s = (profile.origin_confirmations_l1_blocks + SLACK_L1_BLOCKS) * profile.l1_block_ms / 1000
 
     @property
-    def after_s(self) -> float:
-        """How long L2 has to commit something before it is forced."""
-        return self._context.plan.force_after_ns / 1e9
+    def patience_s(self) -> float:
+        """How long each of the gateways that are asked has to report something committed before it is forced."""
+        return self._context.plan.force_after_ns / 1e9 / GATEWAYS_ASKED
 
     async def force(self, raws: Sequence[bytes], landed: Callable[[], Awaitable[Landed | None]]) -> Landed | None:
         """Enqueue raw L2 transactions, again if it has to be, until `landed` says how the last went; None where it

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.plan import PlannedOperation
 from harness.ports import Json, PortError
 from harness.roles.admin import series_id
-from harness.roles.client import L2_GAS_LIMIT, ChainClient, Outcome
+from harness.roles.client import L2_GAS_LIMIT, PATIENCE_S, ChainClient, Outcome
 from harness.roles.context import RoleContext
 from harness.roles.forced_path import ForcedPath
 from harness.roles.maker import notional_size, quote_from_json
@@ -47,9 +47,11 @@ class Trader:
         self.context = context
         self.maker = context.plan.of_kind("maker")[0].name
         self.products = {p.id: p for p in context.plan.products}
-        self.client = ChainClient.of(context)
-        self.account = self.client.account
         self._forced = ForcedPath(context) if context.plan.force_after_ns else None
+        # Who does not wait for ever with a top-up does not wait for ever with what comes before it.
+        patience_s = PATIENCE_S if self._forced is None else self._forced.patience_s
+        self.client = ChainClient.of(context, patience_s=patience_s)
+        self.account = self.client.account
         self._gas = L2_GAS_LIMIT if self._forced is None else FORCIBLE_GAS
 
     async def run(self) -> None:
