@@ -68,11 +68,13 @@ class L1Source:
             if start == 1 or known is None or known.hash == before:
                 break
         fork = start - 1
-        for block in blocks:
-            known = derivation.l1_at(block.number)
-            if known is None or known.hash != block.hash:
-                break
-            fork = block.number
+        while blocks:
+            for block in blocks:
+                known = derivation.l1_at(block.number)
+                if known is None or known.hash != block.hash:
+                    return fork
+                fork = block.number
+            _, blocks = await self.blocks_from(fork + 1)  # large blocks make short pages
         return fork
 
     async def _page(self, number: int) -> Json:

@@ -33,6 +33,8 @@ from harness.rollup.forced import entry_to_json
 from harness.venue.forced_queue import forced_entries
 
 BLOCKS_PER_REPLY_MAX = 64
+REPLY_BYTES_MAX = 8_000_000
+"""About; a message that is twice as long would not be sent. A full L1 block has some 1.9 MB of transactions."""
 JOURNAL = "l1_journal"
 
 
@@ -114,6 +116,18 @@ class L1Chain:
     def _hash_at(self, number: int) -> Hash:
         return self.blocks[number - 1].hash if number else self.engine.genesis_hash
 
+    def _page(self, blocks: Sequence[ExecutedBlock]) -> list[Json]:
+        """The first of these that fit into one reply; one always does."""
+        page: list[Json] = []
+        size = 0
+        for block in blocks:
+            # In hex, and what was forced is there twice.
+            size += 4 * sum(map(len, block.inputs.transactions))
+            if page and size > REPLY_BYTES_MAX:
+                break
+            page.append(self._to_json(block))
+        return page
+
     def _to_json(self, block: ExecutedBlock) -> Json:
         """A block of a page, with what joined the forced queue in it, which its logs tell and its inputs do not."""
         forced = forced_entries(block, self.context.deployment)
@@ -126,12 +140,11 @@ class L1Chain:
             case "l1_blocks":
                 start = max(1, number(payload, "from"))
                 height = max(0, self.height - behind(payload))
-                page = self.blocks[start - 1 : min(height, start - 1 + BLOCKS_PER_REPLY_MAX)]
                 return {
                     "height": height,
                     "genesis": self.engine.genesis_hash,
                     "before": self._hash_at(start - 1) if start <= height + 1 else None,
-                    "blocks": [self._to_json(block) for block in page],
+                    "blocks": self._page(self.blocks[start - 1 : min(height, start - 1 + BLOCKS_PER_REPLY_MAX)]),
                 }
             case "block-at":
                 wanted = number(payload, "number")
@@ -322,13 +335,17 @@ class L1Follower:
                 raise WireError(f"{builder} is another chain: its genesis is not ours")
         fork = start - 1
         new: list[ExecutedBlock] = []
-        for item in items(reply, "blocks"):
-            name, inputs = block_from_json(item)
-            if not new and inputs.number < len(held) and held[inputs.number] == name:
-                fork = inputs.number
-                continue
-            new.append(await self.chain.engine.execute(inputs))
-            self._compare(new[-1], name)
+        while not new and (page := items(reply, "blocks")):
+            for item in page:
+                name, inputs = block_from_json(item)
+                if not new and inputs.number < len(held) and held[inputs.number] == name:
+                    fork = inputs.number
+                    continue
+                new.append(await self.chain.engine.execute(inputs))
+                self._compare(new[-1], name)
+            if not new:  # large blocks make short pages
+                request = {"from": fork + 1}
+                reply = await self.context.network.request(builder, "l1_blocks", request, timeout=timeout)
         if new and fork < self.chain.height:
             self.chain.replace(fork, new)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any
 
+import orjson
 import pytest
 from eth_account import Account as EthAccount
 from world import L1, SET, SILENT_TO, STRANGER, Run, World, Written
@@ -17,6 +19,7 @@ from harness.plan import L1_CHAIN_ID, L2_CHAIN_ID, Plan, PlannedOperation
 from harness.rollup.blocks import ExecutedBlock
 from harness.rollup.forced import ForcedEntry, resolve
 from harness.rollup.heads import Label
+from harness.runtimes.local.wire import BODY_BYTES_MAX
 from harness.venue.forced_queue import encode_enqueue, forced_entries
 
 pytestmark = pytest.mark.node
@@ -317,6 +320,37 @@ def test_a_block_that_is_nearly_full_leaves_room_for_what_is_forced(run: Run) ->
         await world.until(lambda: all(world.times_included(transaction_hash(raw)) for raw in raws), within=20 * T1)
 
     run(story, *NODES)
+
+
+def test_who_reads_many_large_entries_gets_them_in_pages_that_can_be_sent(run: Run) -> None:
+    """Anybody may fill the queue with bytes; a node that was away must still be able to read on."""
+
+    async def story(world: World) -> None:
+        queue = Enqueuing(world)
+        for blocks in range(1, 6):
+            queue.send(*[bytes([2]) * 100_000] * 6)
+            await world.until(partial(enqueued, queue, blocks), within=3 * T1)
+        height, read, pages = world.roles["l1-0"].chain.height, 0, 0
+        while read < height:
+            reply = await world.ask("replica-0", "l1-0", "l1_blocks", {"from": read + 1})
+            assert len(orjson.dumps(reply)) < BODY_BYTES_MAX
+            read, pages = read + len(reply["blocks"]), pages + 1
+        assert pages > 1
+        # A fork found over such pages is where it is, and not where the first page ends.
+        await world.settle(T1 / 2)
+        await world.runtime.order("l1-0", "reorg", {"depth": 1, "drops": False}, timeout=5.0)
+        behind = world.node("replica-0")
+        await world.until(lambda: behind.derivation is not None and behind.derivation.cursor > height, within=5 * T1)
+        seen = world.records("stat", name="l1-reorg-seen")
+        assert {record.fields["depth"] for record in seen} == {1}
+        assert world.roles["l1-1"].chain.blocks[height - 1].hash == world.roles["l1-0"].chain.blocks[height - 1].hash
+        assert not world.problems()
+
+    run(story, *NODES)
+
+
+def enqueued(queue: Enqueuing, blocks: int) -> bool:
+    return len(queue.entries()) >= blocks
 
 
 def test_a_censored_trader_forces_his_top_up_behind_what_it_waits_for(run: Run) -> None:
