@@ -27,6 +27,7 @@ from harness.history.records import (
     FundingState,
     GovernanceState,
     OrderState,
+    PoolState,
     PositionState,
     SeriesState,
     StateRecord,
@@ -39,14 +40,22 @@ from harness.model.governance import Factors
 from harness.model.margin import may_move
 from harness.model.params import VenueParams
 from harness.model.pauses import EVERYTHING, LIQUIDATION, TRADING, WITHDRAWALS
+from harness.model.pools import account_in
 from harness.model.venue import Venue as Model
-from harness.plan import ANSWER_MAX_WAD, AssetTerms
+from harness.plan import ANSWER_MAX_WAD, AssetTerms, Terms
 from harness.solidity.genesis import GenesisSpec, build_genesis
 from harness.toolchain import ToolError, anvil_binary
 from harness.venue import book as wire
 from harness.venue import exchange as ex
 from harness.venue import governance as gov
-from tests.contracts.conftest import CHAIN, EVERYONE, INSURANCE, START, STRICT, T0, TRADERS, Outcome, Venue, W
+from harness.venue.pools import (
+    account_of,
+    encode_deposit_coin,
+    encode_move_collateral,
+    encode_open_coin_pool,
+    encode_withdraw_coin,
+)
+from tests.contracts.conftest import CHAIN, COINS, EVERYONE, INSURANCE, START, STRICT, T0, TRADERS, Outcome, Venue, W
 
 ASSETS = ("ETH", "OIL")
 EXPIRY = 40                                     # seconds after T0, of every series that expires soon
@@ -78,6 +87,8 @@ class Duel:
         self._tell([Said("InsuranceFunded", -1, {"from": address(OWNER), "amount": INSURANCE})])
         self.accepted: dict[str, int] = {}
         self.refused: dict[str, int] = {}
+        self.told: dict[str, int] = {}       # events the contracts emitted, every amount of each compared
+        self.fields = 0                      # of storage, compared
         self.calls: list[tuple[str, gov.Call, Factors | None]] = []  # announced: id, call, factors or an upgrade
         self._set_up()
         self._saved = self._save()
@@ -149,12 +160,73 @@ class Duel:
         data = self.chain.round(prices, asset, timestamp=stamp)
         return self._expect("price", allowed, self.send(OWNER, "price_feed", data))
 
+    def holder(self, who: int, pool: int = 0) -> str:
+        """Their account in a pool, open or not."""
+        return account_of(address(who), pool)
+
+    def is_open(self, who: int, pool: int) -> bool:
+        return account_in(self.model.book, address(who), pool) is not None
+
     def deposit(self, who: int, native: int) -> Outcome:
         return self._expect("deposit", True, self.send(who, "vault", ex.encode_deposit(native)))
 
     def withdraw(self, who: int, native: int) -> Outcome:
         allowed = self.may_withdraw(who, native)
         return self._expect("withdraw", allowed, self.send(who, "vault", ex.encode_withdraw(native)))
+
+    def open_coin_pool(self, pool: int, asset: str) -> Outcome:
+        """The next pool, with coins of an asset that cannot fall below zero."""
+        ledgers = self.model.book.ledgers
+        allowed = pool == len(ledgers) and not any(ledger.coin for ledger in ledgers.values())
+        allowed = allowed and self.model.book.feed(asset).terms.min_answer >= 0
+        data = encode_open_coin_pool(pool, self.chain.at["spot_token"], asset)
+        return self._expect("open coin pool", allowed, self.send(OWNER, "vault", data))
+
+    def list_in_pool(self, kind: str, asset: str, strike: int, expiry: int, terms: Terms) -> Outcome:
+        """A series with terms; refused where its pool is beyond the next, or holds what its kind is not backed by."""
+        ledgers = self.model.book.ledgers
+        coin = ledgers[terms.pool].coin if terms.pool in ledgers else ""
+        allowed = terms.pool <= len(ledgers) and coin == (asset if kind == "inverse" else "")
+        data = ex.encode_list_series_with(ex.KINDS[kind], asset, strike, expiry, astuple(terms))
+        return self._expect("list", allowed, self.send(OWNER, "clearing_house", data))
+
+    def deposit_coin(self, who: int, pool: int, native: int) -> Outcome:
+        data = encode_deposit_coin(pool, native)
+        return self._expect("deposit coin", self._holds_coin(pool), self.send(who, "vault", data))
+
+    def withdraw_coin(self, who: int, pool: int, native: int) -> Outcome:
+        allowed = self._holds_coin(pool) and self.is_open(who, pool) and not self.model.book.pauses.forbids(WITHDRAWALS)
+        if allowed:
+            other = self.probe()
+            allowed = other.book.ledgers[pool].balance >= native
+            other.apply(Said("CoinWithdrawn", 0, {"account": self.holder(who, pool), "pool": pool, "amount": native}))
+            allowed = allowed and self._may_leave(other)
+        return self._expect("withdraw coin", allowed, self.send(who, "vault", encode_withdraw_coin(pool, native)))
+
+    def move(self, who: int, source: int, target: int, native: int) -> Outcome:
+        ledgers = self.model.book.ledgers
+        allowed = (source != target and {source, target} <= ledgers.keys() and self.is_open(who, source)
+                   and not ledgers[source].coin and not ledgers[target].coin
+                   and ledgers[source].balance >= native * NATIVE)
+        if allowed:
+            other = self.probe()
+            if not self.is_open(who, target):
+                other.apply(Said("AccountOpened", 0, {"account": self.holder(who, target), "owner": address(who),
+                                                      "pool": target}))
+            other.apply(Said("CollateralMoved", 0, {"owner": address(who), "from": source, "to": target,
+                                                    "amount": native}))
+            allowed = self._may_leave(other)
+        data = encode_move_collateral(source, target, native)
+        return self._expect("move", allowed, self.send(who, "vault", data))
+
+    def _holds_coin(self, pool: int) -> bool:
+        return pool in self.model.book.ledgers and bool(self.model.book.ledgers[pool].coin)
+
+    def _may_leave(self, other: Model) -> bool:
+        """What the newest withdrawal that was tried out leaves behind is enough."""
+        fact = other.facts.withdrawals[-1]
+        return (fact.deficit == 0 and fact.oldest_age is not None and fact.oldest_age <= self.params.max_price_age_s
+                and fact.free >= fact.im)
 
     def trade(self, taker: int, maker: int, series: int, size: int, price: int) -> Outcome:
         allowed = self.may_trade(taker, maker, series, size, price)
@@ -163,9 +235,9 @@ class Duel:
     def chain_trade(self, taker: int, maker: int, series: int, size: int, price: int) -> Outcome:
         return self._told(self.chain.trade(taker, series, size, price, maker=maker))
 
-    def liquidate(self, keeper: int, victim: int) -> Outcome:
-        allowed = self.may_liquidate(keeper, victim)
-        data = ex.encode_liquidate(address(victim))
+    def liquidate(self, keeper: int, victim: int, pool: int = 0) -> Outcome:
+        allowed = self.may_liquidate(keeper, victim, pool)
+        data = ex.encode_liquidate(self.holder(victim, pool))
         return self._expect("liquidate", allowed, self.send(keeper, "liquidator", data))
 
     def finalize(self, series: int) -> Outcome:
@@ -189,12 +261,13 @@ class Duel:
 
     def settle(self, who: int, series: int) -> Outcome:
         item = self.model.book.series[series]
-        allowed = item.final_price is not None and series in self.model.book.account(address(who)).positions
-        data = ex.encode_settle(address(who), series)
+        account = self.holder(who, item.pool)
+        allowed = item.final_price is not None and series in self.model.book.account(account).positions
+        data = ex.encode_settle(account, series)
         return self._expect("settle", allowed, self.send(OWNER, "settlement", data))
 
-    def settle_funding(self, who: int) -> Outcome:
-        data = ex.encode_settle_funding(address(who), PERPETUAL)
+    def settle_funding(self, who: int, series: int = PERPETUAL) -> Outcome:
+        data = ex.encode_settle_funding(self.holder(who, self.model.book.series[series].pool), series)
         return self._expect("settle funding", True, self.send(OWNER, "clearing_house", data))
 
     def open_market(self, series: int, *, tick: int, lot: int) -> Outcome:
@@ -275,20 +348,23 @@ class Duel:
 
     def may_withdraw(self, who: int, native: int) -> bool:
         other = self.probe()
+        if other.book.ledgers[0].balance < native * NATIVE:
+            return False
         other.apply(Said("Withdrawn", 0, {"account": address(who), "amount": native}))
-        fact = other.facts.withdrawals[-1]
-        return (fact.deficit == 0 and not fact.paused & WITHDRAWALS and fact.oldest_age is not None
-                and fact.oldest_age <= self.params.max_price_age_s and fact.free >= fact.im)
+        return not other.facts.withdrawals[-1].paused & WITHDRAWALS and self._may_leave(other)
 
     def may_trade(self, taker: int, maker: int, series: int, size: int, price: int) -> bool:
         item = self.model.book.series[series]
         if taker == maker or size == 0 or self.chain.now >= item.expiry or not self.is_fresh(item.asset):
             return False
-        if item.perpetual is not None and item.feed.price <= 0:
+        if (item.perpetual is not None and item.feed.price <= 0) or (item.kind == ex.KINDS["inverse"] and price <= 0):
+            return False
+        if not self.is_open(taker, item.pool) or not self.is_open(maker, item.pool):
             return False
         other = self.probe()
-        other.apply(Said("Traded", 0, {"seriesId": series, "taker": address(taker), "maker": address(maker),
-                                       "size": size, "price": price, "nonce": 0, "fee": 0}))
+        other.apply(Said("Traded", 0, {
+            "seriesId": series, "taker": self.holder(taker, item.pool), "maker": self.holder(maker, item.pool),
+            "size": size, "price": price, "nonce": 0, "fee": 0}))
         fact = other.facts.trades[-1]
         if (fact.paused & TRADING or fact.timestamp < fact.halted_until) and not reduces(fact.taker, size):
             return False
@@ -331,44 +407,44 @@ class Duel:
         rests = incoming.order.rest and orders.leftover(context) is None
         return not rests or other.book.orders.open.get(taker, 0) < matching.ORDERS_MAX
 
-    def may_liquidate(self, keeper: int, victim: int) -> bool:
+    def may_liquidate(self, keeper: int, victim: int, pool: int = 0) -> bool:
         """Whether `liquidate` goes through: a stage of its own, or the start of an auction."""
-        stage = self.next_stage(victim)
-        if not self._may_touch(keeper, victim) or stage is None:
+        stage = self.next_stage(victim, pool)
+        if not self._may_touch(keeper, victim, pool) or stage is None:
             return False
-        return stage == 0 or self._keeper_ends_margined(keeper, victim, stage)
+        return stage == 0 or self._keeper_ends_margined(keeper, victim, stage, pool)
 
-    def next_stage(self, victim: int) -> int | None:
+    def next_stage(self, victim: int, pool: int = 0) -> int | None:
         """What `liquidate` would do to an account past its guards: 1 or 3, 0 to start an auction, None to refuse."""
-        book = self.probe().book
-        given = ladder.terms(book, address(victim))
+        book, account = self.probe().book, self.holder(victim, pool)
+        given = ladder.terms(book, account)
         if given.is_partial:
             return ladder.PARTIAL
-        since = ladder.elapsed(book, address(victim))
-        running = ladder.is_running(book, address(victim))
+        since = ladder.elapsed(book, account)
+        running = ladder.is_running(book, account)
         if given.is_short or (running and since is not None and since >= self.params.auction_duration_s):
             return ladder.DELEVERAGED
         return None if running else 0
 
-    def may_bid(self, bidder: int, victim: int) -> bool:
-        book = self.probe().book
-        given = ladder.terms(book, address(victim))
-        if not self._may_touch(bidder, victim) or not ladder.is_running(book, address(victim)):
+    def may_bid(self, bidder: int, victim: int, pool: int = 0) -> bool:
+        book, account = self.probe().book, self.holder(victim, pool)
+        given = ladder.terms(book, account)
+        if not self._may_touch(bidder, victim, pool) or not ladder.is_running(book, account):
             return False
         if given.is_partial or given.is_short:
             return False
-        return self._keeper_ends_margined(bidder, victim, ladder.AUCTION)
+        return self._keeper_ends_margined(bidder, victim, ladder.AUCTION, pool)
 
-    def _may_touch(self, keeper: int, victim: int) -> bool:
-        other = self.probe()
-        return (keeper != victim and other.margin(address(victim)).is_liquidatable
-                and other.guards(address(victim)).allow)
+    def _may_touch(self, keeper: int, victim: int, pool: int) -> bool:
+        other, account = self.probe(), self.holder(victim, pool)
+        return (keeper != victim and self.is_open(keeper, pool) and self.is_open(victim, pool)
+                and other.margin(account).is_liquidatable and other.guards(account).allow)
 
-    def _keeper_ends_margined(self, keeper: int, victim: int, stage: int) -> bool:
+    def _keeper_ends_margined(self, keeper: int, victim: int, stage: int, pool: int) -> bool:
         other = self.probe()
         args: dict[str, Any] = {
-            "account": address(victim), "keeper": address(keeper), "equityBefore": 0, "maintenanceMargin": 0,
-            "toKeeper": 0, "toInsurance": 0, "covered": 0, "badDebt": 0, "stage": stage}
+            "account": self.holder(victim, pool), "keeper": self.holder(keeper, pool), "equityBefore": 0,
+            "maintenanceMargin": 0, "toKeeper": 0, "toInsurance": 0, "covered": 0, "badDebt": 0, "stage": stage}
         found = other.apply(Said("Liquidated", 0, args))
         took = any(item.what == "PositionTransferred" and item.expected for item in found)
         fact = other.facts.liquidations[-1]
@@ -376,40 +452,44 @@ class Duel:
         fresh = age is not None and age <= self.params.max_price_age_s
         return not took or (fresh and fact.keeper_after.is_keeper)
 
-    def bid(self, bidder: int, victim: int) -> Outcome:
-        allowed = self.may_bid(bidder, victim)
-        return self._expect("bid", allowed, self.send(bidder, "liquidator", ex.encode_bid(address(victim))))
+    def bid(self, bidder: int, victim: int, pool: int = 0) -> Outcome:
+        allowed = self.may_bid(bidder, victim, pool)
+        data = ex.encode_bid(self.holder(victim, pool))
+        return self._expect("bid", allowed, self.send(bidder, "liquidator", data))
 
-    def cancel(self, victim: int) -> Outcome:
-        other = self.probe()
-        has = other.book.account(address(victim)).auction != 0
-        age = other.book.oldest_age(address(victim))
+    def cancel(self, victim: int, pool: int = 0) -> Outcome:
+        other, account = self.probe(), self.holder(victim, pool)
+        has = other.book.account(account).auction != 0
+        age = other.book.oldest_age(account)
         fresh = age is not None and age <= self.params.max_price_age_s
-        allowed = has and fresh and not other.margin(address(victim)).is_liquidatable
-        data = self.chain.raw("liquidator", "cancelAuction", address(victim))
+        allowed = has and fresh and not other.margin(account).is_liquidatable
+        data = self.chain.raw("liquidator", "cancelAuction", account)
         return self._expect("cancel", allowed, self.send(OWNER, "liquidator", data))
 
-    def insure(self, native: int) -> Outcome:
-        return self._expect("insure", True, self.send(OWNER, "vault", ex.encode_fund_insurance(native)))
+    def insure(self, native: int, pool: int = 0) -> Outcome:
+        allowed = pool in self.model.book.ledgers
+        data = self.chain.raw("vault", "fundInsurance", pool, native)
+        return self._expect("insure", allowed, self.send(OWNER, "vault", data))
 
-    def cover(self) -> Outcome:
-        book = self.model.book
-        allowed = min(book.insurance, book.deficit) > 0
-        data = self.chain.raw("vault", "coverDeficit", 0)
+    def cover(self, pool: int = 0) -> Outcome:
+        ledger = self.model.book.ledgers[pool]
+        allowed = min(ledger.insurance, ledger.deficit) > 0
+        data = self.chain.raw("vault", "coverDeficit", pool)
         return self._expect("cover", allowed, self.send(OWNER, "vault", data))
 
-    def haircut(self) -> Outcome:
+    def haircut(self, pool: int = 0) -> Outcome:
         book = self.probe().book
-        ages = [book.oldest_age(who) for who in book.registered]
+        ledger = book.ledgers[pool]
+        ages = [book.oldest_age(who) for who in ledger.registered]
         fresh = all(age is not None and age <= self.params.max_price_age_s for age in ages)
-        allowed = book.deficit > 0 and book.insurance == 0 and fresh and not book.pauses.forbids(LIQUIDATION)
-        data = self.chain.raw("liquidator", "haircut", 0)
+        allowed = ledger.deficit > 0 and ledger.insurance == 0 and fresh and not book.pauses.forbids(LIQUIDATION)
+        data = self.chain.raw("liquidator", "haircut", pool)
         return self._expect("haircut", allowed, self.send(OWNER, "liquidator", data))
 
-    def most_withdrawable(self, who: int) -> int:
+    def most_withdrawable(self, who: int, pool: int = 0) -> int:
         """In native units, freshness aside."""
-        book = self.probe().book
-        return max(0, book.free_cash(address(who)) - book.margin(address(who)).im) // NATIVE
+        book, account = self.probe().book, self.holder(who, pool)
+        return max(0, book.free_cash(account) - book.margin(account).im) // book.ledger(pool).native
 
     # -- telling and comparing -------------------------------------------------------------------------------------
 
@@ -432,7 +512,10 @@ class Duel:
         found = self.model.begin_block(self.block, self.chain.now)
         assert found == []
         self._tell([Said(event.name, tx, event.args) for event in outcome.events])
-        book, state = self.model.book, self.chain.state(*(asset for asset in ASSETS if asset in self.model.book.feeds))
+        book = self.model.book
+        accounts = [*map(address, EVERYONE), *book.pools]
+        assets = [asset for asset in ASSETS if asset in book.feeds]
+        state = ex.decode_state(self.chain.call("lens", ex.encode_state(accounts, assets)))
         shown = {
             series: tuple(
                 OrderState(o.id, o.account, o.rest, o.price, o.deadline)
@@ -443,10 +526,14 @@ class Duel:
         governance = GovernanceState(*astuple(gov.decode_governance(self.chain.call("lens", gov.encode_governance()))))
         shot = snapshot(book, replace(record(state, self.block), book=shown, governance=governance),
                         version=self.model.governance.version)
+        self.fields += shot.fields
+        for event in outcome.events:
+            self.told[event.name] = self.told.get(event.name, 0) + 1
         assert shot.differences == ()
         assert shot.unlisted == ()
         assert self.model.imbalance() == 0
-        assert 0 <= book.dust <= book.roundings
+        assert all(0 <= ledger.dust <= book.roundings for ledger in book.ledgers.values())
+        assert all(ledger.balance >= 0 for ledger in book.ledgers.values())
         return outcome
 
     def _tell(self, said: list[Said]) -> None:
@@ -475,7 +562,7 @@ def record(state: ex.VenueState, number: int) -> StateRecord:
             held.address: AccountState(
                 held.cash, held.equity, held.im, held.mm,
                 tuple(PositionState(p.series_id, p.size, p.notional, p.funding_index) for p in held.positions),
-                held.auction,
+                held.auction, held.pool,
             )
             for held in state.accounts
         },
@@ -492,6 +579,7 @@ def record(state: ex.VenueState, number: int) -> StateRecord:
             for item in state.assets
         },
         totals.deficit,
+        pools=tuple(PoolState(*astuple(item)) for item in state.pools),
     )
 
 
@@ -506,6 +594,7 @@ def duel() -> Iterator[Duel]:
         params=STRICT, assets=(AssetTerms("ETH"), AssetTerms("BTC")), owner=account(OWNER).address, insurance=INSURANCE,
         reporters=tuple(account(index).address for index in REPORTERS[:5]),
         collateral={account(index).address: START for index in EVERYONE},
+        coin={account(index).address: COINS * W for index in EVERYONE},
     ))
     spec = ChainSpec(chain_id=CHAIN, genesis_timestamp=T0 - 1, gas_limit=30_000_000, genesis_file=genesis.l2_file)
     node = AnvilProcess(spec, name="duel", binary=binary)
