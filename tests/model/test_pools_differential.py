@@ -18,7 +18,7 @@ from harness.evm.accounts import MAKER, OWNER
 from harness.plan import Terms
 from harness.venue import exchange as ex
 from tests.contracts.conftest import T0, TRADERS, W
-from tests.model.side_by_side import EXPIRY, KEEPER, PEOPLE, Duel, duel
+from tests.model.side_by_side import EXPIRY, KEEPER, PEOPLE, Duel, duel, last
 
 pytestmark = pytest.mark.node
 
@@ -198,6 +198,75 @@ def conclude(both: Duel, number: int) -> None:
 def test_contracts_and_model_agree_on_every_pool(both: Duel, steps: list[Step]) -> None:
     """A6, every amount and every refusal, in three pools of two currencies at once."""
     live(both, steps)
+
+
+@pytest.mark.parametrize("number", IN_COIN)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_inverse_position_that_coin_margins(both: Duel, number: int, sign: int) -> None:
+    """M1 to the wei of a dollar, fee included: what is on the edge is let in, the next wei is not."""
+    opened(both)
+    price = INDEX + 3
+    most = last(lambda amount: both.may_trade(A, MAKER, number, sign * amount, price), 1, 10**25)
+    with both.aside():
+        assert both.trade(A, MAKER, number, sign * most, price).error == ""
+    assert both.trade(A, MAKER, number, sign * (most + 1), price).error.startswith("InsufficientMargin")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_last_wei_of_coin_that_may_be_withdrawn(both: Duel, sign: int) -> None:
+    """M2: with an unrealised loss counted, and a gain not."""
+    for move in (150, -150):
+        opened(both)
+        assert both.trade(A, MAKER, INVERSE, sign * 9_000 * W + 7, INDEX).error == ""
+        play(both, ("price", move))
+        most = both.most_withdrawable(A, COIN)
+        with both.aside():
+            assert both.withdraw_coin(A, COIN, most).error == ""
+        assert both.withdraw_coin(A, COIN, most + 1).error.startswith("InsufficientMargin")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_last_price_at_which_an_inverse_account_is_healthy(both: Duel, sign: int) -> None:
+    """E < MM is strict: at the last wei of price that leaves it healthy nobody may touch it, at the next one may."""
+    opened(both)
+    assert both.trade(A, MAKER, INVERSE, sign * 20_011 * W, INDEX).error == ""
+    both.tick(1)
+    account = both.holder(A, COIN)
+    held = both.model.book.holding(account)
+
+    def is_healthy(price: int) -> bool:
+        return not both.model.book.margin_at(held, {"ETH": price}).is_liquidatable
+
+    edge = last(is_healthy, INDEX, INDEX * (90 if sign > 0 else 110) // 100)
+    with both.aside():
+        both.price(edge)
+        both.tick(1)
+        assert both.liquidate(KEEPER, A, COIN).error.startswith("NotLiquidatable")
+    both.price(edge - sign)
+    both.tick(1)
+    assert both.liquidate(KEEPER, A, COIN).error == ""
+
+
+@pytest.mark.parametrize("price", [0, -1, -INDEX])
+def test_an_inverse_future_has_no_price_of_zero_or_below(both: Duel, price: int) -> None:
+    opened(both)
+    assert both.trade(A, MAKER, INVERSE, W, price).error.startswith("IndexNotPositive")
+
+
+def test_what_is_backed_by_another_currency_is_refused(both: Duel) -> None:
+    """Another kind in a coin pool, an inverse future in dollars, a second pool of a coin, coins moved into dollars."""
+    opened(both)
+    both.list_in_pool("future", "ETH", 0, T0 + EXPIRY, Terms(pool=COIN))
+    both.list_in_pool("inverse", "OIL", 0, T0 + EXPIRY, Terms(pool=COIN))
+    both.list_in_pool("inverse", "ETH", 0, T0 + EXPIRY, Terms(pool=DOLLARS))
+    both.list_in_pool("inverse", "ETH", 0, T0 + EXPIRY, Terms())
+    both.list_in_pool("inverse", "ETH", 0, T0 + EXPIRY, Terms(pool=3))
+    for number in (COIN, DOLLARS, 3, 4):
+        both.open_coin_pool(number, "ETH")
+    both.open_coin_pool(3, "OIL")
+    for source, target in ((COIN, 0), (0, COIN), (COIN, DOLLARS), (COIN, COIN), (COIN, 9)):
+        both.move(A, source, target, 1)
+    assert not {"list", "open coin pool", "move"} - both.refused.keys()
 
 
 def test_the_lives_reached_what_they_are_for(both: Duel) -> None:
