@@ -52,6 +52,7 @@ step = st.one_of(
     st.tuples(st.just("reduce"), who, series, st.integers(1, 1500)),
     st.tuples(st.just("price"), st.integers(-1_300, 1_300)),
     st.tuples(st.just("price"), st.sampled_from((-9_999, -5_000, 20_000, 10**8))),
+    st.tuples(st.just("hunt"), trader, pool, st.one_of(st.integers(0, 3), st.integers(0, 3_000)), st.integers(0, 3)),
     st.tuples(st.just("wait"), st.integers(1, 9)),
     st.tuples(st.just("outage"), st.sampled_from((4, 21, 31)), st.booleans()),
     st.tuples(st.just("expire"), st.sampled_from((-1, 0, 1))),
@@ -114,6 +115,8 @@ def play(both: Duel, step: Step) -> None:
     elif verb == "price":
         both.tick(1)
         both.price(max(1, eth + eth * rest[0] // 10_000), "ETH")
+    elif verb == "hunt":
+        hunt(both, *rest)
     elif verb == "wait":
         for _ in range(rest[0]):
             both.tick(1)
@@ -135,6 +138,28 @@ def play(both: Duel, step: Step) -> None:
             both.move(person, number, 0, most)
     else:
         getattr(both, verb)(*rest)
+
+
+def hunt(both: Duel, person: int, number: int, beyond_bps: int, times: int) -> None:
+    """The price goes to where that account falls due, or so far beyond, and a keeper comes so many times."""
+    account = both.holder(person, number)
+    eth, held = both.model.book.feed("ETH").price, both.model.book.holding(account)
+
+    def is_healthy(price: int) -> bool:
+        return not both.model.book.margin_at(held, {"ETH": price}).is_liquidatable
+
+    for worst in (eth * 6 // 10, eth * 16 // 10):
+        if is_healthy(eth) and not is_healthy(worst):
+            due = last(is_healthy, eth, worst)
+            off = max(due * beyond_bps // 10_000, min(beyond_bps, 1))
+            both.tick(1)
+            both.price(max(1, due - off if worst < eth else due + off))
+            break
+    for attempt in range(times):
+        both.liquidate(KEEPER, person, number)
+        both.tick(attempt)
+        if attempt == 1:
+            both.bid(MAKER, person, number)
 
 
 OPENING: tuple[Step, ...] = (
@@ -175,7 +200,8 @@ def conclude(both: Duel, number: int) -> None:
 )
 # Down by parts, to a bidder, and past all insurance; the shorts give up profit; the rest is everybody's.
 @example([("price", -900), ("liquidate", KEEPER, A, COIN), ("price", -300), ("liquidate", KEEPER, A, COIN),
-          ("price", -900), ("liquidate", MAKER, A, COIN), ("liquidate", KEEPER, C, COIN), ("liquidate", KEEPER, C, DOLLARS), ("cover", COIN), ("drain", B, COIN, 0)])
+          ("price", -900), ("liquidate", MAKER, A, COIN), ("liquidate", KEEPER, C, COIN),
+          ("liquidate", KEEPER, C, DOLLARS), ("cover", COIN), ("drain", B, COIN, 0)])
 @example([("price", -1_200), ("bid", KEEPER, A, COIN), ("liquidate", KEEPER, A, COIN), ("liquidate", KEEPER, A, COIN),
           ("bid", KEEPER, A, DOLLARS), ("wait", 7), ("bid", A, A, COIN), ("bid", KEEPER, A, COIN),
           ("bid", MAKER, A, COIN), ("price", -700), ("liquidate", KEEPER, A, DOLLARS), ("bid", KEEPER, A, DOLLARS)])
@@ -188,6 +214,9 @@ def conclude(both: Duel, number: int) -> None:
           ("liquidate", KEEPER, C, COIN), ("haircut", COIN)])
 @example([("price", -9_999), ("price", -9_999), ("price", -9_999), ("price", -9_999), ("wait", 6),
           ("liquidate", KEEPER, A, COIN), ("liquidate", KEEPER, C, COIN), ("trade", B, MAKER, LIMITED, W, 0)])
+@example([*(("price", -9_999),) * 6, ("wait", 6), ("liquidate", KEEPER, A, COIN), ("liquidate", KEEPER, C, COIN),
+          ("haircut", COIN), ("trade", B, MAKER, LIMITED, 1, 0), ("reduce", B, INVERSE, 1000), ("price", 10**8),
+          ("price", 10**8), ("price", 10**8), ("liquidate", KEEPER, B, COIN), ("haircut", COIN)])
 # An auction that recovers; nobody withdraws while paused; expiry to the second; settled below zero in each pool.
 @example([("price", -500), ("price", -620), ("liquidate", KEEPER, A, COIN), ("price", 900), ("cancel", A, COIN),
           ("pause", OWNER, 4), ("drain", C, COIN, 0), ("move", C, DOLLARS, 0, USD), ("unpause", OWNER, 4),
