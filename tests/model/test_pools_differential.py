@@ -47,12 +47,14 @@ pool = st.sampled_from((COIN, COIN, DOLLARS))
 size = st.one_of(
     st.integers(1, 30).map(lambda n: n * W // 2), st.integers(1, 20 * W), st.integers(1, 50),
 ).flatmap(lambda n: st.sampled_from((n, -n)))
+trade = st.tuples(st.just("trade"), trader, st.sampled_from((MAKER, A, B)), series, size, st.integers(-1050, 1050))
+beyond = st.one_of(st.integers(0, 3), st.integers(0, 3_000))
+hunted = st.tuples(st.just("hunt"), trader, pool, beyond, st.integers(0, 3))
 step = st.one_of(
-    st.tuples(st.just("trade"), trader, st.sampled_from((MAKER, A, B)), series, size, st.integers(-1050, 1050)),
+    trade, trade, trade, hunted, hunted, hunted,
     st.tuples(st.just("reduce"), who, series, st.integers(1, 1500)),
     st.tuples(st.just("price"), st.integers(-1_300, 1_300)),
     st.tuples(st.just("price"), st.sampled_from((-9_999, -5_000, 20_000, 10**8))),
-    st.tuples(st.just("hunt"), trader, pool, st.one_of(st.integers(0, 3), st.integers(0, 3_000)), st.integers(0, 3)),
     st.tuples(st.just("wait"), st.integers(1, 9)),
     st.tuples(st.just("outage"), st.sampled_from((4, 21, 31)), st.booleans()),
     st.tuples(st.just("expire"), st.sampled_from((-1, 0, 1))),
