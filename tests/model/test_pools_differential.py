@@ -210,6 +210,10 @@ def conclude(both: Duel, number: int) -> None:
 @example([("price", -5_000), ("liquidate", KEEPER, A, COIN), ("liquidate", KEEPER, C, COIN),
           ("liquidate", KEEPER, A, DOLLARS), ("haircut", COIN), ("cover", COIN), ("haircut", DOLLARS),
           ("drain", MAKER, COIN, 0), ("insure", W // 100, COIN), ("cover", COIN), ("drain", B, COIN, 0)])
+# The shorts have sold again at the bottom: all they have gained is less than what is lost.
+@example([*(("price", -900),) * 4, ("trade", B, MAKER, INVERSE, 18 * W + 1, 0),
+          ("trade", B, MAKER, INVERSE, -18 * W - 5, 0), ("price", -2_000), ("liquidate", KEEPER, A, COIN),
+          ("haircut", COIN), ("insure", 5, 3), ("insure", 5, COIN), ("cover", COIN), ("haircut", COIN)])
 # A short of coin under a price that multiplies, and one that vanishes.
 @example([("price", 1_300), ("liquidate", KEEPER, B, COIN), ("price", 20_000), ("liquidate", KEEPER, B, COIN),
           ("reduce", C, LIMITED, 500), ("trade", C, MAKER, LIMITED, 9 * W, 0), ("price", -9_999),
@@ -243,6 +247,20 @@ def test_the_largest_inverse_position_that_coin_margins(both: Duel, number: int,
     with both.aside():
         assert both.trade(A, MAKER, number, sign * most, price).error == ""
     assert both.trade(A, MAKER, number, sign * (most + 1), price).error.startswith("InsufficientMargin")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_profit_in_coin_is_lent_against_to_a_cap_in_dollars(both: Duel, sign: int) -> None:
+    """M7: of what C has gained 300 dollars' worth of coin, at the index, margin what it opens next."""
+    opened(both)
+    assert both.trade(C, MAKER, LIMITED, sign * 11_000 * W, INDEX).error == ""
+    play(both, ("price", sign * 990))
+    price = both.model.book.feed("ETH").price
+    assert both.model.margin(both.holder(C, COIN)).excess > 0
+    most = last(lambda amount: both.may_trade(C, MAKER, LIMITED, sign * amount, price), 1, 10**25)
+    with both.aside():
+        assert both.trade(C, MAKER, LIMITED, sign * most, price).error == ""
+    assert both.trade(C, MAKER, LIMITED, sign * (most + 1), price).error.startswith("InsufficientMargin")
 
 
 @pytest.mark.parametrize("sign", [1, -1])
