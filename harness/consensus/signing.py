@@ -8,13 +8,16 @@ from coincurve import PrivateKey, PublicKey
 from Crypto.Hash import keccak as _keccak
 
 from harness.consensus.messages import Proposal, Vote
+from harness.evm.signers import SignersHere
 from harness.rollup.blocks import Hash
 
 DOMAIN_NAME = "harness Simplex"
 DOMAIN_VERSION = "1"
 
 RECOVER_CACHE = 16_384
-"""Signatures remembered: in the simulator all validators share this process, so each is recovered once, not n times."""
+"""Signatures remembered: in the simulator all validators share this process, so none is recovered n times."""
+
+MADE_HERE = SignersHere(RECOVER_CACHE)
 
 DIGEST_CACHE = 4_096
 PROPOSAL_DIGEST_CACHE = 16
@@ -76,12 +79,19 @@ def _private_key(key: bytes) -> PrivateKey:
 def sign(digest: bytes, key: bytes) -> bytes:
     """65 bytes r ‖ s ‖ v. RFC 6979: the same digest and key always give the same signature."""
     compact = _private_key(key).sign_recoverable(digest, hasher=None)
-    return compact[:64] + bytes((27 + compact[64],))
+    signature = compact[:64] + bytes((27 + compact[64],))
+    MADE_HERE.remember(digest, signature, address_of(key))
+    return signature
+
+
+def recover(digest: bytes, signature: bytes) -> str | None:
+    """The signer's address in lower-case 0x-hex, or None for a signature `ecrecover` on L1 would not accept."""
+    return MADE_HERE.of(digest, signature) or recover_elsewhere(digest, signature)
 
 
 @lru_cache(maxsize=RECOVER_CACHE)
-def recover(digest: bytes, signature: bytes) -> str | None:
-    """The signer's address in lower-case 0x-hex, or None for a signature `ecrecover` on L1 would not accept."""
+def recover_elsewhere(digest: bytes, signature: bytes) -> str | None:
+    """As `recover`, from the signature alone."""
     if len(signature) != 65 or signature[64] not in (27, 28):
         return None
     if int.from_bytes(signature[32:64], "big") > _CURVE_ORDER // 2:
@@ -95,6 +105,7 @@ def recover(digest: bytes, signature: bytes) -> str | None:
     return _address(public)
 
 
+@lru_cache(maxsize=256)
 def address_of(key: bytes) -> str:
     return _address(_private_key(key).public_key)
 

@@ -27,6 +27,7 @@ from harness.evm.accounts import (
     address_of_public_key,
 )
 from harness.evm.keccak import keccak
+from harness.evm.signers import SignersHere
 
 __all__ = [
     "BATCHER",
@@ -45,6 +46,7 @@ __all__ = [
     "observation_digest",
     "quote_digest",
     "recover",
+    "recover_elsewhere",
     "sender_of",
     "sign_digest",
     "sign_observation",
@@ -76,6 +78,7 @@ _HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F466
 _KEYS_CACHED: Final = 4_096
 _DECODED_CACHED: Final = 16_384
 _RECOVERED_CACHED: Final = 4_096
+_MADE_HERE: Final = SignersHere(_RECOVERED_CACHED)
 
 _QUOTE_TYPE: Final = keccak(
     b"Quote(address maker,uint256 seriesId,int256 price,int256 size,uint64 deadline,uint256 nonce)"
@@ -225,17 +228,24 @@ def sender_of(raw: bytes) -> str:
 
 def sign_digest(key: bytes, digest: bytes) -> bytes:
     """65 bytes r ‖ s ‖ v over a 32-byte digest, v being 27 or 28, s low."""
-    signature = _private_key(key).sign_recoverable(digest, hasher=None)
-    return signature[:64] + bytes([27 + signature[64]])
+    compact = _private_key(key).sign_recoverable(digest, hasher=None)
+    signature = compact[:64] + bytes([27 + compact[64]])
+    _MADE_HERE.remember(digest, signature, _signer(key))
+    return signature
 
 
-@lru_cache(maxsize=_RECOVERED_CACHED)
 def recover(digest: bytes, signature: bytes) -> str:
     """The address whose key made this 65-byte signature (v 27 or 28).
 
     Raises:
         ValueError: no key can have made it.
     """
+    return _MADE_HERE.of(digest, signature) or recover_elsewhere(digest, signature)
+
+
+@lru_cache(maxsize=_RECOVERED_CACHED)
+def recover_elsewhere(digest: bytes, signature: bytes) -> str:
+    """As `recover`, from the signature alone, whoever made it."""
     if len(signature) != 65 or signature[64] not in (27, 28):
         raise ValueError(f"signature of {len(signature)} bytes does not end in 27 or 28")
     try:
@@ -291,6 +301,11 @@ def _domain(chain_id: int, clearing_house: str) -> bytes:
 @lru_cache(maxsize=_KEYS_CACHED)
 def _private_key(key: bytes) -> PrivateKey:
     return PrivateKey(key)
+
+
+@lru_cache(maxsize=_KEYS_CACHED)
+def _signer(key: bytes) -> str:
+    return address_of_public_key(_private_key(key).public_key)
 
 
 def _word(value: int) -> bytes:

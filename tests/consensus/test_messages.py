@@ -31,6 +31,7 @@ from harness.consensus.signing import (
     keccak,
     proposal_digest,
     recover,
+    recover_elsewhere,
     sign,
     vote_digest,
 )
@@ -186,6 +187,8 @@ def test_signatures_are_those_of_eth_account_and_recover_to_the_signer(digest: b
     assert signature == bytes(account.unsafe_sign_hash(digest).signature)
     assert address_of(KEY) == account.address.lower()
     assert is_signed_by(digest, signature, account.address.lower())
+    # And whoever did not make it finds the same signer by the signature alone.
+    assert recover_elsewhere(digest, signature) == account.address.lower()
     assert not is_signed_by(keccak(digest), signature, account.address.lower())
 
 
@@ -195,7 +198,7 @@ def test_a_signature_that_l1_would_refuse_is_nobodys() -> None:
     good = sign(digest, KEY)
     s = _CURVE_ORDER - int.from_bytes(good[32:64], "big")
     twin = good[:32] + s.to_bytes(32, "big") + bytes((55 - good[64],))
-    assert recover(digest, good) == address_of(KEY)
+    assert recover(digest, good) == recover_elsewhere(digest, good) == address_of(KEY)
     assert recover(digest, twin) is None
     assert recover(digest, good[:64] + b"\x00") is None
     assert recover(digest, b"\x00" * 64 + b"\x1b") is None
