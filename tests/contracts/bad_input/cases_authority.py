@@ -78,6 +78,8 @@ L1 = [
     Case("l1_info.setL1Block(uint64,bytes32,uint64,bool)", DEPOSITOR, plain(7, b"\x77" * 32, T0, False),
          only=(DEPOSITOR,), foreign="NotDepositor", edges={
              "number_": _NO_MATTER_WHICH, "hash_": _ANY_WORD, "timestamp_": _NO_MATTER_WHICH, "auto_": (OK,)}),
+    Case("forced_queue.enqueue(uint8,uint64,bytes)", CAROL, plain(0, 50_000, b"transaction"), value=W, edges={
+        "kind": (OK, "UnknownKind", "UnknownKind"), "gas": ("GasOutOfRange",) * 3, "payload": ("PayloadLength", OK)}),
     Case("batch_inbox.submit(bytes)", CAROL, plain(b"frame"), edges={"frame": (OK, OK)}),
 ]  # fmt: skip
 

@@ -337,6 +337,18 @@ def empty_pool(stage: Stage) -> Attempt:
     return Attempt("swap", CAROL, _ODD, encode_swap(Swap(True, USD, 0, FOREVER)))
 
 
+def enqueued(sender: Sender, value: int) -> Callable[[Stage], Attempt]:
+    """Of an entry that costs 50 000 times the least price of a gas."""
+    return lambda stage: Attempt("enqueue", sender, "forced_queue", stage.call_of(
+        "forced_queue", "enqueue", 0, 50_000, b"transaction"), value)  # fmt: skip
+
+
+FORCED = [
+    Situation("FeeTooLow", "FeeTooLow", enqueued(CAROL, 0)),
+    Situation("RefundFailed", "RefundFailed", enqueued("vault", W), lambda stage: stage.client.call(
+        "anvil_setBalance", stage.at["vault"], hex(W))),
+]
+
 AUTHORITY = [
     Situation("TimelockUnexecutedPredecessor", "TimelockUnexecutedPredecessor", after_another, announced),
     of("TimelockUnexpectedOperationState", OWNER, "timelock", "execute", ZERO, 0, b"", bytes(32), bytes(32), after=ripe,
@@ -359,7 +371,7 @@ AUTHORITY = [
     constructed("LotIsZero", "Liquidator", 4, 1, lot_wad=0),
 ]  # fmt: skip
 
-SITUATIONS = [*REPORTS, *VIEWS, *COIN_POOLS, *LADDER, *TRADES, *AUTHORITY]
+SITUATIONS = [*REPORTS, *VIEWS, *COIN_POOLS, *FORCED, *LADDER, *TRADES, *AUTHORITY]
 
 UNREACHABLE = {
     "AddressEmptyCode": "an implementation without code is refused before anything is delegated to it",
@@ -371,7 +383,9 @@ UNREACHABLE = {
 """Errors in an ABI that no call brings about, and why."""
 
 ELSEWHERE = {
+    "BlockGasExhausted": "tests/contracts/test_forced_queue.py::"
+                         "test_the_gas_of_one_l1_block_is_capped_and_the_next_block_has_room_again",
     "PriceBeforeRestart": "tests/contracts/test_pauses.py::test_a_price_from_within_the_pause_does_not_count_after_it",
     "Reentrancy": "tests/contracts/bad_input/test_reentrancy.py::test_nothing_is_gained_in_the_middle_of_a_transfer",
 }
-"""Errors that need another venue than the stage, and the test that has it."""
+"""Errors that need another venue than the stage, or two calls in a block, and the test that has it."""

@@ -90,7 +90,7 @@ class Stage(Venue):
 
     def attempt(self, item: Attempt) -> Outcome:
         """In a block of its own."""
-        if isinstance(item.sender, int) and item.contract in self.at:
+        if isinstance(item.sender, int) and item.contract in self.at and not item.value:
             return self.send(item.sender, item.contract, item.data)
         request = self._request(item)
         self.client.call("anvil_impersonateAccount", request["from"])
@@ -206,6 +206,8 @@ def build(stage: Stage) -> None:
     stage.ok(OWNER, "vault", encode_open_coin_pool(COINS, stage.at["spot_token"], "ETH"))
     terms = (0, COINS, 0, 0, 0)
     stage.ok(OWNER, "clearing_house", ex.encode_list_series_with(ex.KINDS["inverse"], "ETH", 0, T0 + 3_600, terms))
+    for purse in (CAROL, STRANGER):
+        stage.client.call("anvil_setBalance", account(purse).address, hex(10 * W))
     for who in (MAKER, CAROL):
         stage.ok(who, "spot_token", ex.encode_approve(stage.at["vault"], 2**256 - 1))
         stage.ok(who, "vault", encode_deposit_coin(COINS, 10 * W))

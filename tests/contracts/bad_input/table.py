@@ -54,6 +54,7 @@ class Case:
     scene: Scene = as_built
     finish: Callable[[Stage, Arguments], Arguments] = lambda stage, args: args   # signs what was changed
     moves_tokens: bool = False
+    value: int = 0                                  # wei sent along
 
     @property
     def contract(self) -> str:

@@ -15,9 +15,10 @@ import pytest
 
 from harness.evm.accounts import OWNER
 from harness.solidity.compile import compile_contracts
+from harness.solidity.deploy import creation_code
 from harness.toolchain import ToolError, anvil_binary
 from harness.venue import governance as gov
-from harness.venue.deployment import CONTRACTS
+from harness.venue.deployment import CONTRACTS, ON_L1
 from tests.contracts.bad_input import cases_authority, cases_money, cases_trading
 from tests.contracts.bad_input.situations import ELSEWHERE, SITUATIONS, UNREACHABLE, Situation
 from tests.contracts.bad_input.stage import STRANGER, Attempt, Sender, Stage, build
@@ -37,6 +38,7 @@ from tests.contracts.conftest import STRICT, standing_venue
 
 CASES = {case.function: case for case in (*cases_money.CASES, *cases_trading.CASES, *cases_authority.CASES)}
 FUNCTIONS = changing_functions()
+FORCED_GAS = 10_000_000
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +50,17 @@ def stage() -> Iterator[Stage]:
         pytest.skip(f"no Anvil: {error}")
     with standing_venue(STRICT) as venue:
         stage = Stage(venue.client, venue.at)
-        code = compile_contracts()["BatchInbox"].runtime
-        stage.client.call("anvil_setCode", stage.at["batch_inbox"], "0x" + code.hex())  # an L1 contract, tried here
         build(stage)
+        deploy_l1(stage)
         yield stage
+
+
+def deploy_l1(stage: Stage) -> None:
+    """What lives on L1 is tried here: nothing of it asks on which chain it is."""
+    for name, arguments in (("batch_inbox", ()), ("forced_queue", (FORCED_GAS,))):
+        creation = creation_code(compile_contracts()[CONTRACTS[name]], *arguments)
+        code = stage.client.call("eth_call", {"data": "0x" + creation.hex()}, "latest")
+        stage.client.call("anvil_setCode", stage.at[name], code)
 
 
 def attempt(stage: Stage, case: Case, sender: Sender | None = None, place: tuple[int, ...] = (), value: object = None,
@@ -60,7 +69,7 @@ def attempt(stage: Stage, case: Case, sender: Sender | None = None, place: tuple
     if place:
         arguments = replaced(arguments, place, value)
     data = stage.call_of(case.contract, case.signature, *case.finish(stage, arguments))
-    return Attempt(label, case.who if sender is None else sender, case.contract, data)
+    return Attempt(label, case.who if sender is None else sender, case.contract, data, case.value)
 
 
 def judge(stage: Stage, rows: list[tuple[Attempt, str]]) -> list[str]:
@@ -123,7 +132,7 @@ def test_foreign_callers(stage: Stage, function: str) -> None:
     case = CASES[function]
     everybody: list[Sender] = [STRANGER]
     if case.only:
-        everybody += [OWNER, *(name for name in CONTRACTS if name != "batch_inbox")]
+        everybody += [OWNER, *(name for name in CONTRACTS if name not in ON_L1)]
     with stage.branch():
         case.scene(stage)
         rows = [(attempt(stage, case, sender, label=f"from {sender}"), case.foreign)

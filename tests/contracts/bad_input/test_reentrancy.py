@@ -30,7 +30,7 @@ from tests.contracts.bad_input.stage import (
     final,
     mocks,
 )
-from tests.contracts.bad_input.test_bad_input import CASES
+from tests.contracts.bad_input.test_bad_input import CASES, deploy_l1
 from tests.contracts.conftest import STRICT, USD, W, standing_venue
 
 pytestmark = pytest.mark.node
@@ -74,6 +74,7 @@ def stage() -> Iterator[Stage]:
     with standing_venue(STRICT) as venue:
         stage = Stage(venue.client, venue.at)
         build(stage)
+        deploy_l1(stage)
         for token in ("collateral_token", "spot_token"):
             stage.client.call("anvil_setCode", stage.at[token], "0x" + mocks()["HookToken"].runtime.hex())
             stage.ok(OWNER, token, stage.raw(token, "mint", PUPPET, 10**6 * W))
@@ -123,7 +124,7 @@ def inner(stage: Stage) -> dict[str, Call]:
         "timelock.onERC721Received": (puppet, puppet, 1, b""),
         "timelock.onERC1155Received": (puppet, puppet, 1, 1, b""),
         "timelock.onERC1155BatchReceived": (puppet, puppet, [1], [1], b""),
-        "batch_inbox.submit": (b"frame",),
+        "batch_inbox.submit": (b"frame",), "forced_queue.enqueue": (0, 50_000, b"transaction"),
     }  # fmt: skip
     return {name: (name.partition(".")[0], stage.call_of(*name.split("."), *arguments))
             for name, arguments in calls.items()}
