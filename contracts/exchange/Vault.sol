@@ -39,6 +39,9 @@ contract Vault is CoinPools {
     /// @notice Somebody other than the three exchange contracts tried to move the ledger.
     error NotExchange(address caller);
 
+    /// @notice Somebody other than the bridge's receiver tried to deposit for another.
+    error NotVaultDeposits(address caller);
+
     /// @notice Somebody's loss is borne by nobody yet; until it is, nobody leaves its pool. 1e18 quote.
     error DeficitUncovered(uint256 deficit);
 
@@ -76,6 +79,8 @@ contract Vault is CoinPools {
     address public immutable liquidator;
     address public immutable settlement;
     Pauses public immutable pauses;
+    /// @notice Who deposits what comes over the bridge.
+    address public immutable vaultDeposits;
     /// @notice The most a pool's insurance pays in one block, of what it holds.
     uint256 public immutable insuranceCapBps;
 
@@ -98,7 +103,8 @@ contract Vault is CoinPools {
         ClearingHouse clearingHouse_,
         address liquidator_,
         address settlement_,
-        Pauses pauses_
+        Pauses pauses_,
+        address vaultDeposits_
     ) {
         insuranceCapBps = params.insuranceCapBps;
         collateral = collateral_;
@@ -106,15 +112,22 @@ contract Vault is CoinPools {
         liquidator = liquidator_;
         settlement = settlement_;
         pauses = pauses_;
+        vaultDeposits = vaultDeposits_;
     }
 
     /// @notice Adds collateral to the caller's account in the cross pool; always allowed, whatever is paused.
     /// @param amount native token units
     function deposit(uint256 amount) external {
-        _register(msg.sender);
-        _addCollateral(msg.sender, 0, amount * CASH_PER_UNIT);
-        emit Deposited(msg.sender, amount);
-        collateral.safeTransferFrom(msg.sender, address(this), amount);
+        _deposit(msg.sender, amount);
+    }
+
+    /// @notice As `deposit`, to the account of who sent it over the bridge.
+    /// @dev Not for anybody: collateral of the cross pool on an address that becomes an isolated account would be of no pool.
+    /// @param account who sent it; the tokens are the caller's
+    /// @param amount native token units
+    function depositFor(address account, uint256 amount) external {
+        if (msg.sender != vaultDeposits) revert NotVaultDeposits(msg.sender);
+        _deposit(account, amount);
     }
 
     /// @notice Takes collateral out of the cross pool, if what stays, without unrealised profit, covers the initial margin at
@@ -288,6 +301,13 @@ contract Vault is CoinPools {
         Drawn memory drawn = _drawn[pool];
         if (drawn.blockNumber == block.number) return Math.min(drawn.left, insurance);
         return Math.mulDiv(insurance, insuranceCapBps, BPS);
+    }
+
+    function _deposit(address account, uint256 amount) private {
+        _register(account);
+        _addCollateral(account, 0, amount * CASH_PER_UNIT);
+        emit Deposited(account, amount);
+        collateral.safeTransferFrom(msg.sender, address(this), amount);
     }
 
     function _addCollateral(address account, uint32 pool, uint256 amount) private {

@@ -47,6 +47,12 @@ contract L1Info {
     /// @notice Seconds of all ended outages.
     uint64 public downTime;
 
+    /// @notice How many L1 blocks' hashes are kept: the newest seen and those before it.
+    uint64 public constant HASHES = 64;
+
+    /// @dev Hash of L1 block n at n modulo HASHES.
+    bytes32[HASHES] private _hashes;
+
     /// @param uptimeGap_ seconds between two L2 blocks above which the chain is taken to have been down
     constructor(uint64 uptimeGap_) {
         uptimeGap = uptimeGap_;
@@ -66,6 +72,7 @@ contract L1Info {
         timestamp = timestamp_;
         _lastCall = now_;
         hash = hash_;
+        _hashes[number_ % HASHES] = hash_;
 
         bool wasDown = _isDown;
         bool isRestart = wasDown || gap > uptimeGap;
@@ -83,6 +90,12 @@ contract L1Info {
             _startedAt = now_;
             emit UptimeChanged(true, now_);
         }
+    }
+
+    /// @notice Hash of an L1 block as L2 saw it; 0 when it has not seen it, or so long ago that it was forgotten.
+    /// @dev Origins follow each other without gaps. Of the blocks before the first one seen there is nothing, which is 0 too.
+    function hashAt(uint64 number_) external view returns (bytes32) {
+        return number_ <= number && number - number_ < HASHES ? _hashes[number_ % HASHES] : bytes32(0);
     }
 
     /// @notice Seconds that stand still while the chain is down: what funding and auctions run on.

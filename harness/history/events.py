@@ -92,6 +92,15 @@ EVENTS: Final[Mapping[str, Mapping[str, _Reader]]] = {
     "LiquidityAdded": {"account": _ADDRESS, "underlying": _INT, "quote": _INT, "shares": _INT},
     "LiquidityRemoved": {"account": _ADDRESS, "underlying": _INT, "quote": _INT, "shares": _INT},
     "BadDebt": {"account": _ADDRESS, "covered": _INT, "remaining": _INT},
+    "MessageSent": {
+        "id": _TEXT, "nonce": _INT, "sender": _ADDRESS, "target": _ADDRESS, "value": _INT, "gas": _INT,
+        "payload": _TEXT,
+    },
+    "MessageProven": {"id": _TEXT, "sentAt": _INT, "l1Number": _INT, "l1Hash": _TEXT, "stateRoot": _TEXT},
+    "MessageExecuted": {
+        "id": _TEXT, "nonce": _INT, "sender": _ADDRESS, "target": _ADDRESS, "value": _INT, "sentAt": _INT,
+    },
+    "MessageFailed": {"id": _TEXT, "sentAt": _INT},
 }
 """Event name → argument name → how it is read. Other events (token transfers, L1 contracts) pass through unread."""
 

@@ -16,6 +16,9 @@ from harness.venue.deployment import CONTRACTS, IMPLEMENTATIONS, L1_INFO, Deploy
 DEPLOYER: Final = "0x00000000000000000000000000000000de9107e5"
 """Creates every contract and does nothing else, so that addresses depend on no user account. Nobody has its key."""
 
+NOBODY: Final = "0x" + "00" * 20
+FINALITY_DEPTH: Final = FAST.finality_depth_l1_blocks
+
 _PROXY: Final = "liquidator"
 _ORDER: Final = (*(name for name in CONTRACTS if name != _PROXY), *IMPLEMENTATIONS, _PROXY)
 """The deployer's nonce of each contract is its place here. The proxy initialises the first version: it comes last."""
@@ -71,19 +74,20 @@ def creations(
     assets: Sequence[AssetTerms],
     spot_asset: str = "",
     forced_block_gas: int = FAST.forced_gas_cap_per_l1_block,
+    finality_depth: int = FINALITY_DEPTH,
 ) -> list[Transaction]:
-    """The creating transactions of every contract, in the deployer's nonce order."""
+    """The creating transactions of every contract, in the deployer's nonce order; L1's too, which genesis moves there."""
     from harness.evm.abi import asset_word  # by who deploys, as below
     from harness.venue.governance import encode_initialize
 
     liquidator = (astuple(params), at.clearing_house, at.vault, at.price_feed, at.pauses)
     arguments: dict[str, tuple[Any, ...]] = {
-        "collateral_token": (owner,),
+        "collateral_token": (owner, at.bridge_inbox),
         "l1_info": (params.uptime_gap_s,),
         "price_feed": (astuple(params), owner, at.clearing_house, at.settlement, at.pauses, at.timelock,
                        list(reporters), [(asset_word(item.name), *astuple(item)[1:]) for item in assets]),
         "vault": (astuple(params), at.collateral_token, at.clearing_house, at.liquidator, at.settlement,
-                  at.pauses),
+                  at.pauses, at.vault_deposits),
         "clearing_house": (astuple(params), owner, at.vault, at.price_feed, at.perpetuals, at.liquidator,
                            at.settlement, at.order_book, at.pauses, at.timelock),
         "perpetuals": (astuple(params), at.clearing_house, at.price_feed),
@@ -99,6 +103,10 @@ def creations(
         "order_book": (astuple(params), owner, at.clearing_house, at.price_feed),
         "spot_token": (owner,),
         "spot_amm": (asset_word(spot_asset) if spot_asset else bytes(32), at.spot_token, at.collateral_token),
+        "l1_token": (owner, NOBODY),
+        "l1_bridge": (at.l1_token, at.l2_chain_id),
+        "bridge_inbox": (at.l1_info, at.collateral_token, at.l1_bridge, at.l1_chain_id, finality_depth),
+        "vault_deposits": (at.bridge_inbox, at.collateral_token, at.vault),
     }
     return [
         Transaction(f"creation of {contract}", DEPLOYER, None, creation_code(artifacts[contract], *arguments[name]))

@@ -46,11 +46,14 @@ class GenesisSpec:
     """Address → native units of underlying and of quote in its wallet, both allowed to the spot pool."""
     coin: Mapping[str, int] = field(default_factory=dict)
     """Address → native units of the coin in its wallet, beside those for the spot pool, allowed to the vault."""
+    l1_tokens: Mapping[str, int] = field(default_factory=dict)
+    """Address → native units of the L1 token in its wallet, allowed to the bridge."""
     l1_balances: Mapping[str, int] = field(default_factory=dict)  # address → wei
     l2_balances: Mapping[str, int] = field(default_factory=dict)  # address → wei; of people, who hold no code
     forced_block_gas: int = FAST.forced_gas_cap_per_l1_block   # L2 gas that one L1 block may force
     l1_chain_id: int = 900
     l2_chain_id: int = 901
+    finality_depth: int = deploy.FINALITY_DEPTH   # L1 blocks; the bridge executes nothing younger
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ def _cache_key(spec: GenesisSpec, artifacts: Artifacts) -> str:
     plain = asdict(spec) | {
         "assets": [[item.name, item.signed, str(item.min_answer), str(item.max_answer)] for item in spec.assets],
         # As text: amounts may not fit JSON's 64 bits.
+        "l1_tokens": {address.lower(): str(amount) for address, amount in spec.l1_tokens.items()},
         "collateral": {address.lower(): str(amount) for address, amount in spec.collateral.items()},
         "l1_balances": {address.lower(): str(amount) for address, amount in spec.l1_balances.items()},
         "l2_balances": {address.lower(): str(amount) for address, amount in spec.l2_balances.items()},
@@ -111,7 +115,8 @@ def _deployed_state(spec: GenesisSpec, artifacts: Artifacts, deployment: Deploym
         node.wait_until_ready(client)
         created = deploy.creations(artifacts, deployment, params=spec.params, owner=spec.owner,
                                    reporters=spec.reporters, assets=spec.assets, spot_asset=spec.spot_asset,
-                                   forced_block_gas=spec.forced_block_gas)
+                                   forced_block_gas=spec.forced_block_gas,
+                                   finality_depth=spec.finality_depth)
         deploy.execute(client, [*created, *_set_up(spec, deployment)], timestamp=_SCRATCH_TIMESTAMP)
         dump = orjson.loads(gzip.decompress(bytes.fromhex(client.call("anvil_dumpState")[2:])))
     finally:
@@ -132,6 +137,9 @@ def _set_up(spec: GenesisSpec, at: Deployment) -> list[deploy.Transaction]:
     for address, amount in sorted(spec.collateral.items()):
         call("mint", spec.owner, at.collateral_token, encode_mint(address, amount))
         call("approve", address, at.collateral_token, encode_approve(at.vault, _MAX_ALLOWANCE))
+    for address, amount in sorted(spec.l1_tokens.items()):
+        call("mint", spec.owner, at.l1_token, encode_mint(address, amount))
+        call("approve", address, at.l1_token, encode_approve(at.l1_bridge, _MAX_ALLOWANCE))
     for address, (underlying, quote) in sorted(spec.spot.items()):
         for token, amount in ((at.spot_token, underlying), (at.collateral_token, quote)):
             call("mint", spec.owner, token, encode_mint(address, amount))

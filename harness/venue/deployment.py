@@ -36,10 +36,14 @@ CONTRACTS: Final[Mapping[str, str]] = {
     "order_book": "OrderBook",
     "spot_token": "SpotToken",
     "spot_amm": "SpotAmm",
+    "l1_token": "CollateralToken",
+    "l1_bridge": "Bridge",
+    "bridge_inbox": "BridgeInbox",
+    "vault_deposits": "VaultDeposits",
 }
 """Field of `Deployment` → contract; of the liquidator, the one behind its proxy."""
 
-ON_L1: Final = ("batch_inbox", "forced_queue")
+ON_L1: Final = ("batch_inbox", "forced_queue", "l1_token", "l1_bridge")
 """Fields of `Deployment` that are on L1; all others are on L2."""
 
 IMPLEMENTATIONS: Final = ("liquidator_v1", "liquidator_v2")
@@ -72,6 +76,10 @@ class Deployment:
     order_book: str
     spot_token: str
     spot_amm: str
+    l1_token: str
+    l1_bridge: str
+    bridge_inbox: str
+    vault_deposits: str
     l1_chain_id: int
     l2_chain_id: int
 
