@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from harness.checks import (
     accounting,
     availability,
+    bridge,
     constant_product,
     expiry,
     fairness,
@@ -40,7 +41,7 @@ CHECKS: tuple[Check, ...] = (
     *liquidations.CHECKS, *ladder.CHECKS, *fairness.CHECKS, *sandwiches.CHECKS, *forced.CHECKS,
     *constant_product.CHECKS, *availability.CHECKS, *funding.CHECKS, *expiry.CHECKS, *settlement_price.CHECKS,
     *oracle.CHECKS, *market_guards.CHECKS, *pausing.CHECKS, *timelocks.CHECKS, *upgrades.CHECKS, *heads.CHECKS,
-    *l1_reorgs.CHECKS, *reorgs.CHECKS, *operations.CHECKS,
+    *l1_reorgs.CHECKS, *reorgs.CHECKS, *bridge.CHECKS, *operations.CHECKS,
 )
 """In the order results are given."""
 

@@ -83,6 +83,6 @@ def chain_shape(subject: Subject) -> Finding:
 CHECKS = (
     Check("OPS", "no lost or phantom write", "what a client was told about its transaction is what the chain has",
           no_lost_or_phantom_write),
-    Check("B1", "included once", "no transaction is in the canonical chain twice", included_once),
-    Check("B2", "chain shape", "block times never fall and the L1 origin never falls or jumps", chain_shape),
+    Check("R1", "included once", "no transaction is in the canonical chain twice", included_once),
+    Check("R2", "chain shape", "block times never fall and the L1 origin never falls or jumps", chain_shape),
 )

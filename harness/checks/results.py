@@ -29,6 +29,7 @@ class JudgeBounds:
     block_gas_limit: int = 30_000_000  # of L2; LL6 allows a liquidation a quarter
     forced_window_s: int = 33    # from an L1 block to the L2 block that owes its forced entries: drift + T1
     keeper_gas_price_wei: int = 10**9  # LL3's G: up to here a keeper must not lose by liquidating
+    finality_l1_blocks: int = 8        # F: so many L1 blocks on top make one final
 
 
 @dataclass(frozen=True, slots=True)

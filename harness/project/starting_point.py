@@ -163,7 +163,7 @@ faults:
   - {{at: 13s, for: 4s, latency: {{from: sequencer-*, to: replica-*, delay: 200ms, jitter: 80ms}}}}
   - {{at: 19s, kill: sequencer-1, restart: 22s}}
 storm: 25s
-checks: [all, -OPS, -B1]   # those two judge transactions: take them in again once there are actors
+checks: [all, -OPS, -R1]   # those two judge transactions: take them in again once there are actors
 """
 
 

@@ -16,6 +16,7 @@ def bounds_of(plan: Plan) -> JudgeBounds:
     return JudgeBounds(
         plan.bounds.recover_s, plan.bounds.liquidate_blocks, venue, profile.l2_gas_limit,
         forced_window_s=profile.timestamp_drift_s + -(-profile.l1_block_ms // 1000),
+        finality_l1_blocks=profile.finality_depth_l1_blocks,
     )  # fmt: skip
 
 

@@ -14,6 +14,18 @@ from harness.checks.results import Verdict
 from harness.evm.accounts import account
 from harness.evm.wallet import sign_transaction
 from tests.checks.builder import START, Run, address, block_hash
+from tests.checks.crossings import (
+    DEPTH,
+    DOLLARS,
+    FIRST,
+    LOST,
+    NO_HASH,
+    SECOND,
+    Crossing,
+    message,
+    ready,
+    reorganised,
+)
 from tests.checks.stories import SAVED, USD, Pool, in_distress, market, plea
 
 W = 10**18
@@ -53,6 +65,22 @@ def unread() -> Run:
 def storage(path: str, off: int = 1) -> Story:
     """One field of storage is off."""
     return lambda: traded().state().block().state(corrupt={path: off})
+
+
+def idle_bridge() -> Crossing:
+    """Messages are sent and proved, and none is executed."""
+    return ready().seen(3 + DEPTH)
+
+
+def delivered() -> Crossing:
+    return ready().execute(FIRST, sent_at=2)
+
+
+def unproved() -> Crossing:
+    """Final, and nobody has proved anything."""
+    run = Crossing()
+    run.l1(1).l1(2, FIRST, SECOND).l1_to(2 + DEPTH, first=3)
+    return run.seen(2 + DEPTH)
 
 
 def sick(price: int = 94) -> Run:
@@ -1078,10 +1106,49 @@ CASES: dict[str, Case] = {
         "a refused write that landed": told("fail", landed=True),
         "an acknowledged write nowhere in the chain": lost,
     }),
-    "B1": Case(lambda: Run().blocks(5), {"included twice": twice}),
-    "B2": Case(lambda: market().state(), {
+    "R1": Case(lambda: Run().blocks(5), {"included twice": twice}),
+    "R2": Case(lambda: market().state(), {
         "time fell": lambda: Run().block().block(timestamp=5),
         "origin jumped": lambda: Run().block(origin=4).block(origin=6),
         "origin fell": lambda: Run().block(origin=4).block(origin=3),
+    }),
+    "B1": Case(idle_bridge, {
+        "executed twice": lambda: delivered().execute(FIRST, sent_at=2),
+        "executed again later": lambda: delivered().seen(3 + DEPTH).execute(FIRST, sent_at=2),
+    }),
+    "B2": Case(idle_bridge, {
+        "a block too early": lambda: ready(origin=1 + DEPTH).execute(FIRST, sent_at=2),
+        "before anything is known of L1": lambda: ready().block(origin=None).execute(FIRST, sent_at=2),
+        "never sent": lambda: ready().execute(message(9), sent_at=2),
+        "dropped by L1": lambda: reorganised().execute(LOST, sent_at=3),
+        "another amount": lambda: ready().execute(FIRST, sent_at=2, value=DOLLARS + 1),
+        "to another": lambda: ready().execute(FIRST, sent_at=2, target=address("mallory")),
+        "said to be older": lambda: ready().execute(FIRST, sent_at=1),
+    }),
+    "B3": Case(idle_bridge, {
+        "a unit more than was locked": lambda: ready().execute(FIRST, sent_at=2, value=2 * DOLLARS + 1),
+        "twice": lambda: delivered().execute(FIRST, sent_at=2).execute(FIRST, sent_at=2),
+        "of a message that L1 dropped": lambda: reorganised().execute(LOST, sent_at=3).execute(FIRST, sent_at=2)
+        .execute(SECOND, sent_at=3),
+    }),
+    "B4": Case(idle_bridge, {
+        "proved by nobody": lambda: unproved().execute(FIRST, sent_at=2),
+        "proved later": lambda: unproved().execute(FIRST, sent_at=2).prove(FIRST, sent_at=2, at=2),
+        "a zero hash": lambda: unproved().prove(FIRST, sent_at=2, at=2, l1Hash=NO_HASH).execute(FIRST, sent_at=2),
+        "a zero root": lambda: unproved().prove(FIRST, sent_at=2, at=2, stateRoot=NO_HASH).execute(FIRST, sent_at=2),
+        "of block 0": lambda: unproved().prove(FIRST, sent_at=0, at=2).execute(FIRST, sent_at=0),
+        "a hash that L1 never had": lambda: unproved().prove(FIRST, sent_at=2, at=2, fork=7).execute(FIRST, sent_at=2),
+        "a block that L1 dropped": lambda: reorganised().prove(FIRST, sent_at=2, at=3).execute(FIRST, sent_at=2),
+        "without a nonce": lambda: ready().execute(FIRST, sent_at=2, nonce=0),
+        "of another block than was proved": lambda: ready().execute(FIRST, sent_at=1),
+    }),
+    "B5": Case(lambda: delivered().seen(3 + DEPTH), {
+        "credited all the same": lambda: reorganised().prove(LOST, sent_at=3, at=3).execute(LOST, sent_at=3),
+    }),
+    "B6": Case(lambda: delivered().refuse(FIRST), {
+        "a failure that mints": lambda: ready().fail(FIRST, sent_at=2, minted=DOLLARS),
+        "a success that mints nothing": lambda: ready().execute(FIRST, sent_at=2, minted=0),
+        "a success that mints twice": lambda: ready().execute(FIRST, sent_at=2, minted=2 * DOLLARS),
+        "lost for good": lambda: ready().fail(FIRST, sent_at=2).refuse(FIRST),
     }),
 }

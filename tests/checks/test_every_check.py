@@ -13,6 +13,7 @@ from harness.checks.subject import Subject
 from harness.history.reader import from_lines
 from tests.checks.builder import BOUNDS, Run
 from tests.checks.cases import CASES, Case, Story, verdicts_missing
+from tests.checks.crossings import crossed
 from tests.checks.stories import booked, coined, doubt, forced, full, governed, market, pooled, ruin, swapped, termed
 
 IDS = [check.id for check in CHECKS]
@@ -20,7 +21,7 @@ IDS = [check.id for check in CHECKS]
 
 @pytest.fixture(scope="module")
 def good() -> list[dict[str, CheckResult]]:
-    stories = (full, ruin, booked, termed, doubt, governed, pooled, swapped, coined, forced)
+    stories = (full, ruin, booked, termed, doubt, governed, pooled, swapped, coined, forced, crossed)
     return [{result.id: result for result in run_checks(story().history(), ["all"], BOUNDS)} for story in stories]
 
 
@@ -75,7 +76,7 @@ def test_an_empty_history_is_unknown(id_: str) -> None:
     assert (result.verdict, result.guarded, result.crashed) == (Verdict.UNKNOWN, 0, False), result
 
 
-@pytest.mark.parametrize("id_", [id_ for id_ in IDS if id_[0] != "H" and id_ != "B2"])
+@pytest.mark.parametrize("id_", [id_ for id_ in IDS if id_[0] != "H" and id_ != "R2"])
 def test_blocks_without_events_are_unknown(id_: str) -> None:
     """A chain on which nothing happened gives no verdict about what would have."""
     result = Run().blocks(5).state().judge(id_)

@@ -52,7 +52,7 @@ def test_a_transaction_included_twice_is_found() -> None:
     run.block()
     run._serial -= 1
     run.transaction()
-    result = run.judge("B1")
+    result = run.judge("R1")
     assert result.verdict is Verdict.VIOLATED
     assert (result.evidence[0]["first_block"], result.evidence[0]["block"]) == (1, 2)
 
@@ -61,15 +61,15 @@ def test_a_transaction_included_twice_is_found() -> None:
     (4, 4, Verdict.HOLDS), (4, 5, Verdict.HOLDS), (4, 6, Verdict.VIOLATED), (4, 3, Verdict.VIOLATED),
 ])
 def test_an_origin_that_falls_or_jumps_is_found(first: int, second: int, verdict: Verdict) -> None:
-    assert Run().block(origin=first).block(origin=second).judge("B2").verdict is verdict
+    assert Run().block(origin=first).block(origin=second).judge("R2").verdict is verdict
 
 
 def test_time_that_falls_is_found() -> None:
-    assert Run().block().block(timestamp=5).judge("B2").verdict is Verdict.VIOLATED
+    assert Run().block().block(timestamp=5).judge("R2").verdict is Verdict.VIOLATED
 
 
 def test_blocks_of_one_second_and_blocks_without_origin_are_in_shape() -> None:
     """Half-second blocks share a timestamp; the first blocks may have no origin yet."""
     run = Run().block(origin=None).block(dt=0, origin=4).block(dt=0, origin=4).block(origin=None)
-    result = run.judge("B2")
+    result = run.judge("R2")
     assert (result.verdict, result.guarded) == (Verdict.HOLDS, 3)

@@ -90,7 +90,7 @@ def test_a_week_is_skipped_at_once_and_the_chain_goes_on_in_good_order(network: 
     assert network.height > height
     network.advance(20)
     assert w3.eth.get_block("safe")["number"] > height
-    assert demand(network, ["H1", "H2", "H3", "H4", "B2"])
+    assert demand(network, ["H1", "H2", "H3", "H4", "R2"])
     assert [result.id for result in judged(network, ["all"]) if result.verdict == "violated"] == []
 
 
