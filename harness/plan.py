@@ -22,7 +22,7 @@ L1_GAS_LIMIT = 30_000_000
 
 RoleKind = Literal[
     "l1-builder", "l1-follower", "sequencer", "replica", "batcher", "reporter", "keeper", "maker", "trader", "admin",
-    "searcher", "actor",  # a user's own class, see ProjectPlan
+    "searcher", "relayer", "actor",  # a user's own class, see ProjectPlan
 ]
 ChainName = Literal["l1", "l2"]
 CHAIN_OF_KIND: Mapping[str, ChainName] = {
@@ -39,7 +39,7 @@ NEVER_S = 2**32
 ProductKind = Literal["future", "call", "put", "perpetual", "inverse"]
 Trading = Literal["quotes", "book"]
 Style = Literal["informed", "hedger", "momentum", "adversary"]
-TradeAction = Literal["deposit", "open", "reduce", "close", "withdraw", "move", "swap"]
+TradeAction = Literal["deposit", "open", "reduce", "close", "withdraw", "move", "swap", "bridge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +120,13 @@ class PlannedOperation:
     id: str                 # unique in the run, e.g. `trader-3/17`
     at_ns: int
     action: TradeAction
-    product: str            # Product.id; "" for deposit and withdraw of dollars, of coin and of move one of the pool
+    product: str            # Product.id; "" for deposit, withdraw of dollars; of coin and move one of its pool; of bridge its end
     side: int               # +1 buys, −1 sells; of move, +1 into the pool, −1 back; 0 where it makes no sense
     leverage_milli: int     # thousandths of account equity as notional, for `open`
     fraction_milli: int     # thousandths of the position, for `reduce`
-    amount_native: int      # token units, for deposit, withdraw (coin: its own), move and swap (quote it is worth)
+    amount_native: int      # token units, for deposit, withdraw (coin: its own), move, bridge, swap (quote it is worth)
     tolerance_bps: int = 0  # for swap: how much less than it is quoted the trader accepts
+    gas: int = 0            # for bridge: what the sender gives the first attempt on L2
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +287,13 @@ class CoinPool:
 
 
 @dataclass(frozen=True, slots=True)
+class BridgePlan:
+    """Who relays what L1 sends."""
+
+    byzantine: int = 0       # so many of the relayers, the last, also try what has to be refused
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     scenario: str
     about: str
@@ -317,6 +325,7 @@ class Plan:
     pool_insurance_native: tuple[int, ...] = ()   # of the isolated pools, from 1 on, each in what it holds
     coin: CoinPool | None = None
     force_after_ns: int = 0   # a top-up that L2 has not committed for so long goes through L1; 0: never
+    bridge: BridgePlan | None = None   # None: nobody relays
 
     def role(self, name: str) -> RoleSpec:
         """The role of that name; KeyError if there is none."""

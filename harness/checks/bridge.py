@@ -171,9 +171,10 @@ def minted_within_locked(subject: Subject) -> Finding:
         if minted > locked:
             cases.add(severity=minted - locked, block=done.block.number, l1_origin=done.block.origin, minted=minted,
                       locked=locked)
+    locked = l1.locked_up_to(max(l1.blocks, default=0))
     return cases.finding(
         judged,
-        holds=f"{minted} units minted on L2, never more than the {l1.locked_up_to(max(l1.blocks, default=0))} locked on L1",
+        holds=f"{minted} units were minted on L2, and of the {locked} locked on L1 never more than L2 had seen",
         violated="more is minted on L2 than is locked on L1",
         nothing="no message with tokens was executed",
     )

@@ -9,7 +9,8 @@
 | 10–19 | keepers |
 | 20–29 | searchers, who trade against the spot pool |
 | 30–49 | oracle reporters (sign observations; also send the rounds) |
-| 50–99 | sequencers (consensus keys) |
+| 50–89 | sequencers (consensus keys) |
+| 90–99 | relayers |
 | 100 and up | traders |
 
 Keys are derived here (BIP-39, BIP-32, path m/44'/60'/0'/0/i) on coincurve alone: importing eth-account costs a role
@@ -37,7 +38,8 @@ USERS: Final = range(3, 10)
 KEEPERS: Final = range(10, 20)
 SEARCHERS: Final = range(20, 30)
 REPORTERS: Final = range(30, 50)
-SEQUENCERS: Final = range(50, 100)
+SEQUENCERS: Final = range(50, 90)
+RELAYERS: Final = range(90, 100)
 TRADERS: Final = range(100, 10_000)
 
 _HARDENED: Final = 1 << 31

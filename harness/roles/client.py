@@ -13,6 +13,7 @@ from harness.plan import L2_CHAIN_ID
 from harness.ports import Clock, Json, Network, PortError, Recorder, Refused, Store
 from harness.roles.context import RoleContext
 from harness.roles.forced_path import GATEWAYS_ASKED, ForcedPath
+from harness.roles.l1_client import L1Outcome
 from harness.roles.refusals import is_definite, is_revert
 from harness.roles.wire import WireError, data, field, number, parse_hash
 from harness.rollup.blocks import Hash
@@ -263,6 +264,12 @@ class ChainClient:
         """`sent` is what the call asked for, where that was not known when the operation was invoked."""
         detail = {**outcome.detail(), **(sent or {})}
         self._record.record("op", id=id, client=self.network.name, action=action, phase=outcome.phase, detail=detail)
+
+    def conclude_l1(self, id: str, action: str, outcome: L1Outcome) -> None:
+        """Of an operation on L1, where what it named is looked for."""
+        self._record.record(
+            "op", id=id, client=self.network.name, action=action, phase=outcome.phase, detail=outcome.detail()
+        )
 
     async def _next_nonce(self) -> int:
         if self._nonce is not None:

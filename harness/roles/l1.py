@@ -12,6 +12,7 @@ from harness.plan import L1_CHAIN_ID, L1_GAS_LIMIT, Knot
 from harness.ports import OPERATOR, Json, PortError, Refused
 from harness.roles.context import RoleContext
 from harness.roles.jsonrpc.opening import serve_l1
+from harness.roles.l1_bridge import answer_bridge
 from harness.roles.mempool import Mempool, Rejected
 from harness.roles.orders import MISBEHAVE, Orders, scaled
 from harness.roles.recording import block_record
@@ -157,7 +158,7 @@ class L1Chain:
                 nonce = self.pool.nonces.get(sender, 0) - used
                 return {"nonce": nonce, "height": self.height - len(hidden)}
             case _:
-                raise Refused(f"an L1 node does not answer {kind!r}")
+                return await answer_bridge(self, kind, payload)
 
 
 class L1Builder:

@@ -17,6 +17,7 @@ from harness.roles.durability import EndingWithItsStore, WatchedStore
 from harness.roles.keeper import Keeper
 from harness.roles.l1 import L1Builder, L1Follower
 from harness.roles.maker import Maker
+from harness.roles.relayer import Relayer
 from harness.roles.replica import Replica
 from harness.roles.reporter import Reporter
 from harness.roles.searcher import Searcher
@@ -36,6 +37,7 @@ ROLES: dict[str, Callable[[RoleContext], Role]] = {
     "maker": lambda context: BookMaker(context) if context.plan.trading == "book" else Maker(context),
     "trader": lambda context: _trader(context),
     "searcher": Searcher,
+    "relayer": Relayer,
     "admin": Admin,
     "actor": make_actor,
 }

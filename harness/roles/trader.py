@@ -8,10 +8,12 @@ from harness.roles.admin import series_id
 from harness.roles.client import L2_GAS_LIMIT, PATIENCE_S, ChainClient, Outcome
 from harness.roles.context import RoleContext
 from harness.roles.forced_path import ForcedPath
+from harness.roles.l1_client import L1Client
 from harness.roles.maker import notional_size, quote_from_json
 from harness.roles.market import WAD
 from harness.roles.swapping import NothingToQuote, quoted
 from harness.venue.book import MODES, Order, encode_place
+from harness.venue.bridge import encode_send
 from harness.venue.exchange import (
     AccountState,
     decode_state,
@@ -34,6 +36,10 @@ QUOTE_TIMEOUT_S = 1.0
 ORDER_LIFETIME_S = 5
 FORCIBLE_GAS = 1_000_000
 """A limit of which several fit into what one L1 block may force; no call of a trader's takes half of it."""
+L1_GAS = 300_000
+"""Of sending a message, which takes some 110 000."""
+TO_VENUE = b"\x01"
+"""The receiver credits the sender whatever the payload says; without one it would not be called."""
 
 
 class NothingToDo(Exception):
@@ -70,8 +76,8 @@ class Trader:
             await self._operate(operation)
 
     async def _operate(self, operation: PlannedOperation) -> None:
-        if operation.action == "swap":
-            await self._swap(operation)
+        if operation.action in ("swap", "bridge"):
+            await (self._swap if operation.action == "swap" else self._bridge)(operation)
             return
         args = {
             "product": operation.product,
@@ -108,8 +114,8 @@ class Trader:
                 pool = self.products[operation.product].terms.pool
                 source, target = (CROSS, pool) if operation.side > 0 else (pool, CROSS)
                 return vault, encode_move_collateral(source, target, operation.amount_native)
-            case "swap":
-                raise AssertionError("a swap is no business of the venue's")
+            case "swap" | "bridge":
+                raise AssertionError(f"a {operation.action} is no business of the venue's")
             case "open" | "reduce" | "close":
                 size = await self._size(operation)
                 sent |= {"series": series_id(self.context, operation.product), "size": str(size)}
@@ -138,6 +144,21 @@ class Trader:
             self.client.conclude(operation.id, "swap", Outcome("fail", f"not sent: {error}"))
             return
         await self.client.operate(operation.id, "swap", args, amm, encode_swap(swap))
+
+    async def _bridge(self, operation: PlannedOperation) -> None:
+        """Send collateral from L1, to the own account on the venue or to the own wallet; it arrives once it is final."""
+        assert self.context.spec.l1 is not None, "a trader that uses the bridge has an L1 node"
+        to_venue = operation.product == "venue"
+        target = self.context.deployment["vault_deposits"] if to_venue else self.account.address
+        call = encode_send(target, operation.amount_native, operation.gas, TO_VENUE if to_venue else b"")
+        l1 = L1Client(
+            self.context.network, self.context.clock, account=self.account, node=self.context.spec.l1,
+            l1_block_s=self.context.plan.profile.l1_block_ms / 1000,
+        )  # fmt: skip
+        args = {"amount": str(operation.amount_native), "to": operation.product, "gas": operation.gas}
+        self.client.invoke(operation.id, "bridge", args)
+        outcome = await l1.send(self.context.deployment["l1_bridge"], call, gas=L1_GAS)
+        self.client.conclude_l1(operation.id, "bridge", outcome)
 
     def _order(self, product: str, size: int) -> Order:
         """A market order over whole lots: whatever the book offers within the band, and nothing left behind."""

@@ -27,6 +27,7 @@ from harness.rollup.profile import from_name
 from harness.runtimes.random import KeyedRandom
 from harness.scenario import schema, units
 from harness.scenario.board import board_products
+from harness.scenario.bridging import bridge_plan, with_bridge
 from harness.scenario.errors import ScenarioError, did_you_mean, dotted
 from harness.scenario.fault_plan import interval_of, plan_faults
 from harness.scenario.governance_words import GovernanceProblem, last_ns, plan_governance
@@ -157,6 +158,7 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
         )  # fmt: skip
         styles = styles_of(scenario.workload)
         operations = with_styles(operations, styles)
+        operations = with_bridge(operations, scenario.bridge, stop_ns=stop_ns, random=random)
         spot = spot_pool(document, scenario)
         if spot is not None and scenario.spot is not None:
             swaps = swap_operations(scenario.spot, scenario.workload, stop_ns=stop_ns, random=random)
@@ -186,6 +188,7 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
         ),
         has_venue=bool(scenario.market),
         spot=spot,
+        bridge=bridge_plan(document, scenario),
         keeper_gas=None if scenario.keepers is None else KeeperGas(
             tuple(scenario.keepers.tip), tuple(scenario.keepers.bankroll)
         ),

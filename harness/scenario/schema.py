@@ -47,6 +47,9 @@ class Network(Words):
     l2: L2 = L2()
     oracles: int = Field(default=4, ge=1, le=9, description="price reporters")
     keepers: int = Field(default=2, ge=1, le=9)
+    relayers: int | None = Field(
+        default=None, ge=0, le=9, description="who carry messages from L1; default: 2 with a bridge, else none"
+    )
     region: str = "frankfurt"
     regions: dict[str, str] = Field(
         default={}, max_length=SELECTORS_MAX, description="selector → region, later lines win"
@@ -234,6 +237,24 @@ class Spot(Words):
         return self
 
 
+class Bridge(Words):
+    """Traders bring their collateral from L1: each its first deposit, and others now and then."""
+
+    deposits: Rate = Field(default=200, description="of all traders together, besides each one's first")
+    amount: Annotated[list[Native], Field(min_length=2, max_length=2)] = Field(
+        default=[500_000_000, 5_000_000_000], description="[low, high] of each of those"
+    )
+    careless: Probability = Field(default=0.25, description="share of deposits whose sender gives too little gas")
+    byzantine: int = Field(default=0, ge=0, le=8, description="relayers that also try what has to be refused")
+
+    @model_validator(mode="after")
+    def _range(self) -> Bridge:
+        low, high = self.amount
+        if low > high or low <= 0:
+            raise ValueError("amount is [low, high] with 0 < low ≤ high")
+        return self
+
+
 class Pool(Words):
     """An isolated pool: what happens in it stays in it."""
 
@@ -297,6 +318,7 @@ class Scenario(Words):
     keepers: Keepers | None = Field(default=None, description="what keepers pay for gas; default: nothing")
     board: Board | None = Field(default=None, description="options of a recorded chain, after the products")
     spot: Spot | None = Field(default=None, description="a spot pool of one underlying")
+    bridge: Bridge | None = Field(default=None, description="collateral comes from L1, over the bridge")
     workload: Workload = Workload()
     faults: Annotated[list[Fault], Field(max_length=FAULTS_MAX)] = Field(default=[])
     governance: Annotated[list[Step], Field(max_length=STEPS_MAX)] = Field(

@@ -109,10 +109,12 @@ def _venue_genesis(plan: Plan, accounts: Mapping[str, str], contracts: Path | No
             spot_asset=plan.spot.asset if plan.spot is not None else "",
             spot=_spot_wallets(plan, accounts, people),
             coin=_coin_wallets(plan, accounts, people),
-            l1_balances=wei | batchers | _forcing_money(plan, accounts),
+            l1_tokens=_l1_tokens(plan, accounts, people),
+            l1_balances=wei | batchers | _forcing_money(plan, accounts) | _l1_gas_money(plan, accounts),
             l2_balances=wei | _gas_money(plan, accounts),
             l1_chain_id=L1_CHAIN_ID,
             l2_chain_id=L2_CHAIN_ID,
+            finality_depth=plan.profile.finality_depth_l1_blocks,
         ),
         artifacts=compile_contracts(contracts),
     )
@@ -153,6 +155,25 @@ def _forcing_money(plan: Plan, accounts: Mapping[str, str]) -> dict[str, int]:
     if not plan.force_after_ns:
         return {}
     return {accounts[role.name]: TRADER_L1_WEI for role in plan.of_kind("trader")}
+
+
+def _l1_tokens(plan: Plan, accounts: Mapping[str, str], people: Sequence[str]) -> dict[str, int]:
+    """Tokens on L1: what traders bring over the bridge, and where somebody relays a stock for people."""
+    wallets = dict.fromkeys(people, USER_NATIVE) if plan.bridge is not None else {}
+    return wallets | {accounts[trader]: brought for trader, brought in _brought(plan).items()}
+
+
+def _l1_gas_money(plan: Plan, accounts: Mapping[str, str]) -> dict[str, int]:
+    return {accounts[trader]: TRADER_L1_WEI for trader in _brought(plan)}
+
+
+def _brought(plan: Plan) -> dict[str, int]:
+    """Trader → what its plan brings over the bridge."""
+    sums = {
+        trader: sum(op.amount_native for op in operations if op.action == "bridge")
+        for trader, operations in plan.operations
+    }
+    return {trader: brought for trader, brought in sums.items() if brought}
 
 
 def _gas_money(plan: Plan, accounts: Mapping[str, str]) -> dict[str, int]:

@@ -10,6 +10,7 @@ from harness.evm import accounts
 from harness.plan import RoleKind, RoleSpec
 from harness.ports import Random
 from harness.scenario import schema
+from harness.scenario.bridging import relayers_of
 from harness.scenario.errors import did_you_mean
 from harness.scenario.regions import REGIONS
 from harness.scenario.selectors import Selectors, UnknownRole
@@ -18,7 +19,7 @@ from harness.scenario.selectors import Selectors, UnknownRole
 _ACCOUNT_FIRST: dict[RoleKind, int] = {
     "admin": accounts.OWNER, "batcher": accounts.BATCHER, "maker": accounts.MAKER, "keeper": accounts.KEEPERS.start,
     "reporter": accounts.REPORTERS.start, "sequencer": accounts.SEQUENCERS.start, "trader": accounts.TRADERS.start,
-    "searcher": accounts.SEARCHERS.start,
+    "searcher": accounts.SEARCHERS.start, "relayer": accounts.RELAYERS.start,
 }  # fmt: skip
 GATEWAYS_MAX = 4
 
@@ -69,6 +70,7 @@ def build_roles(
         roles += clients("admin", 1, sequencers)
     if scenario.spot is not None:
         roles += clients("searcher", scenario.spot.searchers, sequencers)
+    roles += clients("relayer", relayers_of(scenario), sequencers)
     for seat in seats:
         name = f"{seat.name}-{seat.index}"
         made = role("actor", seat.index, name, drawn(name, l1_nodes)[0], drawn(name, sequencers)[:GATEWAYS_MAX])

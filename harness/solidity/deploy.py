@@ -76,7 +76,7 @@ def creations(
     forced_block_gas: int = FAST.forced_gas_cap_per_l1_block,
     finality_depth: int = FINALITY_DEPTH,
 ) -> list[Transaction]:
-    """The creating transactions of every contract, in the deployer's nonce order; L1's too, which genesis moves there."""
+    """The creating transactions of every contract, L1's too (genesis moves them), in the deployer's nonce order."""
     from harness.evm.abi import asset_word  # by who deploys, as below
     from harness.venue.governance import encode_initialize
 

@@ -17,8 +17,8 @@ DOLLARS = 50 * 10**6
 
 def message(nonce: int, *, sender: str = "alice", value: int = DOLLARS) -> dict[str, Any]:
     """What `MessageSent` and `MessageExecuted` have in common."""
-    return {"id": "0x" + f"{0xB00000 + nonce:064x}", "nonce": nonce, "sender": address(sender), "target": address(sender),
-            "value": value}
+    return {"id": "0x" + f"{0xB00000 + nonce:064x}", "nonce": nonce, "sender": address(sender),
+            "target": address(sender), "value": value}
 
 
 class Crossing(Run):
