@@ -154,7 +154,7 @@ def source_is_final(subject: Subject) -> Finding:
                   final_from=final_from, value=args["value"])
     return cases.finding(
         len(side.executed),
-        holds=f"{len(side.executed)} messages were executed as L1 had sent them, each at least {depth} L1 blocks before",
+        holds=f"{len(side.executed)} messages were executed as L1 had sent them {depth} L1 blocks before, or more",
         violated="message executed that finalised L1 has not sent",
         nothing="no message was executed",
     )

@@ -47,6 +47,7 @@ class Forger:
             if len(self._known) < KNOWN_MAX:
                 self._known[message.id] = (message, block)
         open_ = [item for item in self._known.values() if item[0].id not in self._over]
+        open_.sort(key=lambda item: item[1], reverse=True)   # the newest is what L1 may drop yet
         if not open_:
             return
         seen = await look([message for message, _ in open_])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.evm.header import header_rlp
 from harness.ports import Json, QueryRefused, Refused
-from harness.roles.wire import number, parse_hash
+from harness.roles.wire import field, number, parse_hash
 from harness.rollup.blocks import ExecutedBlock
 from harness.venue.bridge import sent_at_key
 
@@ -28,7 +28,7 @@ async def answer_bridge(chain: L1Chain, kind: str, payload: Json) -> Json:
         case "l1_messages":
             return _messages(chain, number(payload, "from", least=1))
         case "l1_receipt":
-            return _receipt(chain, parse_hash(payload.get("hash")))
+            return _receipt(chain, parse_hash(field(payload, "hash")))
         case "l1_proof":
             return await _proof(chain, payload)
         case _:
@@ -63,7 +63,7 @@ def _receipt(chain: L1Chain, name: str) -> Json:
 async def _proof(chain: L1Chain, payload: Json) -> Json:
     """That the bridge has sent a message, or not, by the state of one block; with the block's header."""
     block = _block_at(chain, number(payload, "number", least=1))
-    bridge, key = chain.context.deployment.get("l1_bridge"), sent_at_key(parse_hash(payload.get("id")))
+    bridge, key = chain.context.deployment.get("l1_bridge"), sent_at_key(parse_hash(field(payload, "id")))
     try:
         proof = await chain.engine.query("eth_getProof", [bridge, [key]], at=block.hash)
         header = header_rlp(await chain.engine.query("eth_getBlockByNumber", [False], at=block.hash))

@@ -120,7 +120,7 @@ class Relayer:
         return decode_look((await self.client.read(inbox, call, label="committed")).data)
 
     async def _proof(self, message: Message, block: int, wanted: Hash | None) -> Proof:
-        """Of a message at an L1 block, which has that hash on L2. Raises PortError where this L1 node cannot give it."""
+        """At an L1 block, which has that hash on L2. Raises PortError where this L1 node cannot give it."""
         reply = await self._ask("l1_proof", {"id": message.id, "number": block})
         if wanted is not None and field(reply, "hash") != wanted:
             raise WireError(f"L1 block {block} is {field(reply, 'hash')} here, and {wanted} on L2")

@@ -146,7 +146,7 @@ class Trader:
         await self.client.operate(operation.id, "swap", args, amm, encode_swap(swap))
 
     async def _bridge(self, operation: PlannedOperation) -> None:
-        """Send collateral from L1, to the own account on the venue or to the own wallet; it arrives once it is final."""
+        """Send collateral from L1, to the own account on the venue or the own wallet; it arrives once it is final."""
         assert self.context.spec.l1 is not None, "a trader that uses the bridge has an L1 node"
         to_venue = operation.product == "venue"
         target = self.context.deployment["vault_deposits"] if to_venue else self.account.address

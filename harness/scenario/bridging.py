@@ -23,6 +23,12 @@ RELAYERS_DEFAULT = 2
 Operations = tuple[tuple[str, tuple[PlannedOperation, ...]], ...]
 
 
+class TooManyDeposits(TooMuchWork):
+    """Of those that come over the bridge."""
+
+    location = ("bridge", "deposits")
+
+
 def relayers_of(scenario: schema.Scenario) -> int:
     """As many as the scenario says; else two where there is a bridge to serve."""
     if scenario.network.relayers is not None:
@@ -50,14 +56,14 @@ def with_bridge(
 ) -> Operations:
     """Operations whose first deposit of each trader comes over the bridge, and further ones at the bridge's rate.
 
-    Raises TooMuchWork.
+    Raises TooManyDeposits.
     """
     if bridge is None or not operations:
         return operations
     names = [name for name, _ in operations]
     slots = max(0, stop_ns - FIRST_NS - FIRST_WITHIN_NS) * bridge.deposits // (1_000 * NS_PER_SECOND)
     if slots > OPERATIONS_MAX:
-        raise TooMuchWork(f"{slots} bridge deposits until the storm ends; at most {OPERATIONS_MAX}: lower bridge.deposits")
+        raise TooManyDeposits(f"{slots} deposits over the bridge; at most {OPERATIONS_MAX}: lower bridge.deposits")
     drawn: dict[str, list[PlannedOperation]] = {name: [] for name in names}
     low, high = bridge.amount
     for slot in range(slots):

@@ -164,7 +164,7 @@ def make_plan(document: Document, scenario: schema.Scenario, *, seed: int | None
             swaps = swap_operations(scenario.spot, scenario.workload, stop_ns=stop_ns, random=random)
             operations = merged(operations, swaps)
     except TooMuchWork as problem:
-        raise document.error(("workload", "rate"), str(problem)) from None
+        raise document.error(problem.location, str(problem)) from None
     plan = Plan(
         scenario=scenario.name,
         about=scenario.about,

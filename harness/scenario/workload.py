@@ -28,6 +28,9 @@ _NEXT: tuple[tuple[TradeAction, int], ...] = (
 class TooMuchWork(ValueError):
     """The rate and the length of the run ask for more operations than a plan holds."""
 
+    location = ("workload", "rate")
+    """What of the scenario asks for them."""
+
 
 def trader_operations(
     workload: schema.Workload, products: Sequence[tuple[Product, int]], *, im_bps: int, stop_ns: int, random: Random,

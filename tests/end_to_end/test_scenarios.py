@@ -34,7 +34,7 @@ OF_THE_VENUE = (
     "option-board", "order-book", "pause-under-load", "sandwich", "upgrade-under-load",
 )
 """Storms on the venue's own rules; fewer seeds, since what they add is not the network."""
-DECEIVING = ("lying-rpc", "l1-reorg", "byzantine-reporter")
+DECEIVING = ("lying-rpc", "l1-reorg", "byzantine-reporter", "bridge-across-reorg")
 """Fewer seeds in CI, for its time; all ten were run when they were made."""
 RUNS = [
     *((name, seed) for name in SHIPPED for seed in range(1, 11)),

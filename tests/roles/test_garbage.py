@@ -59,7 +59,10 @@ KINDS: dict[str, dict[str, Json]] = {
     "sequencer-2": {"consensus": CERTIFICATE},
     "sequencer-3": {"consensus": PROPOSAL},
     "replica-0": {**GATEWAY, "committed": {"blocks": [BLOCK], "certificate": CERTIFICATE}},
-    "l1-0": {"l1_blocks": {"from": 1}, "l1_nonce": {"address": ADDRESS}, "l1_submit": {"raw": "02c0"}, "l1_fee": {}},
+    "l1-0": {
+        "l1_blocks": {"from": 1}, "l1_nonce": {"address": ADDRESS}, "l1_submit": {"raw": "02c0"}, "l1_fee": {},
+        "l1_messages": {"from": 1}, "l1_receipt": {"hash": HASH}, "l1_proof": {"id": HASH, "number": 1},
+    },
     "l1-1": {"l1_announce": {"height": 3}, "l1_blocks": {"from": 1}, "l1_submit": {"raw": "02c0"}, "x": {}},
     "reporter-0": {
         "observation": {

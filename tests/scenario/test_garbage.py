@@ -19,7 +19,7 @@ APPENDED = [
     ("network: {l2: {sequncers: 4}}\n", "network.l2.sequncers", "did you mean sequencers?"),
     ("network: {l2: {sequencers: four}}\n", "network.l2.sequencers", "got four"),
     ("network: {l2: {sequencers: true}}\n", "network.l2.sequencers", "integer"),
-    ("network: {relayers: 2}\n", "network.relayers", "not supported yet"),
+    ("network: {proposers: 2}\n", "network.proposers", "not supported yet"),
     ("network: {region: atlantis}\n", "network.region", 'unknown region "atlantis"'),
     ("network: {regions: {kepeer-0: tokyo}}\n", "network.regions.kepeer-0", "did you mean keeper-0"),
     ("network: {oracles: 2}\n", "venue.min_sources", "needs 3 reporters"),
