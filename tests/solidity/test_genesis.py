@@ -20,7 +20,7 @@ from harness.solidity.deploy import DeploymentFailed
 from harness.solidity.genesis import GenesisSpec, build_genesis
 from harness.toolchain import ToolError, anvil_binary
 from harness.venue import exchange as ex
-from harness.venue.deployment import L1_INFO
+from harness.venue.deployment import L1_INFO, ON_L1
 
 pytestmark = pytest.mark.node
 
@@ -111,11 +111,13 @@ def test_alloc_holds_only_contracts_and_no_zero_slot() -> None:
     assert TRADER not in alloc
 
 
-def test_l1_holds_the_inbox_and_the_balances() -> None:
-    """Batchers pay for L1 gas; nothing else is there."""
+def test_l1_holds_its_contracts_and_the_balances() -> None:
+    """Batchers pay for L1 gas; nothing of the venue is there, and nothing of L1's on L2."""
     genesis = build_genesis(SPEC)
     alloc = orjson.loads(genesis.l1_file.read_bytes())["alloc"]
-    assert set(alloc) == {genesis.deployment.batch_inbox, genesis.deployment.forced_queue, account(1).address}
+    on_l1 = {getattr(genesis.deployment, name) for name in ON_L1}
+    assert set(alloc) == {*on_l1, account(1).address}
+    assert on_l1.isdisjoint(orjson.loads(genesis.l2_file.read_bytes())["alloc"])
     assert int(alloc[account(1).address]["balance"], 16) == 10**20
 
 
