@@ -120,7 +120,7 @@ class PlannedOperation:
     id: str                 # unique in the run, e.g. `trader-3/17`
     at_ns: int
     action: TradeAction
-    product: str            # Product.id; "" for deposit, withdraw of dollars; of coin and move one of its pool; of bridge its end
+    product: str            # Product.id; "" for dollars in and out; of coin and move one of the pool; of bridge its end
     side: int               # +1 buys, −1 sells; of move, +1 into the pool, −1 back; 0 where it makes no sense
     leverage_milli: int     # thousandths of account equity as notional, for `open`
     fraction_milli: int     # thousandths of the position, for `reduce`

@@ -77,7 +77,7 @@ def with_bridge(
         drawn[name].append(made)
     found = []
     for name, mine in operations:
-        first = next((index for index, op in enumerate(mine) if op.action == "deposit"), None)
+        first = next((index for index, op in enumerate(mine) if op.action == "deposit" and not op.product), None)
         rest: Sequence[PlannedOperation] = mine
         if first is not None:
             at_ns = FIRST_NS + random.below(FIRST_WITHIN_NS, "bridge-first", name)
