@@ -118,7 +118,7 @@ def test_a_replica_with_another_block_order_is_caught(run: Run) -> None:
     assert verdict_of(result, "H2") == "violated"
 
 
-@pytest.mark.parametrize("broken", ["newest first", "twelve L1 blocks late"])
+@pytest.mark.parametrize("broken", ["newest first", "sixteen L1 blocks late"])
 def test_a_rollup_that_serves_the_forced_queue_out_of_turn_is_caught(
     run: Run, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
@@ -126,7 +126,7 @@ def test_a_rollup_that_serves_the_forced_queue_out_of_turn_is_caught(
     read = ForcedView.at
 
     def wrongly(view: ForcedView, l1_number: int) -> tuple[ForcedEntry, ...]:
-        return read(view, l1_number)[::-1] if broken == "newest first" else read(view, l1_number - 12)
+        return read(view, l1_number)[::-1] if broken == "newest first" else read(view, l1_number - 16)
 
     monkeypatch.setattr(ForcedView, "at", wrongly)
     result = run("censored-top-up")
