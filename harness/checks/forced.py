@@ -205,7 +205,7 @@ def _topped_up(entry: Entry, deployment: Mapping[str, object]) -> str | None:
     match decode_call(entry.transaction.to, entry.transaction.data, deployment):
         case ("vault", "deposit", _):
             return entry.transaction.sender
-        case ("vault", "moveCollateral", (_, int() as target, *_)):
+        case ("vault", "moveCollateral", (_, int() as target, *_)) | ("vault", "depositCoin", (int() as target, *_)):
             return account_of(entry.transaction.sender, target)
     return None
 

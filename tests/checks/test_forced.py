@@ -1,0 +1,56 @@
+"""What counts as a top-up, and for whose account; the boundaries of the forced queue's checks beside cases.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.checks.forced import L2_CHAIN_ID, SIGNED_TRANSACTION, Entry, _topped_up
+from harness.checks.results import Verdict
+from harness.evm.accounts import account
+from harness.evm.wallet import decode_transaction, sign_transaction
+from harness.plan import L2_CHAIN_ID as PLANNED
+from harness.rollup.forced import SIGNED_TRANSACTION as KIND
+from harness.venue.exchange import encode_deposit, encode_withdraw
+from harness.venue.pools import account_of, encode_deposit_coin, encode_move_collateral
+from tests.checks.builder import address
+from tests.checks.stories import SAVED, in_distress, plea
+
+OWNER = account(100)
+VAULT = {"vault": address("vault")}
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (encode_deposit(1), OWNER.address),
+        (encode_deposit_coin(2, 1), account_of(OWNER.address, 2)),
+        (encode_move_collateral(0, 3, 1), account_of(OWNER.address, 3)),
+        (encode_withdraw(1), None),
+        (b"", None),
+    ],
+    ids=["deposit", "coin", "move", "withdrawal", "transfer"],
+)
+def test_a_top_up_is_of_the_account_it_pays_into(data: bytes, expected: str | None) -> None:
+    raw = sign_transaction(OWNER.key, chain_id=PLANNED, nonce=0, to=VAULT["vault"], data=data, gas=100_000)
+    transaction = decode_transaction(raw)
+    assert _topped_up(Entry(0, 1, 0, 100_000, transaction.hash, transaction), VAULT) == expected
+
+
+def test_what_stands_in_two_places_is_the_same() -> None:
+    """The checks know neither the plan nor the rollup's rules; what they repeat must not drift."""
+    assert (L2_CHAIN_ID, SIGNED_TRANSACTION) == (PLANNED, KIND)
+
+
+def test_an_entry_on_its_way_at_the_end_is_not_judged_before_its_window_is_over() -> None:
+    run = in_distress().l1_block(2, plea(100)).blocks(33, price=94)
+    assert run.judge("Q1").verdict is Verdict.UNKNOWN
+    assert run.block().price(94).judge("Q1").verdict is Verdict.VIOLATED
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_top_up_counts_for_a_grace_only_where_it_was_forced_before_its_end(late: bool) -> None:
+    """Whoever comes when the grace is over is a customer like any other."""
+    run = in_distress().block(origin=1).blocks(29 if late else 26, price=94).l1_block(2, plea(100))
+    run.blocks(1 if late else 4, price=94).block().liquidate(SAVED.address)
+    run.block(origin=2).signed(plea(100), deposits=100)
+    assert run.judge("Q2").verdict is (Verdict.UNKNOWN if late else Verdict.VIOLATED)
