@@ -6,14 +6,17 @@ node's own execution of the parent. A block whose head holds every entry needs n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.evm.wallet import decode_transaction
 from harness.plan import L2_CHAIN_ID
+from harness.ports import QueryRefused
 from harness.roles.chain import Chain
 from harness.rollup.blocks import BlockInputs, Hash, InvalidBlock, L1Origin
 from harness.rollup.derivation import Derivation
-from harness.rollup.forced import AccountState, Due, ForcedEntry, resolve, senders_of
+from harness.rollup.forced import AccountState, Due, ForcedEntry, cost_max, resolve, senders_of
 
 REMEMBERED_MAX = 64
 NOTHING_DUE = Due((), {})
@@ -71,10 +74,13 @@ class Forcing:
         entries = self._entries(slot, derivation, l1_genesis)
         if inputs.transactions[: len(entries)] == tuple(entry.payload for entry in entries):
             return None  # all of them, so all executed; the usual case costs nothing
-        due = await self.due(slot, derivation=derivation, l1_genesis=l1_genesis)
-        if inputs.transactions[: len(due.head)] == due.head:
-            return None
-        due = await self._tried(slot, entries, due)
+        try:
+            due = await self.due(slot, derivation=derivation, l1_genesis=l1_genesis)
+            if inputs.transactions[: len(due.head)] == due.head:
+                return None
+            due = await self._tried(slot, entries, due)
+        except QueryRefused:
+            due = self._long_ago(inputs, entries)
         if inputs.transactions[: len(due.head)] == due.head:
             return None
         place = next(at for at, raw in enumerate(due.head) if inputs.transactions[at : at + 1] != (raw,))
@@ -122,6 +128,25 @@ class Forcing:
                                               f"valid on {slot.parent}, and the node would not include them")
             self._remember(slot, due)
         return due
+
+    def _long_ago(self, inputs: BlockInputs, entries: Sequence[ForcedEntry]) -> Due:
+        """What a block that this node holds had to begin with, where its parent's state is not kept any more.
+
+        A node that was away for long derives what it holds already. Nonces follow from the chain. What is not known is
+        what somebody owned then: that is taken to be just enough for what the block holds, and for nothing it left out.
+        """
+        chain = self._chain
+        later = chain.committed_range(inputs.number, chain.heads.committed.number)
+        used = Counter(decode_transaction(raw).sender for block in later for raw in block.inputs.transactions)
+        held = dict.fromkeys(inputs.transactions[: len(entries)])
+        needed: Counter[str] = Counter()
+        for raw in held:
+            needed[decode_transaction(raw).sender] += cost_max(decode_transaction(raw))
+        accounts = {
+            sender: AccountState(chain.pool.nonces.get(sender, 0) - used[sender], needed[sender])
+            for sender in senders_of(entries)
+        }
+        return resolve(entries, accounts, chain_id=L2_CHAIN_ID)
 
     def _remember(self, slot: Slot, due: Due) -> None:
         while len(self._found) >= REMEMBERED_MAX:

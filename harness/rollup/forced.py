@@ -174,7 +174,7 @@ def resolve(
             invalid[entry.index] = why or ""
             continue
         before = state[decoded.sender]
-        state[decoded.sender] = AccountState(before.nonce + 1, before.balance - _cost_max(decoded))
+        state[decoded.sender] = AccountState(before.nonce + 1, before.balance - cost_max(decoded))
         head.append(entry.payload)
     return Due(tuple(head), invalid)
 
@@ -198,12 +198,13 @@ def _why_invalid(transaction: DecodedTransaction, gas: int, account: AccountStat
         return f"initcode of {len(transaction.data)} bytes is above the limit of {INITCODE_BYTES_MAX}"
     if transaction.nonce != account.nonce or transaction.nonce > NONCE_MAX:
         return f"nonce {transaction.nonce}, the sender's next is {account.nonce}"
-    if (needed := _cost_max(transaction)) > account.balance:
+    if (needed := cost_max(transaction)) > account.balance:
         return f"may cost {needed} wei, the sender has {account.balance}"
     return None
 
 
-def _cost_max(transaction: DecodedTransaction) -> int:
+def cost_max(transaction: DecodedTransaction) -> int:
+    """What a transaction may take from its sender, in wei."""
     return transaction.value + transaction.gas_limit * transaction.max_fee
 
 

@@ -16,6 +16,7 @@ from world import L1, SET, SILENT_TO, STRANGER, Run, World, Written
 from harness.evm.accounts import account
 from harness.evm.wallet import decode_transaction, sign_transaction, transaction_hash
 from harness.plan import L1_CHAIN_ID, L2_CHAIN_ID, Plan, PlannedOperation
+from harness.ports import QueryRefused
 from harness.rollup.blocks import ExecutedBlock
 from harness.rollup.forced import ForcedEntry, resolve
 from harness.rollup.heads import Label
@@ -320,6 +321,42 @@ def test_a_block_that_is_nearly_full_leaves_room_for_what_is_forced(run: Run) ->
         await world.until(lambda: all(world.times_included(transaction_hash(raw)) for raw in raws), within=20 * T1)
 
     run(story, *NODES)
+
+
+def test_a_node_that_was_away_for_long_derives_blocks_whose_state_nobody_keeps(run: Run) -> None:
+    """It hears of what was committed before it reads the L1 blocks of that time: by then the states are gone."""
+    later = world_raw_to_come(5)
+
+    async def story(world: World) -> None:
+        await world.until(lambda: world.height("sequencer-0") >= 2, within=10)
+        queue = Enqueuing(world)
+        await world.kill("replica-0")
+        queue.send(world.raw(0), b"\x02garbage", world.raw(0), later, world.raw(1))
+        _, block = await due_block(world, queue)
+        assert block.inputs.transactions[:2] == (world.raw(0), world.raw(1))
+        for nonce in range(2, 6):   # and later than that, what was of a nonce too high then
+            world.node("sequencer-0").chain.pool.add(world.raw(nonce))
+        await world.until(lambda: world.times_included(transaction_hash(world.raw(5))), within=20)
+        await world.start("replica-0")
+        node = world.node("replica-0")
+        asked: list[str] = []
+
+        async def gone(method: str, *_: Any, **__: Any) -> Any:
+            asked.append(method)
+            raise QueryRefused(-32000, "the state is not kept any more")
+
+        node.chain.engine.query = gone  # type: ignore[method-assign]
+        await world.until(lambda: world.height("replica-0", Label.SAFE) >= block.number, within=8 * T1)
+        assert asked
+        assert not world.problems()
+
+    run(story, *NODES)
+
+
+def world_raw_to_come(nonce: int) -> bytes:
+    """As `World.raw`, before there is a world."""
+    key = account(STRANGER).key
+    return sign_transaction(key, chain_id=L2_CHAIN_ID, nonce=nonce, to=SILENT_TO, gas=200_000)
 
 
 def test_who_reads_many_large_entries_gets_them_in_pages_that_can_be_sent(run: Run) -> None:
