@@ -28,7 +28,7 @@ def ready(description: Description, *, took_s: float, json: bool, detached: bool
     console = make_console(sys.stdout)
     endpoints(console, description)
     console.print()
-    end = f"harness down --name {description.name}" if detached else "Ctrl-C"
+    end = f"harness down {description.name}" if detached else "Ctrl-C"
     console.print(Text.assemble((f"{description.name} is up", "bold green"), f" after {took_s:.1f} s; {end} ends it"))
     sys.stdout.flush()
 
@@ -98,7 +98,7 @@ def several(networks: Sequence[Found], *, json: bool) -> None:
     table.print(console)
     for each in networks:
         if not each.is_live:
-            console.print(Text(f"{each.name}: harness down --name {each.name} removes what it left"))
+            console.print(Text(f"{each.name}: harness down {each.name} removes what it left"))
 
 
 def _state_of(network: Found) -> str:

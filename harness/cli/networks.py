@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -201,18 +201,17 @@ def restart(
 
 @verb
 def down(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Which, instead of --name.")] = None,
     name: options.Name = None,
     all_: Annotated[bool, typer.Option("--all", help="Every network of this user.")] = False,
 ) -> None:
-    """Example: harness down
+    """Example: harness down mine
 
     End a network and remove what it left; also what one left whose owner was killed. Never touches another.
     """
     from harness.network.claim import find_all
     from harness.network.ending import end
 
-    if not all_:
-        print(end(name))
-        return
-    for found in find_all():
-        print(end(found.name))
+    named: Sequence[str | None] = [found.name for found in find_all()] if all_ else names or [name]
+    for each in named:
+        print(end(each))

@@ -169,6 +169,6 @@ def connect(name: str | None = None) -> NetworkClient:
     if not found.is_live:
         raise NetworkMisuse(
             f"network {name} is dead: its owner, process {found.note.get('pid', 'unknown')}, was killed; "
-            f"harness down --name {name} cleans up after it, and harness up starts it anew"
+            f"harness down {name} cleans up after it, and harness up starts it anew"
         )
     return NetworkClient(name, found.folder, str(found.note.get("runtime", "local")))

@@ -71,7 +71,7 @@ def _wait_until_ready(name: str, reports: int, timeout: float) -> None:
     while not said.endswith(b"\n"):
         if not select.select([reports], [], [], max(0.0, deadline - time.monotonic()))[0]:
             raise NetworkFailure(
-                f"network {name} was not ready within {timeout:g} s; harness down --name {name} ends it"
+                f"network {name} was not ready within {timeout:g} s; harness down {name} ends it"
             )
         part = os.read(reports, 1 << 16)
         if not part:

@@ -123,12 +123,14 @@ def test_a_killed_owner_is_noticed_and_cleaned_up(nothing_left: Path, with_zygot
 def test_one_network_never_touches_another(nothing_left: Path) -> None:
     one, two = up(name="one"), up(name="two")
     os.kill(one["pid"], signal.SIGKILL)
-    assert harness("down", "--name", "one").returncode == 0
+    assert harness("down", "one").returncode == 0
     assert status("two")["state"] == "ready"
     assert all(is_running(pid) for pid in pids_of(two))
     listed = harness("status", "--json")
     assert [network["name"] for network in json.loads(listed.stdout).get("networks", [{"name": "two"}])] == ["two"]
-    assert harness("down", "--name", "three").returncode == 2
+    missing = harness("down", "three", "two")
+    assert (missing.returncode, "three" in missing.stderr) == (2, True)
+    assert status("two")["state"] == "ready"
 
 
 def test_a_taken_port_is_said_before_anything_begins(nothing_left: Path) -> None:
