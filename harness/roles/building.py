@@ -9,7 +9,7 @@ from harness.roles.context import RoleContext
 from harness.roles.forcing import Slot
 from harness.roles.insider import SANDWICH, Insider
 from harness.roles.node import Node
-from harness.roles.orders import Orders
+from harness.roles.orders import EVEN_FORCED, Orders
 from harness.roles.recording import block_record
 from harness.rollup.blocks import BlockInputs, ExecutedBlock, Hash, InvalidBlock
 from harness.rollup.derivation import Derivation
@@ -82,17 +82,23 @@ class Builder:
         return None
 
     async def _head(self, slot: Slot, derivation: Derivation, *, tried: bool = False) -> list[bytes]:
-        """What L1 forces the block to begin with; no order to censor reaches it, for nobody would vote for the block.
+        """What L1 forces the block to begin with, less what this leader leaves out although nobody will vote for that.
 
         Raises:
             PortError: this node cannot read the parent's state.
         """
         find = self.node.forcing.without_refused if tried else self.node.forcing.due
-        return list((await find(slot, derivation=derivation, l1_genesis=self.node.l1_genesis)).head)
+        head = list((await find(slot, derivation=derivation, l1_genesis=self.node.l1_genesis)).head)
+        return self._censored(head, forced=True)
 
-    def _censored(self, raws: list[bytes]) -> list[bytes]:
-        """What is left when this leader passes over those it was ordered to; their later nonces then wait too."""
+    def _censored(self, raws: list[bytes], *, forced: bool = False) -> list[bytes]:
+        """What is left when this leader passes over those it was ordered to; their later nonces then wait too.
+
+        What L1 forces (`forced`) it passes over by an order of its own.
+        """
         for fault, order in self.orders.of("censor"):
+            if forced and order.how != EVEN_FORCED:
+                continue
             victims = {self.context.accounts[name] for name in order.names if name in self.context.accounts}
             kept = [raw for raw in raws if decode_transaction(raw).sender not in victims]
             if len(kept) < len(raws):

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from harness.ports import OPERATOR, Json, Refused
 from harness.roles.wire import field, items, text
 
+EVEN_FORCED = "leave-out-forced"
+"""How to censor so that not even what L1 forces gets in."""
+
 MISBEHAVE = "misbehave"
 """The order's kind: `{"id", "on", "what", "how", "amount", "names"}`; without `on` it only asks."""
 

@@ -251,7 +251,7 @@ class _Resolver:
         """What the targets are ordered to do, for the words that are orders."""
         leading = fault.censor or fault.sandwich
         victims = () if leading is None else self._roles((fault.word, "from"), leading.from_)
-        return planned_order(fault.oracle, fault.fee_spike, fault.sandwich, victims)
+        return planned_order(fault.oracle, fault.fee_spike, leading, victims)
 
     def _of_kind(self, word: str, selector: Sequence[str], kind: str) -> tuple[str, ...]:
         """The roles chosen, which must be of one kind."""

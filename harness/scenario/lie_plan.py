@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.plan import PlannedOrder
+from harness.roles.orders import EVEN_FORCED
 from harness.scenario.lie_words import Censor, FeeSpike, Oracle, Rpc, Sandwich
 from harness.scenario.units import duration_text
 
@@ -22,11 +23,12 @@ def oracle_words(spec: Oracle) -> str:
 
 def leading_words(spec: Censor | Sandwich) -> str:
     greedily = ", greedily" if isinstance(spec, Sandwich) and spec.greedy else ""
-    return f"{', '.join(spec.from_)} by {', '.join(spec.of)}{greedily}"
+    forced = ", forced or not" if isinstance(spec, Censor) and spec.forced else ""
+    return f"{', '.join(spec.from_)} by {', '.join(spec.of)}{greedily}{forced}"
 
 
 def planned_order(
-    oracle: Oracle | None, fee_spike: FeeSpike | None, sandwich: Sandwich | None, victims: tuple[str, ...]
+    oracle: Oracle | None, fee_spike: FeeSpike | None, leading: Censor | Sandwich | None, victims: tuple[str, ...]
 ) -> PlannedOrder | None:
     """What targets are ordered to do; None for a fault that is no order. Percents and factors become thousandths."""
     if oracle is not None:
@@ -34,6 +36,8 @@ def planned_order(
         return PlannedOrder(oracle.do, amount)
     if fee_spike is not None:
         return PlannedOrder("multiply", round(fee_spike.factor * 1000))
-    if sandwich is not None:
-        return PlannedOrder("greedy" if sandwich.greedy else "within-limit", names=victims)
-    return PlannedOrder("leave-out", names=victims) if victims else None
+    if isinstance(leading, Sandwich):
+        return PlannedOrder("greedy" if leading.greedy else "within-limit", names=victims)
+    if isinstance(leading, Censor):
+        return PlannedOrder(EVEN_FORCED if leading.forced else "leave-out", names=victims)
+    return None

@@ -92,3 +92,4 @@ class Censor(Words):
 
     of: Selector = Field(default=["sequencer"], description="which sequencers; default: all")
     from_: Selector = Field(alias="from", description="whose transactions")
+    forced: bool = Field(default=False, description="also those that L1 forces, for which nobody else will vote")

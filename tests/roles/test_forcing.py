@@ -17,6 +17,7 @@ from harness.evm.accounts import account
 from harness.evm.wallet import decode_transaction, sign_transaction, transaction_hash
 from harness.plan import L1_CHAIN_ID, L2_CHAIN_ID, Plan, PlannedOperation
 from harness.ports import QueryRefused
+from harness.roles.orders import EVEN_FORCED
 from harness.rollup.blocks import ExecutedBlock
 from harness.rollup.forced import ForcedEntry, resolve
 from harness.rollup.heads import Label
@@ -147,18 +148,13 @@ def test_what_cannot_execute_is_consumed_and_the_rest_executes(run: Run) -> None
 
 
 def test_nobody_votes_for_a_block_without_its_entries(run: Run) -> None:
-    """One leader leaves them out: its view is given up, and the next leader's block has them."""
+    """One leader leaves out even those: its view is given up, and the next leader's block has them."""
 
     async def story(world: World) -> None:
         await world.until(lambda: world.height("sequencer-0") >= 2, within=10)
-        wrong: list[int] = []
-
-        async def nothing(slot: Any, *_: Any, **__: Any) -> list[bytes]:
-            wrong.append(slot.number)
-            return []
-
-        cheat = "sequencer-1"
-        world.roles[cheat].builder._head = nothing
+        cheat, victim = "sequencer-1", account(world.plan.role("keeper-0").account or 0)
+        order = {"id": "f1", "what": "censor", "how": EVEN_FORCED, "amount": 0, "names": ["keeper-0"], "on": True}
+        await world.runtime.order(cheat, "misbehave", order, timeout=2.0)
         refusals: list[str] = []
         for name in SET:
             _listen(world.roles[name].builder, refusals)
@@ -168,18 +164,20 @@ def test_nobody_votes_for_a_block_without_its_entries(run: Run) -> None:
             if any("is skipped" in refusal for refusal in refusals):
                 break
             before = set(queue.entries())
-            queue.send(world.raw(nonce))
+            raw = sign_transaction(victim.key, chain_id=L2_CHAIN_ID, nonce=nonce, to=SILENT_TO, gas=100_000)
+            queue.send(raw)
             await world.until(lambda known=before: set(queue.entries()) - known, within=3 * T1)
             (number,) = set(queue.entries()) - before
             await world.until(lambda at=number: first_with_origin(world, at), within=8 * T1)
             block = first_with_origin(world, number)
             assert block is not None
-            assert block.inputs.transactions[:1] == (world.raw(nonce),)
+            assert block.inputs.transactions[:1] == (raw,)
         assert any("forced entry" in refusal and "is skipped" in refusal for refusal in refusals), refusals
-        assert wrong
+        told = await world.runtime.order(cheat, "misbehave", order | {"on": False}, timeout=2.0)
+        assert told["acts"] >= 1
         assert world.agree()
 
-    run(story, *NODES)
+    run(story, *NODES, "keeper-0", idle=["keeper-0"])
 
 
 def _listen(builder: Any, refusals: list[str]) -> None:
