@@ -171,7 +171,8 @@ def _are_withdrawals_paused(book: Book, _sender: str, _call: Mapping[str, Any]) 
 
 
 def _has_deficit(book: Book, sender: str, call: Mapping[str, Any]) -> bool:
-    return book.ledgers[_number(call, "pool") or 0].deficit > 0
+    ledger = book.ledgers.get(_number(call, "pool") or 0)
+    return ledger is not None and ledger.deficit > 0
 
 
 def _number(call: Mapping[str, Any], key: str) -> int | None:

@@ -170,6 +170,33 @@ def test_the_same_histories_with_nothing_wrong_are_not_accused(story: Story) -> 
     assert [result.id for result in results if result.verdict is Verdict.VIOLATED or result.crashed] == []
 
 
+def pleaded(error: str, sender: str, **args: str) -> Verdict:
+    """A withdrawal refused for that while trading is paused."""
+    run = coins().pause(1).block()
+    run.op("trader-0/1", "invoke", action="withdraw", args=args)
+    refusal = run.transaction(ok=False, error=error, sender=sender)
+    return run.op("trader-0/1", "fail", refusal, action="withdraw").judge("G1").verdict
+
+
+def test_a_withdrawal_of_coin_is_refused_for_margin_to_the_wei() -> None:
+    """Alice has 2 coins less a fee of 0.005005 and needs 1.001: 0.993995 may go. Her dollars have no say in it."""
+    free, error = 993_995 * 10**12, "InsufficientMargin(equity=1)"
+    assert pleaded(error, "alice", pool="1", amount=str(free)) is Verdict.VIOLATED
+    assert pleaded(error, "alice", pool="1", amount=str(free + 1)) is Verdict.HOLDS
+    assert pleaded(error, "alice", amount=str(100 * 10**6)) is Verdict.VIOLATED
+
+
+def test_who_has_no_account_in_the_pool_may_be_told_so() -> None:
+    error = "AccountNotOpen(owner=1, pool=1)"
+    assert pleaded(error, "alice", pool="1", amount="1") is Verdict.VIOLATED
+    assert pleaded(error, "bob", pool="1", amount="1") is Verdict.HOLDS
+
+
+def test_a_deficit_of_another_pool_is_no_reason() -> None:
+    assert pleaded("DeficitUncovered(deficit=1)", "alice", pool="1", amount="1") is Verdict.VIOLATED
+    assert pleaded("DeficitUncovered(deficit=1)", "alice", pool="9", amount="1") is Verdict.VIOLATED
+
+
 def test_a_coin_pools_life_is_accused_of_nothing_and_shows_every_step() -> None:
     """Every end of a liquidation, a loss that nobody bore and its haircut, both coins settled: all of it holds."""
     run = coined()

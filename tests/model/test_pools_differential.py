@@ -47,11 +47,21 @@ pool = st.sampled_from((COIN, COIN, DOLLARS))
 size = st.one_of(
     st.integers(1, 30).map(lambda n: n * W // 2), st.integers(1, 20 * W), st.integers(1, 50),
 ).flatmap(lambda n: st.sampled_from((n, -n)))
-trade = st.tuples(st.just("trade"), trader, st.sampled_from((MAKER, A, B)), series, size, st.integers(-1050, 1050))
 beyond = st.one_of(st.integers(0, 3), st.integers(0, 3_000))
-hunted = st.tuples(st.just("hunt"), trader, pool, beyond, st.integers(0, 3))
+
+
+def a_trade() -> st.SearchStrategy[Step]:
+    """A new one at each call: Hypothesis takes one and the same strategy only once into a choice."""
+    return st.tuples(
+        st.just("trade"), trader, st.sampled_from((MAKER, A, B)), series, size, st.integers(-1050, 1050))
+
+
+def a_hunt() -> st.SearchStrategy[Step]:
+    return st.tuples(st.just("hunt"), trader, pool, beyond, st.integers(0, 3))
+
+
 step = st.one_of(
-    trade, trade, trade, hunted, hunted, hunted,
+    *(a_trade() for _ in range(5)), *(a_hunt() for _ in range(5)),
     st.tuples(st.just("reduce"), who, series, st.integers(1, 1500)),
     st.tuples(st.just("price"), st.integers(-1_300, 1_300)),
     st.tuples(st.just("price"), st.sampled_from((-9_999, -5_000, 20_000, 10**8))),
@@ -214,6 +224,9 @@ def conclude(both: Duel, number: int) -> None:
 @example([*(("price", -900),) * 4, ("trade", B, MAKER, INVERSE, 18 * W + 1, 0),
           ("trade", B, MAKER, INVERSE, -18 * W - 5, 0), ("price", -2_000), ("liquidate", KEEPER, A, COIN),
           ("haircut", COIN), ("insure", 5, 3), ("insure", 5, COIN), ("cover", COIN), ("haircut", COIN)])
+@example([("price", 900), ("price", 900), ("price", 900), ("price", 900), ("wait", 6),
+          ("trade", A, MAKER, INVERSE, -20 * W - 3, 0), ("trade", A, MAKER, INVERSE, 20 * W + 7, 0), ("price", 9_000),
+          ("liquidate", KEEPER, B, COIN), ("haircut", COIN)])
 # A short of coin under a price that multiplies, and one that vanishes.
 @example([("price", 1_300), ("liquidate", KEEPER, B, COIN), ("price", 20_000), ("liquidate", KEEPER, B, COIN),
           ("reduce", C, LIMITED, 500), ("trade", C, MAKER, LIMITED, 9 * W, 0), ("price", -9_999),
