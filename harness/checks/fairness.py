@@ -143,7 +143,8 @@ def least_surplus(book: Book, fact: LiquidationFact, prices: Mapping[str, set[in
     surplus = held.cash + held.funding
     for asset, candidates in prices.items():
         part = Holding(0, tuple(item for item in held.positions if book.series[item[0]].asset == asset))
-        margins = [book.margin_at(part, {asset: price}, live=True, params=fact.params) for price in sorted(candidates)]
+        margins = [book.margin_at(part, {asset: price}, live=True, params=fact.params, now=fact.timestamp)
+                   for price in sorted(candidates)]
         surplus += min(margin.equity - margin.mm for margin in margins)
     return surplus
 

@@ -272,11 +272,13 @@ class Book(Ledgers):
         )
 
     def margin_at(
-        self, holding: Holding, prices: Mapping[str, int], *, live: bool = False, params: VenueParams | None = None
+        self, holding: Holding, prices: Mapping[str, int], *, live: bool = False, params: VenueParams | None = None,
+        now: int | None = None,
     ) -> Margin:
         """E, IM and MM of an account made of that, at those prices; of assets without one, at the newest accepted.
 
-        With `live`, series that have become final since count as they did before; `params` are those of another time.
+        With `live`, series that have become final since count as they did before; `params` are those of another time,
+        and `now` is that time, which naked options' margins depend on.
         """
         equity = holding.cash + holding.funding
         needed: list[tuple[Series, int, int]] = []
@@ -289,7 +291,8 @@ class Book(Ledgers):
                 equity += self._value(series, size, notional, index)
             if series.final_price is None:
                 needed.append((series, size, index))
-        im, mm, scaling = required(needed, now=self.now, params=params or self.params)
+        at = self.now if now is None else now
+        im, mm, scaling = required(needed, now=at, params=params or self.params)
         return Margin(equity, im, mm, 0, scaling)
 
     def margin(self, address: str) -> Margin:

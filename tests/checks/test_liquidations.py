@@ -9,7 +9,7 @@ import pytest
 from harness.checks.results import JudgeBounds, Verdict
 from harness.checks.subject import Subject
 from harness.model.params import FAST
-from tests.checks.builder import Run, address
+from tests.checks.builder import Run, W, address
 from tests.checks.stories import market
 
 ALICE = address("alice")
@@ -398,3 +398,30 @@ def test_a_liquidation_at_a_price_observed_before_the_accounts_own_move_is_told_
     result = run.block().price(94, age=age).block().liquidate("alice").judge("LS3")
     assert (result.verdict, result.guarded) == (Verdict.HOLDS, 1)
     assert f", {older} of them at one observed before that move" in result.summary
+
+
+def test_the_true_price_path_is_judged_at_the_margins_of_that_time() -> None:
+    """A naked call asks less the nearer its expiry; what alice lacked then she would not lack at the end of the run."""
+    run = market(expires_in=60).list_series(1, expires_in=60, strike=100).terms(option_margin=2)
+    run.deposit("alice", 40).trade("alice", "writer", -2, 1, series=4).block().price(117).block().liquidate("alice")
+    held = run.venue.facts.liquidations[-1].held
+    run.blocks(50, price=117)
+    assert not run.venue.book.margin_at(held, {}).is_liquidatable
+    assert run.judge("LS7").verdict is Verdict.HOLDS
+
+
+def mixed(odd_wad: int) -> Run:
+    """Alice, short naked puts (IM = MM) of some odd size beside a long call, is cut back in a fall by a quarter."""
+    run = market(expires_in=500).list_series(2, expires_in=500, strike=100).terms(option_margin=2)
+    run.deposit("alice", 600).trade("alice", "maker", 0, 1, series=2, size_wad=6 * W + 7 * 10**14)
+    run.trade("alice", "maker", 0, 10, series=4, size_wad=-9 * W - odd_wad)
+    return run.block().price(76).block().liquidate("alice")
+
+
+def test_whole_lots_may_leave_an_account_a_little_short_of_what_a_liquidation_aims_at() -> None:
+    """The part of a lot of the call that nobody needed closed pays its penalty; a cent more than that is too little."""
+    tried = (mixed(odd * 10**14) for odd in range(150))
+    run = next(run for run in tried if run.venue.margin(ALICE).is_liquidatable)
+    fact = run.venue.facts.liquidations[-1]
+    assert 0 < fact.after.mm - fact.after.equity < 76 * 10**15 * 25 // 1_000
+    assert run.judge("LS5").verdict is Verdict.HOLDS
