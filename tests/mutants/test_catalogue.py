@@ -41,11 +41,19 @@ def test_every_mutant_applies_and_changes_code(id: str) -> None:
     assert changed == {change.file for change in mutant.changes}
 
 
-def test_there_are_enough_and_ten_are_our_own() -> None:
-    """Issue 3 asks for ten of our own, with those that escape labelled."""
-    assert len(IDS) >= 30
-    assert sum(id.startswith("Y") for id in IDS) >= 10
-    assert {mutant.fate for mutant in all_mutants()} >= {"caught", "escapes"}
+def test_every_mutant_of_the_specification_is_there_and_none_escapes() -> None:
+    """X1 to X38; where the venue has nothing to break, the row says why it is equivalent."""
+    fates = {mutant.id: mutant.fate for mutant in all_mutants()}
+    assert [f"X{number}" for number in range(1, 39) if f"X{number}" not in fates] == []
+    assert [id for id, fate in fates.items() if id.startswith("X") and fate == "escapes"] == []
+
+
+def test_ten_are_our_own_that_we_thought_would_escape() -> None:
+    """Some did, and say why; what was foretold and what became of it stay side by side."""
+    thought = [mutant for mutant in all_mutants() if mutant.thought == "escapes"]
+    assert len(thought) >= 10
+    assert all(mutant.id.startswith("Y") for mutant in thought)
+    assert {mutant.fate for mutant in thought} >= {"caught", "escapes"}
 
 
 @pytest.mark.parametrize(
