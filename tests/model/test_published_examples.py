@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.model.margin import Kind, payoff, requirement
+from harness.model.margin import Kind, payoff, requirement, scaled_im
 from harness.model.params import FAST, MAINNET_LIKE, VenueParams
+from harness.model.spot import SpotPool
 from tests.checks.builder import Run, address
 
 W = 10**18
@@ -163,3 +164,45 @@ def test_the_standard_margin_of_usd_margined_options(
     but for Aevo's maintenance of 10 %."""
     need = requirement(kind, strike=strike * W, size=-3 * W // 2, price=index * W, params=FAST)
     assert tuple(need) == (initial * W, maintenance * W)
+
+
+@pytest.mark.parametrize(
+    ("amount", "into", "out_of", "gives"),
+    [
+        (1, 5, 10, 1662497915624478906), (1, 10, 5, 453305446940074565), (2, 5, 10, 2851015155847869602),
+        (2, 10, 5, 831248957812239453), (1, 10, 10, 906610893880149131), (1, 100, 100, 987158034397061298),
+        (1, 1000, 1000, 996006981039903216),
+    ],
+)
+def test_uniswaps_swaps_to_the_last_digit(amount: int, into: int, out_of: int, gives: int) -> None:
+    """Uniswap/v2-core test/UniswapV2Pair.spec.ts, `swapTestCases`: whole tokens in and in the pool, 0.3 % of fee.
+
+    A wei more of output reverts there, so each figure is the exact floor.
+    """
+    for buys, (underlying, quote) in ((True, (out_of, into)), (False, (into, out_of))):
+        pool = SpotPool(underlying=underlying * W, quote=quote * W, shares=1)
+        assert pool.amount_out(buys=buys, amount_in=amount * W) == gives
+
+
+@pytest.mark.parametrize(
+    ("im_bps", "notional", "open_interest", "lower", "upper", "initial"),
+    [
+        (2_000, 500_000, 1_500_000_000_000, 1_000_000_000_000, 2_000_000_000_000, 300_000),
+        (2_000, 500_000, 80_000_000_000_000, 25_000_000_000_000, 50_000_000_000_000, 500_000),
+        (2_000, 500_000, 25_000_000_000_000, 25_000_000_000_000, 50_000_000_000_000, 100_000),
+        (2_000, 500_000, 28_123_456_789_123, 25_000_000_000_000, 60_000_000_000_000, 135_697),
+        (2_000, 1_000_000, 1_500_000, 1_000_000, 2_000_000, 600_000),
+        (2_000, 1_000_000, 1_234_567, 1_000_000, 2_000_000, 387_654),   # "0.387_653_6", of which we take the ceiling
+        (2_000, 1_000_000, 2_500_000, 1_000_000, 2_000_000, 1_000_000),
+        (1_000, 1, 0, 1, 2, 1),                                         # "0.1 -> round up to 1"
+    ],
+)
+def test_dydxs_initial_margin_by_open_interest(
+    im_bps: int, notional: int, open_interest: int, lower: int, upper: int, initial: int
+) -> None:
+    """dydxprotocol/v4-chain protocol/x/perpetuals/types/liquidity_tier_test.go, TestGetInitialMarginQuoteQuantums and
+    TestGetAdjustedInitialMarginPpm: to the whole quote quantum, rounded up (theirs down where it is a rate in ppm)."""
+    need = scaled_im(
+        Kind.FUTURE, size=notional, price=W, im_bps=im_bps, open_interest=open_interest * W, lower=lower, cap=upper
+    )
+    assert need == initial
