@@ -1,4 +1,4 @@
-"""How many amounts of money a run's contracts told, each of them compared with the model's to the wei."""
+"""In how many events and fields of storage a run told amounts, each of them compared with the model's to the wei."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ _EVENTS = ("Settled", "BadDebt", "FundingSettled", "FundingAccrued", "Liquidated
 
 
 def compared_amounts(subject: Subject) -> dict[str, int]:
-    """Events by kind whose amounts were compared, their sum, and how many comparisons found a difference.
+    """Events by kind whose amounts were compared, their sum, and how many comparisons found a difference; and the
+    fields of storage compared at all blocks together, and how many of those differed (A6 says which).
 
     Empty where the chain could not be replayed.
     """
@@ -27,4 +28,8 @@ def compared_amounts(subject: Subject) -> dict[str, int]:
         "settlement_prices": len(facts.finals),
     }
     differing = sum(item.what.partition(".")[0].partition(" ")[0] in _EVENTS for item in replay.discrepancies)
-    return {**counts, "all": sum(counts.values()), "differing": differing}
+    return {
+        **counts, "all": sum(counts.values()), "differing": differing,
+        "storage_fields": sum(snapshot.fields for snapshot in replay.snapshots),
+        "storage_fields_differing": sum(len(snapshot.differences) for snapshot in replay.snapshots),
+    }

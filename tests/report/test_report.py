@@ -75,6 +75,17 @@ def test_the_page_says_the_verdict_first(plan: Plan, history: History, make_resu
     assert "did not bite" in body
 
 
+def test_the_page_says_what_agreed_with_the_model_and_what_did_not(
+    plan: Plan, history: History, make_result: MakeResult
+) -> None:
+    """A run in which little was compared proves little, so how much it was stands beside the verdict."""
+    compared = {"all": 332, "differing": 1, "storage_fields": 60_405, "storage_fields_differing": 0}
+    page = report_html(plan, history, make_result(stats={"wall_s": 6.1, "compared_at_the_wei": compared}))
+    assert "<b>331/332</b>" in page
+    assert "<b>60405/60405</b>" in page
+    assert "to the wei" not in report_html(plan, history, make_result())
+
+
 def test_whatever_the_run_says_is_escaped(plan: Plan, history: History, make_result: MakeResult, faults: Any) -> None:
     """A scenario, a revert reason or a node's last words must not become part of the page."""
     nasty_plan = replace(plan, about=NASTY, faults=tuple(replace(fault, text=NASTY) for fault in plan.faults))
