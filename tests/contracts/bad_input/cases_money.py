@@ -112,7 +112,7 @@ VAULT = [
     # Shares of the spot pool are a coin as any other of 18 decimals.
     Case("vault.openCoinPool(uint32,address,bytes32)", OWNER,
          lambda stage: (COINS + 1, stage.at["spot_amm"], asset_word("BTC")), only=(OWNER,), foreign="NotOwner", edges={
-             "pool": ("PoolInUse", "PoolInUse", "UnknownPool"), "token": (NO_DATA, NO_DATA),
+             "pool": ("PoolInUse", "PoolInUse", "UnknownPool"), "token": ("CoinDecimals", "CoinDecimals"),
              "asset": ("UnknownAsset", "UnknownAsset")}),
     Case("vault.depositCoin(uint32,uint256)", CAROL, plain(COINS, W), foreign="ERC20InsufficientAllowance",
          moves_tokens=True, edges={"pool": ("NotCoinPool",) * 3, "amount": (OK, OK, TOO_LARGE)}),
