@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
+from typing import cast
+
+import rlp
 
 from harness.evm import wallet
 from harness.evm.abi import asset_word
@@ -16,6 +19,16 @@ from harness.venue.book import MODES, TICK_WAD, Order, encode_open_market, encod
 from harness.venue.pools import encode_open_coin_pool
 from harness.venue.spot import Swap, encode_swap
 from tests.contracts.bad_input.cases_authority import attested, scheduled
+from tests.contracts.bad_input.cases_bridge import (
+    EMPTY_LIST,
+    ID,
+    L1_BLOCK,
+    bridged,
+    heard_of,
+    id_of,
+    proven,
+    say_proven,
+)
 from tests.contracts.bad_input.cases_money import name
 from tests.contracts.bad_input.cases_trading import ETH, second_version
 from tests.contracts.bad_input.stage import (
@@ -28,6 +41,7 @@ from tests.contracts.bad_input.stage import (
     FOREVER,
     FUTURE,
     KEEPER,
+    L1_HEAD,
     POOLED,
     SOON,
     ZERO,
@@ -343,6 +357,36 @@ def enqueued(sender: Sender, value: int) -> Callable[[Stage], Attempt]:
         "forced_queue", "enqueue", 0, 50_000, b"transaction"), value)  # fmt: skip
 
 
+def header(*fields: bytes) -> bytes:
+    return cast(bytes, rlp.encode(list(fields)))
+
+
+def proving(error: str, given: bytes, proof: list[bytes]) -> Situation:
+    """By the header of an L1 block that L2 knows."""
+    return of(error, CAROL, "bridge_inbox", "prove", ID, L1_BLOCK, given, proof, proof, after=heard_of(given))
+
+
+def executed(stage: Stage) -> Attempt:
+    message = astuple(bridged(stage))[1:]
+    return Attempt("execute", CAROL, "bridge_inbox", stage.call_of("bridge_inbox", "execute", message))
+
+
+def delivered(stage: Stage) -> None:
+    proven(stage)
+    assert stage.attempt(executed(stage)).one("MessageExecuted")
+
+
+BRIDGE = [
+    proving("RLPInvalidEncoding", b"\x01", []),
+    proving("TrieProofTraversalError", header(*[bytes(32)] * 16), []),
+    Situation("AlreadyDelivered", "AlreadyDelivered", executed, delivered),
+    Situation("NotFinal, a message", "NotFinal", executed,
+              lambda stage: say_proven(stage, id_of(bridged(stage)), L1_HEAD)),
+    of("AlreadyProven", CAROL, "bridge_inbox", "prove", ID, L1_BLOCK, EMPTY_LIST, [], [],
+       after=lambda stage: say_proven(stage, ID, 1)),
+    of("PayloadTooLong", CAROL, "l1_bridge", "send", name(BOB), USD, 100_000, bytes(1_025)),
+]
+
 FORCED = [
     Situation("FeeTooLow", "FeeTooLow", enqueued(CAROL, 0)),
     Situation("RefundFailed", "RefundFailed", enqueued("vault", W), lambda stage: stage.client.call(
@@ -371,7 +415,7 @@ AUTHORITY = [
     constructed("LotIsZero", "Liquidator", 4, 1, lot_wad=0),
 ]  # fmt: skip
 
-SITUATIONS = [*REPORTS, *VIEWS, *COIN_POOLS, *FORCED, *LADDER, *TRADES, *AUTHORITY]
+SITUATIONS = [*REPORTS, *VIEWS, *COIN_POOLS, *FORCED, *BRIDGE, *LADDER, *TRADES, *AUTHORITY]
 
 UNREACHABLE = {
     "AddressEmptyCode": "an implementation without code is refused before anything is delegated to it",
@@ -383,6 +427,9 @@ UNREACHABLE = {
 """Errors in an ABI that no call brings about, and why."""
 
 ELSEWHERE = {
+    "NotSent": "tests/contracts/test_bridge.py::"
+               "test_a_slot_that_was_read_before_the_message_was_sent_proves_that_it_was_not",
+    "GasTooLow": "tests/contracts/test_bridge.py::test_a_relayer_cannot_make_a_message_fail_by_giving_too_little_gas",
     "BlockGasExhausted": "tests/contracts/test_forced_queue.py::"
                          "test_the_gas_of_one_l1_block_is_capped_and_the_next_block_has_room_again",
     "PriceBeforeRestart": "tests/contracts/test_pauses.py::test_a_price_from_within_the_pause_does_not_count_after_it",

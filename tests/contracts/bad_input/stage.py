@@ -15,12 +15,13 @@ import orjson
 from harness.anvil.rpc import RpcError
 from harness.evm.accounts import KEEPERS, MAKER, OWNER, account
 from harness.evm.keccak import keccak
+from harness.rollup.blocks import Hash, L1Origin
 from harness.solidity.artifacts import Artifacts
 from harness.solidity.compile import compile_contracts
 from harness.venue import exchange as ex
 from harness.venue import governance as gov
 from harness.venue.book import MODES, TICK_WAD, Order, encode_open_market, encode_place
-from harness.venue.deployment import interfaces
+from harness.venue.deployment import DEPOSITOR, interfaces
 from harness.venue.pools import encode_deposit_coin, encode_move_collateral, encode_open_coin_pool
 from harness.venue.spot import encode_add_liquidity
 from tests.contracts.conftest import GAS, STRICT, T0, USD, Outcome, Venue, W
@@ -34,6 +35,7 @@ COINS = 2                       # the coin pool
 
 RESTING = 1                     # the maker's order on the future's book, an ask of one at 2010
 FOREVER = 2**64 - 1
+L1_HEAD = 100                   # the newest L1 block that L2 knows
 GUARDIAN_ROLE = keccak(b"GUARDIAN_ROLE")
 ZERO = "0x" + "00" * 20
 _RICH = 10**9
@@ -71,6 +73,11 @@ class Stage(Venue):
         finally:
             assert self.client.call("evm_revert", snapshot) is True
             self.now, self.rounds, self.quotes, self.nonces = kept
+
+    def system(self, *, auto: bool = False) -> Outcome:
+        """As the venue's, with an L1 that is long enough for something of it to be final."""
+        data = ex.encode_set_l1_block(L1Origin(L1_HEAD, Hash("0x" + "77" * 32), self.now), auto=auto)
+        return self.attempt(Attempt("system", DEPOSITOR, "l1_info", data))
 
     def dump(self) -> State:
         """All there is on the chain."""

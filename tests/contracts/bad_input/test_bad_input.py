@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.evm.accounts import OWNER
+from harness.evm.accounts import OWNER, account
 from harness.solidity.compile import compile_contracts
-from harness.solidity.deploy import creation_code
+from harness.solidity.deploy import NOBODY, creation_code
 from harness.toolchain import ToolError, anvil_binary
 from harness.venue import governance as gov
 from harness.venue.deployment import CONTRACTS, ON_L1
-from tests.contracts.bad_input import cases_authority, cases_money, cases_trading
+from tests.contracts.bad_input import cases_authority, cases_bridge, cases_money, cases_trading
 from tests.contracts.bad_input.situations import ELSEWHERE, SITUATIONS, UNREACHABLE, Situation
 from tests.contracts.bad_input.stage import STRANGER, Attempt, Sender, Stage, build
 from tests.contracts.bad_input.table import (
@@ -34,9 +34,10 @@ from tests.contracts.bad_input.table import (
     paths,
     replaced,
 )
-from tests.contracts.conftest import STRICT, standing_venue
+from tests.contracts.conftest import CHAIN, STRICT, standing_venue
 
-CASES = {case.function: case for case in (*cases_money.CASES, *cases_trading.CASES, *cases_authority.CASES)}
+CASES = {case.function: case for case in (
+    *cases_money.CASES, *cases_trading.CASES, *cases_authority.CASES, *cases_bridge.CASES)}  # fmt: skip
 FUNCTIONS = changing_functions()
 FORCED_GAS = 10_000_000
 
@@ -57,10 +58,15 @@ def stage() -> Iterator[Stage]:
 
 def deploy_l1(stage: Stage) -> None:
     """What lives on L1 is tried here: nothing of it asks on which chain it is."""
-    for name, arguments in (("batch_inbox", ()), ("forced_queue", (FORCED_GAS,))):
+    arguments_of: dict[str, tuple[object, ...]] = {
+        "batch_inbox": (), "forced_queue": (FORCED_GAS,), "l1_token": (account(OWNER).address, NOBODY),
+        "l1_bridge": (stage.at["l1_token"], CHAIN),
+    }  # fmt: skip
+    for name, arguments in arguments_of.items():
         creation = creation_code(compile_contracts()[CONTRACTS[name]], *arguments)
         code = stage.client.call("eth_call", {"data": "0x" + creation.hex()}, "latest")
         stage.client.call("anvil_setCode", stage.at[name], code)
+    cases_bridge.deploy_l1_tokens(stage)
 
 
 def attempt(stage: Stage, case: Case, sender: Sender | None = None, place: tuple[int, ...] = (), value: object = None,
