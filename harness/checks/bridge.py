@@ -1,4 +1,4 @@
-"""The bridge (B1–B6): what L2 executes is what L1 sent for good, once, and to the unit.
+"""The bridge (B1–B6, V7): what L2 executes is what L1 sent for good, once, to the unit, and in time.
 
 L1's builder records every block it makes, those that a reorg replaces among them; the newest says which of them stand.
 """
@@ -240,6 +240,38 @@ def failure_loses_nothing(subject: Subject) -> Finding:
     )
 
 
+def delivered_in_time(subject: Subject) -> Finding:
+    """Counted from when L2 knows that a message is final, or from heal if that is later: a fault may have the relayers."""
+    chain, l1, side = subject.chain, subject.once(l1_side), subject.once(l2_side)
+    depth, bound_ns = subject.bounds.finality_l1_blocks, int(subject.bounds.recover_s * 1e9)
+    heal_ns, end_ns = subject.history.phase_ns("heal") or 0, subject.history.end_ns
+    tried: dict[str, int] = {}
+    for block, event in (*((done.block, done.event) for done in side.executed), *side.failed):
+        tried[event.args["id"]] = min(block.t, tried.get(event.args["id"], block.t))
+    waiting = sorted(l1.sent.items(), key=lambda item: item[1][0], reverse=True)
+    cases, judged, slowest = Cases(), 0, 0
+    for block in chain:
+        while waiting and block.origin is not None and waiting[-1][1][0] + depth <= block.origin:
+            id_, (at, event) = waiting.pop()
+            since_ns = max(block.t, heal_ns)
+            tried_ns = tried.get(id_)
+            if tried_ns is None and end_ns < since_ns + bound_ns:
+                continue  # the run ended before it was due
+            judged += 1
+            if tried_ns is None or tried_ns > since_ns + bound_ns:
+                took_s = None if tried_ns is None else (tried_ns - since_ns) / 1e9
+                cases.add(severity=(tried_ns or end_ns) - since_ns, block=block.number, id=id_, l1_block=at,
+                          value=event.args["value"], bound_s=subject.bounds.recover_s, took_s=took_s)
+            else:
+                slowest = max(slowest, tried_ns - block.t)
+    return cases.finding(
+        judged,
+        holds=f"{judged} messages were tried in time, the slowest {slowest / 1e9:.1f} s after it was final on L2",
+        violated=f"message not tried {subject.bounds.recover_s:g} s after it was final and all was healed",
+        nothing="no message was final for as long as its delivery may take",
+    )
+
+
 _USED = "a message over the bridge"
 
 CHECKS = (
@@ -254,4 +286,6 @@ CHECKS = (
           occasion="an L1 reorg that drops a message"),
     Check("B6", "failed deliveries", "a failed delivery mints nothing and can be tried again", failure_loses_nothing,
           occasion="a delivery that fails"),
+    Check("V7", "messages in time", "a final message is delivered, or tried, within the recovery bound",
+          delivered_in_time, occasion=_USED),
 )

@@ -76,6 +76,13 @@ def delivered() -> Crossing:
     return ready().execute(FIRST, sent_at=2)
 
 
+def late(seconds: int) -> Crossing:
+    """Both are executed so long after they could have been."""
+    run = ready()
+    run.blocks(seconds)
+    return run.execute(FIRST, sent_at=2).execute(SECOND, sent_at=2)
+
+
 def unproved() -> Crossing:
     """Final, and nobody has proved anything."""
     run = Crossing()
@@ -1150,5 +1157,11 @@ CASES: dict[str, Case] = {
         "a success that mints nothing": lambda: ready().execute(FIRST, sent_at=2, minted=0),
         "a success that mints twice": lambda: ready().execute(FIRST, sent_at=2, minted=2 * DOLLARS),
         "lost for good": lambda: ready().fail(FIRST, sent_at=2).refuse(FIRST),
+    }),
+    "V7": Case(idle_bridge, {
+        "nobody brings it": lambda: ready().blocks(12),
+        "nobody does after the heal": lambda: ready().phase("storm").blocks(12).phase("heal").blocks(12),
+        "one is left": lambda: ready().execute(FIRST, sent_at=2).blocks(12),
+        "too late": lambda: late(11),
     }),
 }
