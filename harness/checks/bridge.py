@@ -241,7 +241,7 @@ def failure_loses_nothing(subject: Subject) -> Finding:
 
 
 def delivered_in_time(subject: Subject) -> Finding:
-    """Counted from when L2 knows that a message is final, or from heal if that is later: a fault may have the relayers."""
+    """Counted from when a message is final on L2, or from heal if that is later: a fault may have the relayers."""
     chain, l1, side = subject.chain, subject.once(l1_side), subject.once(l2_side)
     depth, bound_ns = subject.bounds.finality_l1_blocks, int(subject.bounds.recover_s * 1e9)
     heal_ns, end_ns = subject.history.phase_ns("heal") or 0, subject.history.end_ns

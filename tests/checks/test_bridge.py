@@ -17,7 +17,8 @@ def test_a_message_is_final_when_so_many_blocks_stand_on_it(origin: int, verdict
     assert result.verdict is verdict
     if verdict is VIOLATED:
         shown = {key: result.evidence[0][key] for key in ("l1_block", "l1_origin", "final_from", "why")}
-        assert shown == {"l1_block": 2, "l1_origin": origin, "final_from": 2 + DEPTH, "why": "its L1 block was not final"}
+        why = "its L1 block was not final"
+        assert shown == {"l1_block": 2, "l1_origin": origin, "final_from": 2 + DEPTH, "why": why}
 
 
 @pytest.mark.parametrize(("value", "verdict"), [(2 * DOLLARS, HOLDS), (2 * DOLLARS + 1, VIOLATED)])
