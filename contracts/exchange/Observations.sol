@@ -117,7 +117,7 @@ abstract contract Observations {
         if (nextAfter[asset][timestamp] == 0) _add(_awaitedNext[asset], timestamp);
     }
 
-    /// @notice The newest accepted round, zeros when there is none. May be stale.
+    /// @notice The newest accepted round, zeros when there is none; 1e18 quote per 1 underlying. May be stale.
     function latest(bytes32 asset) external view returns (uint64 round, uint64 timestamp, int256 price) {
         Head memory head = _heads[asset];
         if (head.count > 0) price = _newest(asset, head).price;

@@ -211,7 +211,7 @@ contract PriceFeed is Ownable, Observations {
         return (_bounds[asset].min, _bounds[asset].max);
     }
 
-    /// @notice Reverts unless a price lies strictly within the asset's bounds.
+    /// @notice Reverts unless a price, 1e18 quote per 1 underlying, lies strictly within the asset's bounds.
     function requireWithinBounds(bytes32 asset, int256 price) public view {
         Bounds memory bounds_ = _bounds[asset];
         if (price <= bounds_.min || price >= bounds_.max) {

@@ -154,7 +154,7 @@ contract SpotAmm is ERC20, ReentrancyGuard {
         return (_underlying, _quote, totalSupply());
     }
 
-    /// @notice What a swap would give now, rounded down; 0 where there is nothing to have.
+    /// @notice What a swap would give now, native units, rounded down; 0 where there is nothing to have.
     /// @param buys quote in and underlying out; else the reverse
     function quote(bool buys, uint256 amountIn) public view returns (uint256 amountOut) {
         (uint256 reserveIn, uint256 reserveOut) = buys ? (_quote, _underlying) : (_underlying, _quote);
