@@ -10,10 +10,11 @@ Operations = tuple[tuple[str, tuple[PlannedOperation, ...]], ...]
 
 def styles_of(workload: schema.Workload) -> tuple[tuple[str, Style], ...]:
     """(trader, style) of the last traders, in the order of the words."""
-    styles: list[Style] = ["informed"] * workload.informed
-    styles += ["hedger"] * workload.hedgers
-    styles += ["momentum"] * workload.momentum
-    styles += ["adversary"] * workload.adversaries
+    counted: tuple[tuple[Style, int], ...] = (
+        ("informed", workload.informed), ("hedger", workload.hedgers), ("momentum", workload.momentum),
+        ("adversary", workload.adversaries),
+    )  # fmt: skip
+    styles = [style for style, count in counted for _ in range(count)]
     first = workload.traders - len(styles)
     return tuple((f"trader-{first + place}", style) for place, style in enumerate(styles))
 
