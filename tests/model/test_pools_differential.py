@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from harness.evm.accounts import MAKER, OWNER
+from harness.model.governance import Factors
 from harness.plan import Terms
 from harness.venue import exchange as ex
 from tests.contracts.conftest import T0, TRADERS, W
@@ -39,6 +40,8 @@ LISTED = (
 )
 SERIES = (INVERSE, LIMITED, FUTURE, PERPETUAL, PUT)
 IN_COIN = (INVERSE, LIMITED)
+
+FACTORS = (Factors(1_500, 1_200, 2_000, 1_500, 1_000), Factors(500, 250, 800, 600, 100))
 
 who = st.sampled_from(PEOPLE)
 trader = st.sampled_from((A, B, C))
@@ -81,6 +84,10 @@ step = st.one_of(
     st.tuples(st.just("pause"), st.just(OWNER), st.sampled_from((1, 2, 4, 7))),
     st.tuples(st.just("unpause"), st.just(OWNER), st.sampled_from((1, 2, 4, 7))),
     st.tuples(st.just("settle_funding"), who, st.just(PERPETUAL)),
+    st.tuples(st.just("change"), st.sampled_from((*FACTORS, None))),
+    st.tuples(st.just("silence"), st.sampled_from((19, 26, 60))),
+    st.tuples(st.just("override"), st.just(OWNER), series, st.sampled_from((-W, 0, 1, 1_500 * W))),
+    st.tuples(st.just("resolve"), series),
 )
 
 
@@ -127,6 +134,15 @@ def play(both: Duel, step: Step) -> None:
     elif verb == "price":
         both.tick(1)
         both.price(max(1, eth + eth * rest[0] // 10_000), "ETH")
+    elif verb == "change":
+        both.announce(OWNER, rest[0], both.params.timelock_delay_s)
+        for _ in range(both.params.timelock_delay_s):
+            both.tick(1)
+        both.price(eth, "ETH")
+        both.enact(OWNER, len(both.calls) - 1)
+    elif verb == "silence":
+        for second in range(0, rest[0], 3):
+            both.tick(min(3, rest[0] - second))
     elif verb == "hunt":
         hunt(both, *rest)
     elif verb == "wait":
@@ -244,6 +260,12 @@ def conclude(both: Duel, number: int) -> None:
 @example([("outage", 21, False), ("price", -4_500), ("expire", 1), ("finalize", INVERSE), ("finalize", FUTURE),
           ("settle", A, INVERSE), ("settle", B, INVERSE), ("settle", MAKER, INVERSE), ("cover", COIN),
           ("drain", MAKER, COIN, 0), ("haircut", COIN), ("haircut", DOLLARS)])
+# Margin that is asked for at another rate, by new code; a price that nobody saw, decided by people, above zero only.
+@example([("change", FACTORS[0]), ("liquidate", KEEPER, A, COIN), ("drain", B, COIN, 0), ("change", None),
+          ("price", -700), ("liquidate", KEEPER, C, COIN), ("change", FACTORS[1]), ("drain", B, COIN, 0)])
+@example([("silence", 60), ("finalize", INVERSE), ("silence", 19), ("override", OWNER, INVERSE, -W), ("wait", 1),
+          ("override", OWNER, INVERSE, 0), ("override", OWNER, INVERSE, -W), ("override", OWNER, INVERSE, 1),
+          ("settle", A, INVERSE), ("settle", B, INVERSE), ("settle", MAKER, INVERSE), ("haircut", COIN)])
 @given(st.lists(step, min_size=6, max_size=26))
 def test_contracts_and_model_agree_on_every_pool(both: Duel, steps: list[Step]) -> None:
     """A6, every amount and every refusal, in three pools of two currencies at once."""
