@@ -43,7 +43,7 @@ _CALLS_PER_BLOCK = 25
 _CALL_GAS = 1_100_000           # so many of these fit a block; nothing that is refused costs more
 
 State = dict[str, tuple[str, str, dict[str, str]]]
-"""Address → balance, hash of the code, slots that are not zero. Nonces are left out: a refused call has one, too."""
+"""Address → balance, code, slots that are not zero. Nonces are left out: a refused call has one, too."""
 
 Sender = int | str
 """A dev account's index, or the name of a contract or an address that is made to speak."""
@@ -83,7 +83,7 @@ class Stage(Venue):
         """All there is on the chain."""
         raw = orjson.loads(gzip.decompress(bytes.fromhex(self.client.call("anvil_dumpState")[2:])))
         return {
-            address: (item["balance"], keccak(item["code"].encode()).hex(), {
+            address: (item["balance"], item["code"], {
                 slot: value for slot, value in item["storage"].items() if int(value, 16)
             })
             for address, item in raw["accounts"].items()
