@@ -14,7 +14,9 @@ def styles_of(workload: schema.Workload) -> tuple[tuple[str, Style], ...]:
         ("informed", workload.informed), ("hedger", workload.hedgers), ("momentum", workload.momentum),
         ("adversary", workload.adversaries),
     )  # fmt: skip
-    styles = [style for style, count in counted for _ in range(count)]
+    styles: list[Style] = []
+    for style, count in counted:
+        styles.extend(style for _ in range(count))
     first = workload.traders - len(styles)
     return tuple((f"trader-{first + place}", style) for place, style in enumerate(styles))
 
