@@ -12,9 +12,10 @@ from harness.checks.results import Cases, Finding
 from harness.checks.subject import Subject
 from harness.checks.trading import increases_risk
 from harness.history.records import BlockRecord, ObservationRecord
-from harness.model.book import Book
+from harness.model.book import Book, Series
 from harness.model.facts import Holding, LiquidationFact
 from harness.model.fixed import BPS
+from harness.model.option_margin import NAKED
 
 Place = tuple[int, int]
 """(block, transaction)"""
@@ -151,7 +152,7 @@ def least_surplus(book: Book, fact: LiquidationFact, prices: Mapping[str, set[in
 
 def same_view(subject: Subject) -> Finding:
     """Judged where nothing happened to the account or to any price between the reading and the liquidation, nor any
-    time passed that an account with perpetuals pays funding for."""
+    time passed that an account with perpetuals pays funding for, or that lowers the margin of a naked option."""
     cases, judged = Cases(), 0
     replay = subject.replay
     by_number = {snapshot.state.number: snapshot.state for snapshot in replay.snapshots}
@@ -161,8 +162,9 @@ def same_view(subject: Subject) -> Finding:
         account = None if shown is None else shown.accounts.get(fact.account)
         if account is None or _is_disturbed(blocks[fact.block], fact):
             continue
-        pays = any(replay.venue.book.series[series].perpetual is not None for series, _, _ in fact.held.positions)
-        if pays and blocks[fact.block].timestamp != blocks[fact.block - 1].timestamp:
+        held = [replay.venue.book.series[series] for series, _, _ in fact.held.positions]
+        passed = blocks[fact.block].timestamp != blocks[fact.block - 1].timestamp
+        if passed and any(runs_with_time(series) for series in held):
             continue
         judged += 1
         if (account.equity, account.mm) != (fact.got_equity, fact.got_maintenance) or account.equity >= account.mm:
@@ -175,6 +177,11 @@ def same_view(subject: Subject) -> Finding:
         violated="liquidated by another equity or MM than the health view shows",
         nothing="no liquidation has a reading before it with nothing in between",
     )
+
+
+def runs_with_time(series: Series) -> bool:
+    """Whether what a position of it is worth or needs changes although nothing happens."""
+    return series.perpetual is not None or (series.terms is not None and series.terms.option_margin == NAKED)
 
 
 def _is_disturbed(block: BlockRecord, fact: LiquidationFact) -> bool:

@@ -425,3 +425,14 @@ def test_whole_lots_may_leave_an_account_a_little_short_of_what_a_liquidation_ai
     fact = run.venue.facts.liquidations[-1]
     assert 0 < fact.after.mm - fact.after.equity < 76 * 10**15 * 25 // 1_000
     assert run.judge("LS5").verdict is Verdict.HOLDS
+
+
+def test_the_health_view_of_a_second_ago_says_nothing_of_a_naked_options_margin() -> None:
+    """At 40 s before its expiry it asks less than at 41 s, when it was read; alice is due at either."""
+    run = market(expires_in=60).list_series(1, expires_in=60, strike=100).terms(option_margin=2)
+    run.deposit("alice", 40).trade("alice", "writer", -2, 1, series=4)
+    run.blocks(18).block().price(128).state()
+    shown = run.venue.margin(ALICE)
+    run.block().liquidate("alice")
+    assert run.venue.facts.liquidations[-1].before.mm < shown.mm
+    assert run.judge("LS8").verdict is Verdict.UNKNOWN
