@@ -146,7 +146,7 @@ def test_who_is_long_loses_more_in_a_fall_than_it_gains_in_as_large_a_rise(coins
 
 def another_dollar(venue: Venue) -> str:
     """A second token of 6 decimals; its address."""
-    code = creation_code(compile_contracts()["CollateralToken"], account(OWNER).address)
+    code = creation_code(compile_contracts()["CollateralToken"], account(OWNER).address, account(OWNER).address)
     venue.client.call("anvil_impersonateAccount", DEPOSITOR)
     creation = {"from": DEPOSITOR, "data": "0x" + code.hex(), "maxFeePerGas": "0x0", "maxPriorityFeePerGas": "0x0"}
     (sent, _) = venue.client.batch([("eth_sendTransaction", [creation]), ("evm_mine", [{"timestamp": venue.now}])])

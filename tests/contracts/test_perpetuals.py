@@ -220,7 +220,7 @@ def test_listing_guards(venue: Venue) -> None:
     for arguments, error in (
         ((3, "ETH", 0, T0 + 60), f"PerpetualExpires(expiry={T0 + 60})"),
         ((3, "ETH", W, ex.NEVER), f"StrikeOutOfRange(kind=3,strike={W})"),
-        ((4, "ETH", 0, ex.NEVER), "UnknownKind(kind=4)"),
+        ((5, "ETH", 0, ex.NEVER), "UnknownKind(kind=5)"),
         ((3, "DOGE", 0, ex.NEVER), "UnknownAsset(asset=DOGE)"),
     ):
         assert venue.send(0, call, ex.encode_list_series(*arguments)).error == error

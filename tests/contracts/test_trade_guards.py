@@ -122,7 +122,7 @@ def test_unknown_series_is_refused(market: Venue) -> None:
     ("who", "arguments", "error"),
     [
         (ALICE, (0, "ETH", 0, T0 + 9), "OwnableUnauthorizedAccount("),
-        (OWNER, (4, "ETH", 0, T0 + 9), "UnknownKind(kind=4)"),
+        (OWNER, (5, "ETH", 0, T0 + 9), "UnknownKind(kind=5)"),
         (OWNER, (0, "ETH", 1, T0 + 9), "StrikeOutOfRange(kind=0,strike=1)"),
         (OWNER, (1, "ETH", 0, T0 + 9), "StrikeOutOfRange(kind=1,strike=0)"),
         (OWNER, (2, "ETH", 2**127, T0 + 9), f"StrikeOutOfRange(kind=2,strike={2**127})"),
@@ -142,7 +142,7 @@ def test_only_the_exchange_moves_the_ledger(market: Venue) -> None:
         ("vault", market.raw("vault", "addCash", alice, W), "NotExchange"),
         ("vault", market.raw("vault", "takeFee", alice, W), "NotExchange"),
         ("vault", market.raw("vault", "addDust", 0, W), "NotExchange"),
-        ("vault", market.raw("vault", "admitPool", 1), "NotExchange"),
+        ("vault", market.raw("vault", "admitPool", 1, 0, b"ETH".ljust(32, b"\0")), "NotExchange"),
         ("vault", market.raw("vault", "register", alice), "NotExchange"),
         ("vault", market.raw("vault", "pay", alice, alice, 0), "NotExchange"),
         ("vault", market.raw("vault", "payInsurance", alice, 0), "NotExchange"),

@@ -58,8 +58,8 @@ def test_truncating_a_shorts_settlement_is_caught(run: Run, tmp_path: Path) -> N
     variant = patched(
         tmp_path,
         "exchange/Margin.sol",
-        "return FixedPoint.mulDivFloor(size, price, WAD) - notional;",
-        "return size * price / int256(WAD) - notional;",
+        "return price.floor(size) - notional;",
+        "return size * price.numerator / int256(price.denominator) - notional;",
     )
     result = run("calm", variant=variant)
     assert result.exit_code == 1

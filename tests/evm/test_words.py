@@ -15,15 +15,16 @@ STATE = interfaces()["lens"].functions["state"].outputs
 INT, UINT = st.integers(-(2**255), 2**255 - 1), st.integers(0, 2**256 - 1)
 U64, U32 = st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1)
 ADDRESS = st.binary(min_size=20, max_size=20).map(lambda raw: "0x" + raw.hex())
+ASSET = st.binary(min_size=32, max_size=32)
 POSITIONS = st.lists(st.tuples(UINT, INT, INT, INT), max_size=3).map(tuple)
 VENUE = st.tuples(
     st.tuples(UINT, UINT, UINT, INT, UINT),
     st.lists(st.tuples(ADDRESS, U32, INT, INT, UINT, UINT, U64, POSITIONS), max_size=3).map(tuple),
     st.lists(st.tuples(UINT, INT, UINT, UINT, st.booleans(), INT, U64), max_size=3).map(tuple),
     st.lists(st.tuples(UINT, INT, INT, UINT, U64, UINT, INT), max_size=3).map(tuple),
-    st.lists(st.tuples(st.binary(min_size=32, max_size=32), U64, U64, INT, INT, UINT, U64, U64, U64, U64), max_size=3)
+    st.lists(st.tuples(ASSET, U64, U64, INT, INT, UINT, U64, U64, U64, U64), max_size=3)
     .map(tuple),
-    st.lists(st.tuples(U32, UINT, UINT, UINT, INT, UINT), max_size=3).map(tuple),
+    st.lists(st.tuples(U32, UINT, UINT, UINT, INT, UINT, ASSET, UINT), max_size=3).map(tuple),
 )
 
 
