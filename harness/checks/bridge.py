@@ -221,21 +221,27 @@ def dropped_is_not_credited(subject: Subject) -> Finding:
 
 
 def failure_loses_nothing(subject: Subject) -> Finding:
+    """What failed is tried again within the recovery bound, or that of heal: who takes it for done never does."""
     side, cases = subject.once(l2_side), Cases()
     executed = {done.id for done in side.executed}
-    failed = {str(event.args["id"]): block.number for block, event in side.failed}
+    failed = {str(event.args["id"]): block for block, event in side.failed}   # the last time
+    bound_ns, heal_ns = int(subject.bounds.recover_s * 1e9), subject.history.phase_ns("heal") or 0
     for block, due, minted in side.odd_mints:
         cases.add(severity=abs(minted - due), block=block.number, why="minted another sum than it executed", due=due,
                   minted=minted)
     for block, id_ in side.refused_again:
         if id_ not in executed:
             cases.add(block=block.number, id=id_, why="refused as delivered, and it never was",
-                      failed_at=failed.get(id_))
+                      failed_at=failed[id_].number if id_ in failed else None)
+    for id_, block in failed.items():
+        waited_ns = subject.history.end_ns - max(block.t, heal_ns)
+        if id_ not in executed and waited_ns > bound_ns:
+            cases.add(block=block.number, id=id_, why="nobody tried it again", waited_s=waited_ns / 1e9)
     retried = len(executed & failed.keys())
     return cases.finding(
         len(side.failed),
         holds=f"{len(side.failed)} failed attempts minted nothing; {retried} of {len(failed)} messages succeeded later",
-        violated="a delivery lost or doubled its value, or could not be tried again",
+        violated="a delivery lost or doubled its value, or was not tried again",
         nothing="no delivery failed",
     )
 

@@ -1157,6 +1157,7 @@ CASES: dict[str, Case] = {
         "a success that mints nothing": lambda: ready().execute(FIRST, sent_at=2, minted=0),
         "a success that mints twice": lambda: ready().execute(FIRST, sent_at=2, minted=2 * DOLLARS),
         "lost for good": lambda: ready().fail(FIRST, sent_at=2).refuse(FIRST),
+        "never tried again": lambda: ready().fail(FIRST, sent_at=2).blocks(12),
     }),
     "V7": Case(idle_bridge, {
         "nobody brings it": lambda: ready().blocks(12),

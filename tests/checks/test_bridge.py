@@ -45,6 +45,14 @@ def test_what_failed_was_tried_and_what_is_not_final_is_not_due() -> None:
     assert ready(origin=1 + DEPTH).blocks(12).judge("V7").verdict is Verdict.UNKNOWN
 
 
+@pytest.mark.parametrize(("seconds", "verdict"), [(10, HOLDS), (11, VIOLATED)])
+def test_what_failed_is_due_again_at_the_bound(seconds: int, verdict: Verdict) -> None:
+    """Also what failed twice, from the second time on; and what succeeded is not."""
+    once = ready().fail(FIRST, sent_at=2).fail(SECOND, sent_at=2).blocks(5).execute(SECOND, sent_at=2)
+    assert once.blocks(seconds - 5).judge("B6").verdict is verdict
+    assert ready().fail(FIRST, sent_at=2).blocks(9).fail(FIRST, sent_at=2).blocks(9).judge("B6").verdict is HOLDS
+
+
 def test_a_message_that_a_reorg_moved_to_another_block_is_not_dropped() -> None:
     """It stands on the chain that won, so crediting it is right; the one that does not is counted as dropped."""
     result = reorganised().execute(SECOND, sent_at=3).judge("B5")
