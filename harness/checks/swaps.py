@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -11,6 +11,7 @@ from harness.model import settlement
 from harness.model.book import Book
 from harness.model.context import Context
 from harness.model.facts import Facts
+from harness.model.pools import account_in
 
 SETTLING = frozenset(("Settled", "BadDebt"))
 PARTIES = ("account", "keeper", "taker", "maker", "counterparty")
@@ -49,8 +50,7 @@ class Swapper:
             self._other = None
 
     def _compare(self, book: Book, other: Book) -> Swap:
-        later = {event.args[key] for event in self._block.events[self._last + 1:] for key in PARTIES
-                 if key in event.args}
+        later = {party for event in self._block.events[self._last + 1:] for party in _parties(event, book)}
         accounts = sorted(other.accounts)
         pairs = [(f"pools.{pool}.{name}", getattr(ledger, name), getattr(other.ledgers[pool], name))
                  for pool, ledger in book.ledgers.items() for name in ("insurance", "deficit", "dust")]
@@ -63,6 +63,13 @@ class Swapper:
             tuple(pair for pair in pairs if pair[1] != pair[2]),
             {address: other.account(address).cash for address in accounts if address not in later},
         )
+
+
+def _parties(event: Event, book: Book) -> Iterator[str | None]:
+    """Whose cash it may have changed."""
+    yield from (event.args[key] for key in PARTIES if key in event.args)
+    if event.name == "CollateralMoved":
+        yield from (account_in(book, event.args["owner"], event.args[end]) for end in ("from", "to"))
 
 
 def _runs(events: Sequence[Event]) -> dict[int, Sequence[Event]]:

@@ -211,3 +211,15 @@ def test_the_worst_wrong_amount_is_shown() -> None:
     assert [case["account"] for case in run.judge("S2").evidence] == [
         address("alice"), address("maker"), address("bob")]
     assert run.judge("S2").guarded == 3
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_what_moves_to_a_pool_in_the_block_of_a_settlement_is_not_an_order_of_settlements(order: str) -> None:
+    """A8 compares storage at the block's end only for accounts to which nothing else happened."""
+    run = expired().finalize(1).finalize(3)
+    if order == "before":
+        run.move("alice", 50, to=1)
+    run.settle("alice").settle("maker")
+    if order == "after":
+        run.move("alice", 50, to=1)
+    assert run.state().judge("A8").verdict is Verdict.HOLDS
