@@ -10,14 +10,13 @@ through, and then the property is violated in the open, where its check looks.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from harness.evm.accounts import TRADERS, account
 from harness.evm.wallet import Quote, sign_observation, sign_quote
 from harness.plan import L2_CHAIN_ID, NEVER_S, Product
-from harness.ports import Json, PortError
+from harness.ports import Json
 from harness.roles.admin import series_id
 from harness.roles.context import RoleContext
 from harness.roles.maker import QUOTE_LIFETIME_S, notional_size, quote_from_json
@@ -88,13 +87,7 @@ class Adversary:
         self._turns = 0
 
     async def run(self) -> None:
-        await self._deposits.run()
-        clock = self.context.clock
-        interval = self.context.plan.profile.l2_block_ms / 1000
-        while clock.monotonic() < self.context.plan.storm_ns:
-            with suppress(PortError):  # what it cannot see or ask for it does not try now
-                await self._turn()
-            await clock.sleep(interval)
+        await self._deposits.run_and_take_turns(self._turn)
 
     async def _turn(self) -> None:
         state = decode_state((await self.client.read(self.context.deployment["lens"], self._ask_state)).data)

@@ -7,10 +7,9 @@ from the market all the while: who must be liquidated must be liquidated in spit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 
 from harness.plan import Product
-from harness.ports import Json, PortError
+from harness.ports import Json
 from harness.roles.admin import series_id
 from harness.roles.adversary import Attempt
 from harness.roles.context import RoleContext
@@ -51,13 +50,7 @@ class BookAdversary:
         self._turns = 0
 
     async def run(self) -> None:
-        await self._deposits.run()
-        clock = self.context.clock
-        interval = self.context.plan.profile.l2_block_ms / 1000
-        while clock.monotonic() < self.context.plan.storm_ns:
-            with suppress(PortError):  # what it cannot see it does not try now
-                await self._turn()
-            await clock.sleep(interval)
+        await self._deposits.run_and_take_turns(self._turn)
 
     async def _turn(self) -> None:
         if await self._at_an_expiry():

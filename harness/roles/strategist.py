@@ -7,11 +7,9 @@ nothing by futures or perpetuals. A *momentum* one follows the trend with all th
 
 from __future__ import annotations
 
-from contextlib import suppress
 from decimal import Decimal
 
 from harness.plan import Product
-from harness.ports import PortError
 from harness.pricing import black
 from harness.pricing.volatility import RealisedVariance
 from harness.roles.admin import series_id
@@ -59,13 +57,7 @@ class Strategist:
         self._turns = 0
 
     async def run(self) -> None:
-        await self._deposits.run()
-        clock = self.context.clock
-        interval = self.context.plan.profile.l2_block_ms / 1000
-        while clock.monotonic() < self.context.plan.storm_ns:
-            with suppress(PortError):  # what it does not see it does not trade on
-                await self._turn()
-            await clock.sleep(interval)
+        await self._deposits.run_and_take_turns(self._turn)
 
     async def _turn(self) -> None:
         self._turns += 1

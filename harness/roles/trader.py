@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
 from harness.plan import PlannedOperation
 from harness.ports import Json, PortError
 from harness.roles.admin import series_id
@@ -74,6 +77,15 @@ class Trader:
             self.context.store.put("done", "operations", index + 1)
             self.context.store.flush()
             await self._operate(operation)
+
+    async def run_and_take_turns(self, turn: Callable[[], Awaitable[None]]) -> None:
+        """What is planned, then `turn` once per L2 block until the storm ends: the life of who has a strategy."""
+        await self.run()
+        clock, interval = self.context.clock, self.context.plan.profile.l2_block_ms / 1000
+        while clock.monotonic() < self.context.plan.storm_ns:
+            with suppress(PortError):  # what it cannot see or ask for it does not act on now
+                await turn()
+            await clock.sleep(interval)
 
     async def _operate(self, operation: PlannedOperation) -> None:
         if operation.action in ("swap", "bridge"):

@@ -237,14 +237,21 @@ def standing_venue(params: VenueParameters = PARAMS) -> Iterator[Venue]:
         node.close()
 
 
-@pytest.fixture
-def venue(request: pytest.FixtureRequest) -> Iterator[Venue]:
-    """A standing venue. Other parameters than PARAMS come by indirect parametrization."""
+@contextmanager
+def venue_or_skip(params: VenueParameters = PARAMS) -> Iterator[Venue]:
+    """A standing venue; skips where there is no Anvil."""
     try:
         anvil_binary()
     except ToolError as error:
         pytest.skip(f"no Anvil: {error}")
-    with standing_venue(getattr(request, "param", PARAMS)) as venue:
+    with standing_venue(params) as venue:
+        yield venue
+
+
+@pytest.fixture
+def venue(request: pytest.FixtureRequest) -> Iterator[Venue]:
+    """A standing venue. Other parameters than PARAMS come by indirect parametrization."""
+    with venue_or_skip(getattr(request, "param", PARAMS)) as venue:
         yield venue
 
 

@@ -15,7 +15,7 @@ from harness.venue import exchange as ex
 from harness.venue.deployment import DEPOSITOR
 from harness.venue.pools import account_of, encode_deposit_coin, encode_move_collateral, encode_open_coin_pool
 from harness.venue.pools import encode_withdraw_coin
-from tests.contracts.conftest import COINS, EVERYONE, PARAMS, T0, USD, Outcome, Venue, W
+from tests.contracts.conftest import COINS, EVERYONE, PARAMS, T0, Outcome, Venue, W
 
 pytestmark = pytest.mark.node
 

@@ -17,10 +17,9 @@ from harness.evm.accounts import OWNER, account
 from harness.model.params import FAST
 from harness.model.spot import LOCKED_SHARES, RESERVE_END, Refused, SpotPool
 from harness.model.venue import Venue as Model
-from harness.toolchain import ToolError, anvil_binary
 from harness.venue import exchange as ex
 from harness.venue import spot as wire
-from tests.contracts.conftest import STRICT, T0, USD, Outcome, Venue, W, standing_venue
+from tests.contracts.conftest import STRICT, T0, USD, Outcome, Venue, W, venue_or_skip
 from tests.model.side_by_side import Said
 
 pytestmark = pytest.mark.node
@@ -135,11 +134,7 @@ def _plain(outcome: Outcome) -> str:
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[Pools]:
-    try:
-        anvil_binary()
-    except ToolError as error:
-        pytest.skip(f"no Anvil: {error}")
-    with standing_venue(STRICT) as chain:
+    with venue_or_skip(STRICT) as chain:
         for who, wealth in ((A, HUGE), (B, HUGE), (POOR, 5)):
             address = account(who).address
             chain.ok(OWNER, "spot_token", chain.raw("spot_token", "mint", address, wealth))

@@ -16,7 +16,6 @@ import pytest
 from harness.evm.accounts import OWNER, account
 from harness.solidity.compile import compile_contracts
 from harness.solidity.deploy import NOBODY, creation_code
-from harness.toolchain import ToolError, anvil_binary
 from harness.venue import governance as gov
 from harness.venue.deployment import CONTRACTS, ON_L1
 from tests.contracts.bad_input import cases_authority, cases_bridge, cases_money, cases_trading
@@ -34,7 +33,7 @@ from tests.contracts.bad_input.table import (
     paths,
     replaced,
 )
-from tests.contracts.conftest import CHAIN, STRICT, standing_venue
+from tests.contracts.conftest import CHAIN, STRICT, venue_or_skip
 
 CASES = {case.function: case for case in (
     *cases_money.CASES, *cases_trading.CASES, *cases_authority.CASES, *cases_bridge.CASES)}  # fmt: skip
@@ -45,11 +44,7 @@ FORCED_GAS = 10_000_000
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     """One venue for all cases: each leaves it as it was."""
-    try:
-        anvil_binary()
-    except ToolError as error:
-        pytest.skip(f"no Anvil: {error}")
-    with standing_venue(STRICT) as venue:
+    with venue_or_skip(STRICT) as venue:
         stage = Stage(venue.client, venue.at)
         build(stage)
         deploy_l1(stage)

@@ -10,7 +10,6 @@ import pytest
 
 from harness.evm.abi import Interface
 from harness.evm.accounts import OWNER
-from harness.toolchain import ToolError, anvil_binary
 from harness.venue import exchange as ex
 from harness.venue.bridge import Message
 from tests.contracts.bad_input.cases_authority import attested, observed
@@ -33,7 +32,7 @@ from tests.contracts.bad_input.stage import (
     mocks,
 )
 from tests.contracts.bad_input.test_bad_input import CASES, deploy_l1
-from tests.contracts.conftest import STRICT, USD, W, standing_venue
+from tests.contracts.conftest import STRICT, USD, W, venue_or_skip
 
 pytestmark = pytest.mark.node
 
@@ -84,11 +83,7 @@ def run(stage: Stage, *calls: Call) -> Attempt:
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     """ETH at 1800, so that Alice is below; SOON has its price; both tokens tell; the puppet has something of all."""
-    try:
-        anvil_binary()
-    except ToolError as error:
-        pytest.skip(f"no Anvil: {error}")
-    with standing_venue(STRICT) as venue:
+    with venue_or_skip(STRICT) as venue:
         stage = Stage(venue.client, venue.at)
         build(stage)
         deploy_l1(stage)
