@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
@@ -311,3 +314,26 @@ def test_one_core_is_used_and_given_back() -> None:
     with on_one_core(enabled=False) as core:
         assert core is None
         assert os.sched_getaffinity(0) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
+def test_runs_side_by_side_take_different_cores_before_two_take_the_same() -> None:
+    """Two workers of a set of runs on one core of two take twice as long, while the other core stands idle."""
+    cores = sorted(os.sched_getaffinity(0))
+    program = (
+        "from harness.runtimes.sim import affinity\n"
+        f"affinity.CLAIM = 'test-core-{os.getpid()}'\n"   # runs of somebody else hold claims too
+        "with affinity.on_one_core() as core:\n"
+        "    print(core, flush=True)\n"
+        "    input()\n"
+    )
+    with contextlib.ExitStack() as stack:
+        def core_of_another_run() -> int:
+            command = [sys.executable, "-c", program]
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            assert process.stdout is not None
+            return int(process.stdout.readline())
+
+        assert [core_of_another_run() for _ in range(2 * len(cores))] == cores + cores
