@@ -68,7 +68,7 @@ def run_mutant(job: Mapping[str, Any], compiler: WarmCompiler) -> dict[str, Any]
 def run_seed(job: Mapping[str, Any], compiler: WarmCompiler) -> dict[str, Any]:
     """Runs one seed of a scenario whole; its result without evidence, and its folder unless it holds."""
     plan = plan_from_file(find_scenario(job["name"]), seed=job["seed"], overrides=list(job["set"]))
-    finished = run_plan(plan, out_dir=Path(job["out"]), report=False)
+    finished = run_plan(plan, out_dir=Path(job["out"]), report=False, judges_online=False)  # nobody looks on
     result = finished.result
     keep = str(result["verdict"]) != "holds"
     if not keep:

@@ -55,6 +55,7 @@ class Conductor:
     """One run's course. `watch` is fed every record as it is written, for triggers and narration.
 
     A violation of a check of `stop_on` that is seen while the run goes on ends it: nothing more is to be learnt.
+    Without `judges_online` nothing is judged before the end.
     """
 
     plan: Plan
@@ -65,6 +66,7 @@ class Conductor:
     has_failed: Callable[[], bool]
     on_booted: Callable[[], object] = lambda: None
     stop_on: frozenset[str] = frozenset()
+    judges_online: bool = True
     supervisor: Supervisor = field(init=False)
     online: OnlineJudge = field(init=False)
     _leader: str | None = field(init=False, default=None)
@@ -72,7 +74,7 @@ class Conductor:
     _saw_enough: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        self.online = online_judge(self.plan)
+        self.online = online_judge(self.plan, wanted=self.judges_online)
         self.supervisor = Supervisor(
             self.plan.faults, self.runtime, self.clock, self.record, leader=lambda: self._leader
         )

@@ -20,7 +20,10 @@ def bounds_of(plan: Plan) -> JudgeBounds:
     )  # fmt: skip
 
 
-def online_judge(plan: Plan) -> OnlineJudge:
-    """Of the checks the plan asks for, those that can be judged block by block; none where it has no venue of ours."""
-    chosen = select(plan.checks, available_checks(plan)) if plan.products else ()
+def online_judge(plan: Plan, *, wanted: bool = True) -> OnlineJudge:
+    """Of the checks the plan asks for, those that can be judged block by block; none where it has no venue of ours.
+
+    One that is not wanted judges nothing.
+    """
+    chosen = select(plan.checks, available_checks(plan)) if plan.products and wanted else ()
     return OnlineJudge(bounds_of(plan), (one.check.id for one in chosen))

@@ -29,19 +29,22 @@ def run_sim(
     variant: Variant = OURS,
     shared: bool = True,
     stop_on: frozenset[str] = frozenset(),
+    judges_online: bool = True,
 ) -> Recorded:
     """Run a plan to its end in virtual time and leave its history in the folder.
 
     Args:
         shared: execute each distinct block once for all nodes; False gives each node its own Anvil.
         stop_on: end the run as soon as one of these checks is seen violated.
+        judges_online: judge each block as it comes, to tell of a violation then; False leaves all to the end.
     """
     with Interruption() as interruption:
         stage = set_stage(plan, genesis_timestamp=SIM_GENESIS_TIMESTAMP, contracts=variant.contracts)
         with folder.writing(folder.history.name), folder.history.open("wb") as stream:
             return simulate(
                 lambda: _run(
-                    plan, stage, stream, narrator, variant.make_role, interruption, shared=shared, stop_on=stop_on
+                    plan, stage, stream, narrator, variant.make_role, interruption, shared=shared, stop_on=stop_on,
+                    judges_online=judges_online,
                 ),
                 seed=plan.seed,
             )
@@ -57,6 +60,7 @@ async def _run(
     *,
     shared: bool,
     stop_on: frozenset[str],
+    judges_online: bool,
 ) -> Recorded:
     interruption.cancels_this_task()
     loop = virtual_loop()
@@ -84,6 +88,7 @@ async def _run(
         narrator,
         has_failed=lambda: runtime.failed.is_set() or history.refusal is not None,
         stop_on=stop_on,
+        judges_online=judges_online,
     )
     history.watcher = conductor.watch
     conductor.watch(RUNNER, "run", opening)  # was written before there was a watcher; the judge begins with it

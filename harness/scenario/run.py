@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,6 +53,7 @@ def run_plan(
     out_dir: Path,
     narrate: Narrator | None = None,
     report: bool = True,
+    judges_online: bool = True,
     variant: Variant = OURS,
 ) -> RunResult:
     """Run a plan and judge it. Blocks until everything the run started has ended.
@@ -60,6 +62,8 @@ def run_plan(
         out_dir: where run folders live; a new one is made in it and `latest` points there.
         variant: other contracts or roles than ours.
         report: also write `report.html`, which takes longer than judging.
+        judges_online: in the simulator, judge each block as it comes too, for whoever is told; the verdict is given
+            over the whole history at the end, and is the same without.
 
     Raises:
         ScenarioError: `out_dir` cannot have run folders, or the runtime can not do one of the plan's faults.
@@ -71,14 +75,21 @@ def run_plan(
     sweep()  # what killed runs could not remove themselves
     folder = RunFolder.create(out_dir, plan)
     try:
-        return _run_in(folder, plan, runtime, narrator, report=report, variant=variant)
+        return _run_in(folder, plan, runtime, narrator, report=report, judges_online=judges_online, variant=variant)
     except BaseException as error:  # whatever the ending, and Ctrl-C is one, a person wants to know where to look
         error.add_note(f"what was recorded is in {folder.path}")
         raise
 
 
 def _run_in(
-    folder: RunFolder, plan: Plan, runtime: RuntimeName, narrator: Narrator, *, report: bool, variant: Variant
+    folder: RunFolder,
+    plan: Plan,
+    runtime: RuntimeName,
+    narrator: Narrator,
+    *,
+    report: bool,
+    judges_online: bool,
+    variant: Variant,
 ) -> RunResult:
     folder.write("plan.json", plan_bytes(plan))
     began = time.monotonic()
@@ -87,8 +98,11 @@ def _run_in(
         f"{(plan.storm_ns + plan.liveness_ns) / 1e9:.0f} s; "
         + ", ".join(f"{name} {value}" for name, value in versions().items())
     )
-    runner = {"sim": run_sim, "local": _run_local, "compose": _run_compose, "swarm": _run_swarm}[runtime]
-    recorded = runner(plan, folder, narrator, variant=variant)
+    runners: Mapping[RuntimeName, Callable[..., Recorded]] = {
+        "sim": partial(run_sim, judges_online=judges_online), "local": _run_local, "compose": _run_compose,
+        "swarm": _run_swarm,
+    }  # fmt: skip
+    recorded = runners[runtime](plan, folder, narrator, variant=variant)
     wall_s = time.monotonic() - began
     narrator.milestone("judging")
     stats = {

@@ -28,10 +28,14 @@ def run(tmp_path: Path) -> Run:
         runtime: RuntimeName = "sim",
         variant: Variant = OURS,
         report: bool = False,
+        judges_online: bool = True,
     ) -> RunResult:
         file = name if isinstance(name, Path) else SCENARIOS / f"{name}.yaml"
         plan = plan_from_file(file, seed=seed, overrides=overrides)
-        return run_plan(plan, runtime=runtime, out_dir=tmp_path / "runs", variant=variant, report=report)
+        return run_plan(
+            plan, runtime=runtime, out_dir=tmp_path / "runs", variant=variant, report=report,
+            judges_online=judges_online,
+        )  # fmt: skip
 
     return run_scenario
 

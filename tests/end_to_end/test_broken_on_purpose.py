@@ -68,6 +68,10 @@ def test_truncating_a_shorts_settlement_is_caught(run: Run, tmp_path: Path) -> N
     (at_the_end,) = (check["evidence"][0] for check in result.result["checks"] if check["id"] == "S2")
     alarms = {alarm["id"]: alarm["block"] for alarm in result.result["stats"]["online"]["alarms"]}
     assert alarms["S2"] == at_the_end["block"]
+    # A set of runs judges at the end alone, and comes to the same.
+    unwatched = run("calm", variant=variant, judges_online=False)
+    assert unwatched.result["stats"]["online"]["alarms"] == []
+    assert unwatched.result["checks"] == result.result["checks"]
 
 
 def test_a_missing_staleness_guard_is_caught(run: Run, tmp_path: Path) -> None:
