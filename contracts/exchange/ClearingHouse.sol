@@ -7,6 +7,7 @@ import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {FactorRules, Factors} from "./Factors.sol";
 import {BPS} from "./FixedPoint.sol";
 import {Margin, Risk} from "./Margin.sol";
+import {Moves} from "./Moves.sol";
 import {Opening} from "./Opening.sol";
 import {Params} from "./Params.sol";
 import {Pauses} from "./Pauses.sol";
@@ -24,7 +25,7 @@ import {Worths} from "./Worth.sol";
 /// @title Series, trades and the margin they need
 /// @notice Trades are a taker presenting a maker's signed quote. The liquidator moves positions through here and the
 /// settlement clears them.
-contract ClearingHouse is Ownable, Opening, Quotes {
+contract ClearingHouse is Ownable, Opening, Quotes, Moves {
     using SafeCast for int256;
 
     error UnknownKind(uint8 kind);
@@ -52,6 +53,7 @@ contract ClearingHouse is Ownable, Opening, Quotes {
     error NotOrderBook(address caller);
     error NotLiquidator(address caller);
     error NotSettlement(address caller);
+    error NotVault(address caller);
 
     event SeriesListed(uint256 indexed id, uint8 kind, bytes32 indexed asset, uint256 strike, uint64 expiry);
     /// @notice Follows the listing of a series that has other than the default terms; limits in whole quote.
@@ -242,21 +244,26 @@ contract ClearingHouse is Ownable, Opening, Quotes {
         );
     }
 
-    /// @notice Reverts unless the account's equity without unrealised profit covers its initial margin at fresh prices.
-    function requireWithdrawable(address account) external view {
+    /// @notice Lets an account take collateral away if its equity without unrealised profit still covers its initial margin at
+    /// fresh prices, and reverts otherwise; vault only, after the effect.
+    function admitWithdrawal(address account) external {
+        if (msg.sender != address(vault)) revert NotVault(msg.sender);
         Risk memory after_ = risk(account);
         if (after_.equityWithoutProfit < int256(after_.initialMargin)) {
             revert InsufficientMargin(after_.equityWithoutProfit, after_.initialMargin);
         }
+        _recordMove(account);
     }
 
-    /// @notice Reverts unless the account's equity covers its initial margin at fresh prices, whatever is open: what a
-    /// liquidation asks of whoever takes positions, since it opens none.
-    function requireBaseMargin(address account) external view {
-        Risk memory after_ = risk(account);
+    /// @notice Lets a keeper keep the positions it took if its equity covers its initial margin at fresh prices, whatever is
+    /// open, since a liquidation opens nothing; reverts otherwise. Liquidator only, after the effect.
+    function admitKeeper(address keeper) external {
+        if (msg.sender != liquidator) revert NotLiquidator(msg.sender);
+        Risk memory after_ = risk(keeper);
         if (after_.creditedEquity < int256(after_.baseMargin)) {
             revert InsufficientMargin(after_.creditedEquity, after_.baseMargin);
         }
+        _recordMove(keeper);
     }
 
     /// @dev One trade at a price, whoever agreed on it how.
@@ -278,21 +285,11 @@ contract ClearingHouse is Ownable, Opening, Quotes {
         TermRules.requireWithinCap(_terms[fill.id], fill.id, openBefore, _series[fill.id].openInterest, inQuote);
         // After the effects: the rule compares before and after. The contracts called are the venue's own.
         Risk memory after_ = risk(fill.taker);
-        if (!_isAllowed(takerBefore, after_)) revert InsufficientMargin(after_.creditedEquity, after_.initialMargin);
+        if (!_admitTrade(fill.taker, takerBefore, after_)) revert InsufficientMargin(after_.creditedEquity, after_.initialMargin);
         after_ = risk(fill.maker);
-        if (_isAllowed(makerBefore, after_)) return;
+        if (_admitTrade(fill.maker, makerBefore, after_)) return;
         if (fill.nonce >= FILL_NONCE) revert MakerBelowMargin(fill.maker, after_.creditedEquity, after_.initialMargin);
         revert InsufficientMargin(after_.creditedEquity, after_.initialMargin);
-    }
-
-    /// @dev Formula 3.9: E° ≥ IM after; or, for an account under-margined before, no more maintenance margin and no
-    /// worse a ratio of equity to it, cross-multiplied so that nothing is rounded. Products stay below 2**255 for
-    /// equities and margins below 2**127, which int128 positions bound.
-    function _isAllowed(Risk memory before, Risk memory after_) private pure returns (bool) {
-        if (after_.creditedEquity >= int256(after_.initialMargin)) return true;
-        return before.creditedEquity < int256(before.initialMargin) && before.maintenanceMargin > 0
-            && after_.maintenanceMargin <= before.maintenanceMargin
-            && after_.equity * int256(before.maintenanceMargin) >= before.equity * int256(after_.maintenanceMargin);
     }
 
     function _setTerms(uint256 id, Terms memory terms_) private {

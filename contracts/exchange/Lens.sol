@@ -59,6 +59,8 @@ contract Lens {
         /// Auction clock at the start of its auction, 0 when there is none.
         uint64 auction;
         PositionState[] positions;
+        /// Time of its last move, 0 before the first; only a price from after it may liquidate the account.
+        uint64 movedAt;
     }
 
     struct SeriesState {
@@ -245,7 +247,8 @@ contract Lens {
             risk.initialMargin,
             risk.maintenanceMargin,
             liquidator.auctionStart(account),
-            positions
+            positions,
+            clearingHouse.movedAt(account)
         );
     }
 

@@ -31,11 +31,13 @@ contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
 
     error SelfLiquidation(address account);
     error SequencerDown();
-    /// @notice The sequencer restarted lately; nobody is liquidated before `until` (seconds).
+    /// @notice The sequencer restarted lately; nobody is liquidated before L1's clock shows `until` (seconds).
     error SequencerGrace(uint64 until);
     /// @notice The newest price was observed before the sequencer restarted or liquidation was allowed again.
     error PriceBeforeRestart(bytes32 asset, uint64 timestamp, uint64 since);
-    /// @notice Liquidation was paused lately; nobody is liquidated before `until` (seconds).
+    /// @notice The newest price was observed no later than the account's last move (seconds): it is of the state before.
+    error PriceBeforeMove(bytes32 asset, uint64 timestamp, uint64 movedAt);
+    /// @notice Liquidation was paused lately; nobody is liquidated before L1's clock shows `until` (seconds).
     error PauseGrace(uint64 until);
     error NotLiquidatable(int256 equity, uint256 maintenanceMargin);
     /// @notice Bid for it; active seconds.
@@ -165,8 +167,8 @@ contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
         uint256 covered = vault.coverLoss(account);
         uint256 badDebt = vault.bookBadDebt(account);
         _emitLiquidated(account, estate, [toBidder, worth - toBidder, covered, badDebt], AUCTION);
-        // Last, because it is about the state after; a view.
-        clearingHouse.requireBaseMargin(estate.keeper);
+        // Last, because it is about the state after.
+        clearingHouse.admitKeeper(estate.keeper);
     }
 
     /// @notice Ends the auction of an account that is not below maintenance margin any more; anyone may.
@@ -215,24 +217,29 @@ contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
     }
 
     /// @notice Reverts unless the account may be liquidated now; says why not.
+    /// @dev Both graces end by the clock of this block's L1 origin: what was forced on L1 before their end is then in this
+    /// block's head or in an earlier one, so no liquidation overtakes a top-up that was in time (Q2).
     /// @return result the account at fresh prices
     function requireLiquidatable(address account) public view returns (Risk memory result) {
         uint64 startedAt = l1Info.startedAt();
         // 0 is a round nobody started: down, whatever else it says.
         if (!l1Info.isUp() || startedAt == 0) revert SequencerDown();
-        if (startedAt != l1Info.UP_SINCE_GENESIS() && block.timestamp < startedAt + grace) {
+        uint64 originTime = l1Info.timestamp();
+        if (startedAt != l1Info.UP_SINCE_GENESIS() && originTime < startedAt + grace) {
             revert SequencerGrace(startedAt + grace);
         }
         pauses.requireLiquidation();
         uint64 resumedAt = pauses.resumedAt();
-        if (resumedAt != 0 && block.timestamp < resumedAt + grace) revert PauseGrace(resumedAt + grace);
+        if (resumedAt != 0 && originTime < resumedAt + grace) revert PauseGrace(resumedAt + grace);
         uint64 since = resumedAt > startedAt ? resumedAt : startedAt;
+        uint64 movedAt = clearingHouse.movedAt(account);
         uint256[] memory ids = clearingHouse.holdings(account);
         for (uint256 i; i < ids.length; ++i) {
             Series memory series = clearingHouse.series(ids[i]);
             if (block.timestamp >= series.expiry) revert SeriesExpired(ids[i], series.expiry);
             (, uint64 timestamp) = feed.freshPrice(series.asset);
             if (timestamp < since) revert PriceBeforeRestart(series.asset, timestamp, since);
+            if (timestamp <= movedAt) revert PriceBeforeMove(series.asset, timestamp, movedAt);
         }
         result = clearingHouse.risk(account);
         if (!_isBelow(result)) revert NotLiquidatable(result.equity, result.maintenanceMargin);
@@ -251,8 +258,8 @@ contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
         if (toKeeper > 0) vault.pay(account, estate.keeper, toKeeper);
         vault.payInsurance(account, penalty - toKeeper);
         _emitLiquidated(account, estate, [toKeeper, penalty - toKeeper, 0, 0], PARTIAL);
-        // Last, because it is about the state after; a view.
-        clearingHouse.requireBaseMargin(estate.keeper);
+        // Last, because it is about the state after.
+        clearingHouse.admitKeeper(estate.keeper);
     }
 
     function _deleverage(address account, Estate memory estate) internal {
@@ -269,8 +276,8 @@ contract Liquidator is Deleveraging, Initializable, UUPSUpgradeable {
         }
         uint256[4] memory flows = _settleEstate(account, estate, closings);
         _emitLiquidated(account, estate, flows, DELEVERAGED);
-        // Last, because it is about the state after; a view.
-        if (tookAny) clearingHouse.requireBaseMargin(estate.keeper);
+        // Last, because it is about the state after.
+        if (tookAny) clearingHouse.admitKeeper(estate.keeper);
     }
 
     /// @dev Either what is left pays the penalty as far as it goes, or the loss goes to the insurance, to those who

@@ -136,8 +136,8 @@ contract Vault is CoinPools {
     function withdraw(uint256 amount) external {
         pauses.requireWithdrawals();
         _takeCollateral(msg.sender, 0, amount * CASH_PER_UNIT);
-        // After the effect, since the rule is on the state after it; a view, so nothing can re-enter.
-        clearingHouse.requireWithdrawable(msg.sender);
+        // After the effect, since the rule is on the state after it; the venue's own contracts, which call nothing back.
+        clearingHouse.admitWithdrawal(msg.sender);
         emit Withdrawn(msg.sender, amount);
         collateral.safeTransfer(msg.sender, amount);
     }
@@ -156,7 +156,7 @@ contract Vault is CoinPools {
         _register(target);
         _addCollateral(target, to, amount * CASH_PER_UNIT);
         // After the effects, as for a withdrawal.
-        clearingHouse.requireWithdrawable(source);
+        clearingHouse.admitWithdrawal(source);
         emit CollateralMoved(msg.sender, from, to, amount);
     }
 
@@ -202,7 +202,7 @@ contract Vault is CoinPools {
         address account = accountIn(msg.sender, pool);
         _takeCollateral(account, pool, amount);
         // After the effect, as for a withdrawal.
-        clearingHouse.requireWithdrawable(account);
+        clearingHouse.admitWithdrawal(account);
         emit CoinWithdrawn(account, pool, amount);
         IERC20(coinOf(pool).token).safeTransfer(msg.sender, amount);
     }

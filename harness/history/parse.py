@@ -197,6 +197,7 @@ def _account_state(raw: Any, where: str) -> AccountState:
             for item in sequence(raw["positions"], f"{where}.positions")
         ),
         integer(raw.get("auction", 0), f"{where}.auction"), integer(raw.get("pool", 0), f"{where}.pool"),
+        _optional(raw, "moved_at", where),
     )
 
 

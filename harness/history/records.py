@@ -95,6 +95,7 @@ class AccountState:
     positions: tuple[PositionState, ...]
     auction: int = 0             # the auction clock at the start of its auction; 0: none
     pool: int = 0                # whose it is; 0: the cross pool
+    moved_at: int | None = None  # seconds, its last margined move; 0: none; None in histories from before that counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,6 +172,7 @@ class Observer:
                 a.address: {
                     **jsonable({"cash": a.cash, "equity": a.equity, "im": a.im, "mm": a.mm}),
                     "auction": a.auction,
+                    "moved_at": a.moved_at,
                     **({"pool": a.pool} if a.pool else {}),
                     "positions": [
                         {"series": p.series_id, **_position(p, p.series_id in perpetuals)} for p in a.positions

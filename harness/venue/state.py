@@ -39,6 +39,7 @@ class AccountState:
     auction: int        # active clock at the start of its auction; 0: none
     positions: tuple[PositionState, ...]    # ascending series
     pool: int = 0       # whose collateral backs it; 0: the cross pool
+    moved_at: int = 0   # seconds; only a price observed after it may liquidate the account; 0: it never moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +125,9 @@ def from_result(result: tuple[Any, ...]) -> VenueState:
         totals=Totals(*totals),
         accounts=tuple(
             AccountState(
-                address, cash, equity, im, mm, auction, tuple(PositionState(*item) for item in positions), pool
+                address, cash, equity, im, mm, auction, tuple(PositionState(*item) for item in positions), pool, moved_at
             )
-            for address, pool, cash, equity, im, mm, auction, positions in accounts
+            for address, pool, cash, equity, im, mm, auction, positions, moved_at in accounts
         ),
         series=tuple(SeriesState(*item) for item in series),
         perpetuals=tuple(PerpetualState(*item) for item in perpetuals),
