@@ -125,7 +125,8 @@ def from_result(result: tuple[Any, ...]) -> VenueState:
         totals=Totals(*totals),
         accounts=tuple(
             AccountState(
-                address, cash, equity, im, mm, auction, tuple(PositionState(*item) for item in positions), pool, moved_at
+                address, cash, equity, im, mm, auction, tuple(PositionState(*item) for item in positions), pool,
+                moved_at,
             )
             for address, pool, cash, equity, im, mm, auction, positions, moved_at in accounts
         ),

@@ -63,6 +63,7 @@ class Venue:
         self.client = client
         self.at = deployment
         self.now = T0
+        self.origin_time = 0    # what L1's clock showed the newest system transaction
         self.rounds = 0
         self.quotes = 0
         self.nonces: dict[int, int] = {}
@@ -116,9 +117,10 @@ class Venue:
             raise AssertionError(ex.explain_revert(bytes.fromhex(str(error.data)[2:]))) from None
         return bytes.fromhex(answer[2:])
 
-    def system(self, *, auto: bool = False) -> Outcome:
-        """The block's L1-attributes transaction."""
-        data = ex.encode_set_l1_block(L1Origin(7, Hash("0x" + "77" * 32), self.now), auto=auto)
+    def system(self, *, auto: bool = False, origin: int | None = None) -> Outcome:
+        """The block's L1-attributes transaction; `origin` is what L1's clock shows, by default as late as it is here."""
+        self.origin_time = stamp = self.now if origin is None else origin
+        data = ex.encode_set_l1_block(L1Origin(7, Hash("0x" + "77" * 32), stamp), auto=auto)
         self.client.call("anvil_impersonateAccount", DEPOSITOR)
         request = {"from": DEPOSITOR, "to": self.at["l1_info"], "data": "0x" + data.hex(), "gas": hex(GAS),
                    "maxFeePerGas": "0x0", "maxPriorityFeePerGas": "0x0"}

@@ -33,6 +33,13 @@ def at_price(market: Venue, price: int) -> Venue:
     return market
 
 
+def live(market: Venue, until: int) -> None:
+    """The chain's system transaction runs, so no second of it is an outage, and L1's clock keeps up."""
+    while market.now < until:
+        market.now = min(market.now + PARAMS.uptime_gap_s, until)
+        market.system()
+
+
 def test_equity_equal_to_maintenance_margin_is_safe_and_one_wei_below_is_not(long: Venue) -> None:
     """LS1's strict comparison, LS8: the lens says what the liquidator does."""
     at_price(long, BOUNDARY)
@@ -164,7 +171,7 @@ def test_expired_position_is_settled_not_liquidated(long: Venue) -> None:
 
 
 def test_restart_forbids_liquidation_until_grace_is_over_and_a_new_price_is_there(long: Venue) -> None:
-    """LS2: nothing before startedAt + grace, nothing at a price observed before the restart."""
+    """LS2: nothing before startedAt + grace by L1's clock, nothing at a price observed before the restart."""
     long.system()
     at_price(long, 1800 * W)
     long.now += PARAMS.uptime_gap_s + 1
@@ -173,11 +180,33 @@ def test_restart_forbids_liquidation_until_grace_is_over_and_a_new_price_is_ther
     assert restarted.one("UptimeChanged") == {"up": True, "startedAt": started}
     until = started + PARAMS.grace_s
     assert long.liquidate(KEEPER, ALICE).error == f"SequencerGrace(until={until})"
-    long.now = until - 1
+    live(long, until - 1)
     assert long.liquidate(KEEPER, ALICE).error == f"SequencerGrace(until={until})"
-    long.now = until
+    live(long, until)
     assert long.liquidate(KEEPER, ALICE).error.startswith("StalePrice(asset=ETH,")
     long.observe(1800 * W)
+    assert long.liquidate(KEEPER, ALICE).error == ""
+
+
+def test_grace_after_a_restart_ends_by_the_clock_of_l1(long: Venue) -> None:
+    """Q2 at its boundary: whatever time it is here, until L1's clock shows the end somebody's top-up may still be on its
+    way from there; in the very block in which it does, what was forced before is done."""
+    long.system()
+    at_price(long, 1800 * W)
+    long.now += PARAMS.uptime_gap_s + 1
+    long.system()
+    until = long.now + PARAMS.grace_s
+    live(long, until + 20)
+    long.observe(1800 * W)
+    long.system(origin=until - 1)
+    assert not long.liquidatable(ALICE)
+    assert long.liquidate(KEEPER, ALICE).error == f"SequencerGrace(until={until})"
+    long.now += 2                                       # L1 stands still, and so does the grace
+    long.system(origin=until - 1)
+    assert long.liquidate(KEEPER, ALICE).error == f"SequencerGrace(until={until})"
+    long.deposit(MAKER, 1)                              # G1: a top-up is always allowed
+    long.system(origin=until)
+    assert long.liquidatable(ALICE)
     assert long.liquidate(KEEPER, ALICE).error == ""
 
 
@@ -200,7 +229,7 @@ def test_fresh_price_observed_before_the_restart_does_not_count(long: Venue) -> 
     long.now += PARAMS.uptime_gap_s + 1
     long.system()
     started = long.now
-    long.now += 5
+    live(long, started + 5)
     assert long.liquidate(KEEPER, ALICE).error == (
         f"PriceBeforeRestart(asset=ETH,timestamp={observed},since={started})"
     )

@@ -122,12 +122,12 @@ def test_only_a_guardian_pauses_only_what_there_is_and_only_what_changes(pausabl
 
 
 def test_nobody_is_liquidated_in_the_block_of_the_unpause_nor_within_the_grace(pausable: Venue) -> None:
-    """G2, X4: as after a restart: not before resumedAt + grace, and only at a price observed since."""
+    """G2, X4: as after a restart: not before L1's clock shows resumedAt + grace, and only at a price observed since."""
     venue = pausable
     assert venue.liquidatable(ALICE)
     pause(venue, LIQUIDATION)
     assert not venue.liquidatable(ALICE)
-    venue.now += 10
+    live(venue, 10)
     unpaused, stopped = venue.together(
         (OWNER, "pauses", gov.encode_unpause(LIQUIDATION)),
         (KEEPER, "liquidator", ex.encode_liquidate(account(ALICE).address)),
@@ -135,11 +135,12 @@ def test_nobody_is_liquidated_in_the_block_of_the_unpause_nor_within_the_grace(p
     assert (unpaused.error, stopped.error) == ("", "failed")
     until = venue.now + PARAMS.grace_s
     assert venue.liquidate(KEEPER, ALICE).error == f"PauseGrace(until={until})"
-    venue.now = until - 1
+    live(venue, PARAMS.grace_s + 20)
     venue.observe(1800 * W)
+    venue.system(origin=until - 1)
     assert venue.liquidate(KEEPER, ALICE).error == f"PauseGrace(until={until})"
     venue.deposit(CAROL, 1)     # a top-up is always allowed (X3)
-    venue.now = until
+    venue.system(origin=until)
     assert venue.liquidate(KEEPER, ALICE).error == ""
 
 
@@ -148,13 +149,13 @@ def test_a_price_from_within_the_pause_does_not_count_after_it(pausable: Venue) 
     """LS2 for pauses: still fresh, but from before liquidation was allowed again; at that very second it counts."""
     venue = pausable
     pause(venue, LIQUIDATION)
-    venue.now += 2
+    live(venue, 2)
     venue.observe(1799 * W)
     observed = venue.now
-    venue.now += 2
+    live(venue, 2)
     resumed = venue.now
     unpause(venue, LIQUIDATION)
-    venue.now += 5
+    live(venue, 5)
     assert venue.liquidate(KEEPER, ALICE).error == (
         f"PriceBeforeRestart(asset=ETH,timestamp={observed},since={resumed})"
     )

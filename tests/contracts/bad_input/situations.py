@@ -250,10 +250,20 @@ COIN_POOLS = [
     of("CollateralMismatch", OWNER, "clearing_house", "listSeriesWith", 4, ETH, 0, T0 + 3_600, (0, 1, 0, 0, 0)),
 ]
 
+def moved_since(stage: Stage) -> None:
+    """Alice took a little away in the second in which a round was observed that comes only now."""
+    stage.live(1)
+    moved = stage.now
+    stage.ok(ALICE, "vault", ex.encode_withdraw(1))
+    stage.live(1)
+    stage.ok(OWNER, "price_feed", stage.round(1800 * W, timestamp=moved))
+
+
 LADDER = [
     of("AuctionRunning", KEEPER, "liquidator", "liquidate", name(ALICE), after=auction),
     of("BidNotCovered", KEEPER, "liquidator", "bid", name(ALICE), after=bargain(1600)),
     of("StillSolvent", KEEPER, "liquidator", "bid", name(ALICE), after=bargain(1760)),
+    of("PriceBeforeMove", KEEPER, "liquidator", "liquidate", name(ALICE), after=moved_since),
     of("StillLiquidatable", CAROL, "liquidator", "cancelAuction", name(ALICE), after=auction),
     of("SelfLiquidation", ALICE, "liquidator", "liquidate", name(ALICE), after=fallen),
     of("InsuranceNotExhausted", CAROL, "liquidator", "haircut", 0, after=overdrawn),

@@ -74,9 +74,10 @@ class Stage(Venue):
             assert self.client.call("evm_revert", snapshot) is True
             self.now, self.rounds, self.quotes, self.nonces = kept
 
-    def system(self, *, auto: bool = False) -> Outcome:
+    def system(self, *, auto: bool = False, origin: int | None = None) -> Outcome:
         """As the venue's, with an L1 that is long enough for something of it to be final."""
-        data = ex.encode_set_l1_block(L1Origin(L1_HEAD, Hash("0x" + "77" * 32), self.now), auto=auto)
+        self.origin_time = stamp = self.now if origin is None else origin
+        data = ex.encode_set_l1_block(L1Origin(L1_HEAD, Hash("0x" + "77" * 32), stamp), auto=auto)
         return self.attempt(Attempt("system", DEPOSITOR, "l1_info", data))
 
     def dump(self) -> State:
