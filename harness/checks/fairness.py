@@ -15,48 +15,36 @@ from harness.history.records import BlockRecord, ObservationRecord
 from harness.model.book import Book, Series
 from harness.model.facts import Holding, LiquidationFact
 from harness.model.fixed import BPS
+from harness.model.ladder import AUCTION, DELEVERAGED, PARTIAL
 from harness.model.option_margin import NAKED
 
-Place = tuple[int, int]
-"""(block, transaction)"""
+STEPS = {PARTIAL: "partial", AUCTION: "bid", DELEVERAGED: "deleveraged"}
 
 HONEST_BPS = 50
 """A reporter farther than this from the true price lies; its word says nothing about what the true price was."""
 
 
 def newer_price(subject: Subject) -> Finding:
-    """An account that its own last trade or withdrawal left healthy can only have been made due by a later price.
+    """Judged of everybody taken down a step who had traded, withdrawn or taken over before, with its margin asked for.
 
-    Later is when it was accepted: RULES.md lets a round come in that was observed before that move, though after the
-    last one accepted. How many were liquidated at such a one is told, and no violation.
+    A price was observed when its reporters say, however late its round comes in: one of the very second of the move, or
+    of before it, may have been what the move was margined at, or a worse one that somebody held back.
     """
-    cases, judged, older = Cases(), 0, 0
-    times = {block.number: block.timestamp for block in subject.chain}
-    facts = subject.replay.facts
-    changes: list[tuple[Place, str, bool]] = []
-    for trade in facts.trades:
-        for leg in (trade.taker, trade.maker):
-            changes.append(((trade.block, trade.tx), leg.account, leg.after.equity >= leg.after.im))
-    for withdrawal in facts.withdrawals:
-        changes.append(((withdrawal.block, withdrawal.tx), withdrawal.account, True))
-    changes.sort()
-    prices = sorted((fact.block, fact.tx) for fact in facts.rounds)
-    for fact in facts.liquidations:
-        here = (fact.block, fact.tx)
-        last = next((change for change in reversed(changes) if change[1] == fact.account and change[0] < here), None)
-        if last is None or not last[2]:
+    cases, judged = Cases(), 0
+    for fact in steps_down(subject):
+        if not fact.moved_at:
             continue
         judged += 1
-        older += fact.oldest_report is not None and fact.oldest_report <= times.get(last[0][0], -1)
-        if not any(last[0] < place < here for place in prices):
-            cases.add(severity=fact.before.equity - fact.before.mm, block=fact.block, tx=fact.tx, account=fact.account,
-                      last_change_block=last[0][0], last_change_tx=last[0][1])
+        if fact.oldest_report is None or fact.oldest_report <= fact.moved_at:
+            cases.add(severity=fact.moved_at - (fact.oldest_report or 0), block=fact.block, tx=fact.tx,
+                      account=fact.account, step=STEPS[fact.stage] if isinstance(fact, LiquidationFact) else "auction",
+                      oldest_report=fact.oldest_report, moved_at=fact.moved_at, equity=fact.before.equity,
+                      mm=fact.before.mm)
     return cases.finding(
         judged,
-        holds=f"{judged} accounts left healthy by their last own move were liquidated only after a newer price, "
-              f"{older} of them at one observed before that move or in its second",
-        violated="liquidated at the very prices its own last move was margined at",
-        nothing="no liquidated account had been left healthy by a trade or withdrawal of its own",
+        holds=f"each of {judged} steps down the ladder was taken at prices observed after the account's own last move",
+        violated="taken down the ladder at a price observed at or before its own last trade, withdrawal or takeover",
+        nothing="nobody was taken down the ladder who had moved of its own accord",
     )
 
 
@@ -222,8 +210,8 @@ def no_open_and_liquidate(subject: Subject) -> Finding:
 
 
 CHECKS = (
-    Check("LS3", "newer price", "nobody is liquidated at the prices its own last trade or withdrawal was margined at",
-          newer_price, occasion="a liquidation of an account that its own last move left healthy"),
+    Check("LS3", "newer price", "nobody goes down the ladder at a price observed at or before its own last move",
+          newer_price),
     Check("LS6", "no coalition gain", "owner and keeper together never take from the insurance more than the loss",
           no_coalition_gain),
     Check("LS7", "true price path", "nobody is liquidated who was healthy at every true price of the last while",

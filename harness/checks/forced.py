@@ -18,6 +18,7 @@ from harness.checks.subject import Subject
 from harness.evm.wallet import DecodedTransaction, decode_transaction, transaction_hash
 from harness.history.reader import History
 from harness.history.records import BlockRecord
+from harness.model.pauses import LIQUIDATION
 from harness.venue.exchange import decode_call
 from harness.venue.pools import account_of
 
@@ -163,38 +164,54 @@ def forced_in_order(subject: Subject) -> Finding:
     )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Grace:
+    """After a restart, or after liquidation was allowed again."""
+
+    begins: Place
+    ends: int                              # block time
+
+    def covers(self, fate: Fate) -> bool:
+        """Whether it was forced before the end, and had not executed when the grace began."""
+        return fate.entry.enqueued_at < self.ends and (fate.place is None or self.begins < fate.place)
+
+
+def graces(subject: Subject) -> list[Grace]:
+    facts, grace_s = subject.replay.facts, subject.bounds.venue.grace_s
+    allowed = (fact for fact in facts.pauses if fact.before & LIQUIDATION and not fact.paused & LIQUIDATION)
+    return [Grace((fact.block, -1), fact.timestamp + grace_s) for fact in facts.restarts] + [
+        Grace((fact.block, fact.tx), fact.timestamp + grace_s) for fact in allowed
+    ]
+
+
 def top_up_before_liquidation(subject: Subject) -> Finding:
-    """Judged for a top-up that was queued before a grace ended and had not executed when the chain came back."""
+    """Judged for a top-up that L1 had before a grace ended, and L2 not yet when the grace began; to the last second."""
     cases, judged, saved = Cases(), 0, 0
     all_fates = subject.once(fates)
     if not all_fates:
         return cases.finding(0, holds="", violated="", nothing="nothing was put through the forced queue")
     deployment = {} if subject.history.run is None else subject.history.run.deployment
-    steps = steps_down(subject)
-    grace_s = subject.bounds.venue.grace_s
+    steps, known = steps_down(subject), graces(subject)
     for fate in all_fates:
         account = _topped_up(fate.entry, deployment)
         is_consumed = fate.due is not None and fate.place is None and not fate.problem
-        if account is None or is_consumed:
+        within = [grace for grace in known if grace.covers(fate)]
+        if account is None or is_consumed or not within:
             continue
-        for restart in subject.replay.facts.restarts:
-            back = (restart.block, -1)
-            ends = restart.timestamp + grace_s
-            if fate.entry.enqueued_at >= ends or (fate.place is not None and fate.place < back):
-                continue
-            judged += 1
-            before = [step for step in steps if step.account == account and back < (step.block, step.tx)
-                      and (fate.place is None or (step.block, step.tx) < fate.place)]
-            saved += not before
-            for step in before:
-                cases.add(severity=step.block - restart.block, block=step.block, tx=step.tx, account=account,
-                          entry=fate.entry.index, l1_block=fate.entry.l1_block, enqueued_at=fate.entry.enqueued_at,
-                          grace_until=ends, took_effect=None if fate.place is None else fate.place[0])
+        judged += 1
+        begins, ends = min(grace.begins for grace in within), max(grace.ends for grace in within)
+        before = [step for step in steps if step.account == account and begins < (step.block, step.tx)
+                  and (fate.place is None or (step.block, step.tx) < fate.place)]
+        saved += not before
+        for step in before:
+            cases.add(severity=step.block - begins[0], block=step.block, tx=step.tx, account=account,
+                      entry=fate.entry.index, l1_block=fate.entry.l1_block, enqueued_at=fate.entry.enqueued_at,
+                      grace_until=ends, took_effect=None if fate.place is None else fate.place[0])
     return cases.finding(
         judged,
         holds=f"{saved} top-ups forced before a grace ended took effect before anybody could liquidate their account",
         violated="liquidated although a top-up had been forced before the grace ended",
-        nothing="no top-up was on its way through the forced queue when the chain came back",
+        nothing="no top-up was on its way through the forced queue in a grace",
     )
 
 
@@ -219,5 +236,5 @@ INCLUSION = Check(
 CHECKS = (
     INCLUSION,
     Check("Q2", "forced top-up", "a top-up forced before a grace ends takes effect before its account is liquidated",
-          top_up_before_liquidation, occasion="a forced top-up on its way when the chain comes back"),
+          top_up_before_liquidation, occasion="a forced top-up on its way in a grace"),
 )

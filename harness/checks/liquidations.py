@@ -32,7 +32,10 @@ def only_when_due(subject: Subject) -> Finding:
 
 
 def grace(subject: Subject) -> Finding:
-    """Guarded by liquidations after a restart, and by attempts the contracts turned away with `SequencerGrace`."""
+    """Guarded by liquidations after a restart, and by attempts the contracts turned away with `SequencerGrace`.
+
+    The grace ends by L1's clock: when the block's L1 origin is of its end or later, and so never sooner than by L2's.
+    """
     cases, after_restart = Cases(), 0
     grace_s = subject.bounds.venue.grace_s
     for fact in steps_down(subject):
@@ -41,10 +44,11 @@ def grace(subject: Subject) -> Finding:
         after_restart += 1
         until = fact.started_at + grace_s
         early_report = fact.oldest_report is None or fact.oldest_report < fact.started_at
-        if not fact.is_up or fact.timestamp < until or early_report:
-            cases.add(severity=until - fact.timestamp, block=fact.block, tx=fact.tx, account=fact.account,
-                      up=fact.is_up, started_at=fact.started_at, block_timestamp=fact.timestamp, grace_until=until,
-                      oldest_report=fact.oldest_report)
+        clock = min(fact.origin_time, fact.timestamp)
+        if not fact.is_up or clock < until or early_report:
+            cases.add(severity=until - clock, block=fact.block, tx=fact.tx, account=fact.account,
+                      up=fact.is_up, started_at=fact.started_at, block_timestamp=fact.timestamp,
+                      origin_timestamp=fact.origin_time, grace_until=until, oldest_report=fact.oldest_report)
     refused = sum(
         1
         for block in subject.history.chain

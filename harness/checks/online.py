@@ -24,7 +24,7 @@ from harness.model.venue import Venue
 
 WHOLE_BLOCKS = frozenset((
     "C1", "C2", "C3", "C4", "C7", "A1", "A2", "A6", "M1", "M2", "M3", "M5", "M6", "M7", "M9", "T1", "T6", "T8",
-    "LS1", "LS2", "LS4", "LS5", "LS6", "LL3", "LL4", "LL5", "S2", "S3", "O1", "O2", "O3", "O4", "O6", "O7",
+    "LS1", "LS2", "LS3", "LS4", "LS5", "LS6", "LL3", "LL4", "LL5", "S2", "S3", "O1", "O2", "O3", "O4", "O6", "O7",
     "O9", "G2", "G5", "G6", "F2", "F4",
 ))
 """Checks whose judgement of a block needs nothing but that block and the model before it."""

@@ -63,19 +63,27 @@ def chain_shape(subject: Subject) -> Finding:
     """The parts of rollup.md §6's acceptance that a history shows."""
     cases, judged = Cases(), 0
     chain = subject.chain
+    made: dict[int, set[int]] = {}  # L1 block → its times, as its builder wrote them
+    for block in subject.history.blocks.values():
+        if block.chain == "l1":
+            made.setdefault(block.number, set()).add(block.timestamp)
     for parent, block in pairwise(chain):
         judged += 1
         wrong_time = block.timestamp < parent.timestamp
         wrong_origin = (
             parent.origin is not None and block.origin is not None and not 0 <= block.origin - parent.origin <= 1
         )
-        if wrong_time or wrong_origin:
+        wrong_clock = block.origin is not None and block.origin_time is not None and (
+            block.origin_time > block.timestamp or block.origin_time not in made.get(block.origin, {block.origin_time})
+        )
+        if wrong_time or wrong_origin or wrong_clock:
             cases.add(severity=parent.timestamp - block.timestamp, block=block.number, timestamp=block.timestamp,
-                      parent_timestamp=parent.timestamp, origin=block.origin, parent_origin=parent.origin)
+                      parent_timestamp=parent.timestamp, origin=block.origin, parent_origin=parent.origin,
+                      origin_timestamp=block.origin_time)
     return cases.finding(
         judged,
-        holds=f"time never falls and the L1 origin advances by at most one over {judged} blocks",
-        violated="block's time falls or its L1 origin jumps",
+        holds=f"time never falls and the L1 origin, never ahead, advances by at most one over {judged} blocks",
+        violated="block's time falls or its L1 origin jumps or is of another time",
         nothing="the canonical chain has fewer than two blocks",
     )
 
@@ -84,5 +92,5 @@ CHECKS = (
     Check("OPS", "no lost or phantom write", "what a client was told about its transaction is what the chain has",
           no_lost_or_phantom_write),
     Check("R1", "included once", "no transaction is in the canonical chain twice", included_once),
-    Check("R2", "chain shape", "block times never fall and the L1 origin never falls or jumps", chain_shape),
+    Check("R2", "chain shape", "block times never fall, and the L1 origin never falls, jumps or lies ahead", chain_shape),
 )

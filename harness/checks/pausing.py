@@ -25,7 +25,10 @@ def refusals(subject: Subject, *errors: str) -> int:
 
 
 def grace_after_pause(subject: Subject) -> Finding:
-    """Guarded by steps down the ladder after a pause of liquidation, and by attempts turned away for one."""
+    """Guarded by steps down the ladder after a pause of liquidation, and by attempts turned away for one.
+
+    As after a restart the grace ends by L1's clock.
+    """
     cases, judged = Cases(), 0
     grace_s = subject.bounds.venue.grace_s
     for fact in steps_down(subject):
@@ -35,10 +38,11 @@ def grace_after_pause(subject: Subject) -> Finding:
         judged += 1
         until = fact.resumed_at + grace_s if fact.resumed_at else fact.timestamp
         early_report = fact.oldest_report is None or fact.oldest_report < fact.resumed_at
-        if is_paused or fact.timestamp < until or early_report:
-            cases.add(severity=until - fact.timestamp, block=fact.block, tx=fact.tx, account=fact.account,
+        clock = min(fact.origin_time, fact.timestamp)
+        if is_paused or (fact.resumed_at and clock < until) or early_report:
+            cases.add(severity=until - clock, block=fact.block, tx=fact.tx, account=fact.account,
                       paused=fact.paused, resumed_at=fact.resumed_at, block_timestamp=fact.timestamp,
-                      grace_until=until, oldest_report=fact.oldest_report)
+                      origin_timestamp=fact.origin_time, grace_until=until, oldest_report=fact.oldest_report)
     refused = refusals(subject, "LiquidationPaused", "PauseGrace")
     return cases.finding(
         judged + refused,

@@ -14,6 +14,7 @@ from typing import Any
 from harness.history.reader import Operation
 from harness.history.records import BlockRecord, Transaction
 from harness.model.book import Book
+from harness.model.guards import is_in_restart_grace
 from harness.model.pauses import LIQUIDATION, TRADING, WITHDRAWALS
 from harness.model.pools import account_in
 
@@ -82,16 +83,16 @@ class Pleader:
 
 def _standing(book: Book) -> tuple[str, int]:
     """The state of the chain in which not everything goes on, and since when; the most forbidding first."""
-    pauses, grace_s = book.pauses, book.params.grace_s
+    pauses = book.pauses
     names = [name for bit, name in ((TRADING, "trading"), (LIQUIDATION, "liquidation"), (WITHDRAWALS, "withdrawals"))
              if pauses.forbids(bit)]
     if names:
         return " and ".join(names) + " paused", pauses.changed_at
     if not book.is_up:
         return "down", book.down_since
-    if book.started_at > 1 and book.now < book.started_at + grace_s:
+    if book.started_at > 1 and is_in_restart_grace(book):
         return "grace after a restart", book.started_at
-    if pauses.resumed_at and book.now < pauses.resumed_at + grace_s:
+    if pauses.is_in_grace(origin_time=book.origin_time, grace_s=book.params.grace_s):
         return "grace after a pause", pauses.resumed_at
     return "", 0
 

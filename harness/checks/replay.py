@@ -67,7 +67,7 @@ def reporters_of(run: RunRecord | None) -> list[str]:
 def apply_block(result: Replay, block: BlockRecord, history: History) -> None:
     """The next canonical block, and the state records there are of it."""
     venue = result.venue
-    result.discrepancies += venue.begin_block(block.number, block.timestamp)
+    result.discrepancies += venue.begin_block(block.number, block.timestamp, block.origin_time)
     swapper, pleader = Swapper(block), Pleader(block, result.calls)
     refusals = SwapRefusals(block, result.spot_calls)
     for index, event in enumerate(block.events):

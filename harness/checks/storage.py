@@ -91,11 +91,14 @@ def _fields(book: Book, state: StateRecord, version: int) -> Iterator[Field]:
             yield f"{where}.equity", 0, shown.equity
             yield f"{where}.im", 0, shown.im
             yield f"{where}.mm", 0, shown.mm
+            yield f"{where}.moved_at", 0, shown.moved_at or 0
             yield f"{where}.positions", 0, sum(1 for position in shown.positions if position.size)
             continue
         margin = book.margin(address)
         yield f"{where}.cash", account.cash, shown.cash
         yield f"{where}.auction", account.auction, shown.auction
+        if shown.moved_at is not None:
+            yield f"{where}.moved_at", account.moved_at, shown.moved_at
         if shown.pool or address in book.pools:
             yield f"{where}.pool", book.pool_of(address), shown.pool
         yield f"{where}.equity", margin.equity, shown.equity

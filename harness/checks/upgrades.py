@@ -38,7 +38,7 @@ def _across_upgrades(subject: Subject) -> Iterator[Interval]:
 def holdings_hash(account: AccountState) -> str:
     """Of all an account has, and nothing that a price or time changes."""
     positions = sorted((p.series, p.size, p.notional, p.funding_index) for p in account.positions)
-    return sha256(repr((account.cash, account.auction, positions)).encode()).hexdigest()
+    return sha256(repr((account.cash, account.auction, account.moved_at, positions)).encode()).hexdigest()
 
 
 def holdings_unmoved(subject: Subject) -> Finding:

@@ -124,7 +124,7 @@ def _event(raw: Any, where: str, transactions: int) -> Event:
 
 
 def _block(raw: dict[str, Any], t: int, node: str) -> Record:
-    chain, origin = raw["chain"], raw["origin"]
+    chain, origin, origin_time = raw["chain"], raw["origin"], raw.get("origin_time")
     if chain not in _CHAINS:
         raise HistoryError(f"chain must be l1 or l2, got {chain!r}")
     transactions = tuple(
@@ -143,6 +143,7 @@ def _block(raw: dict[str, Any], t: int, node: str) -> Record:
             _project_event(item, f"project_events[{index}]", len(transactions))
             for index, item in enumerate(sequence(raw.get("project_events", []), "project_events"))
         ),
+        None if origin_time is None else integer(origin_time, "origin_time"),
     )
 
 

@@ -66,6 +66,7 @@ class BlockRecord:
     transactions: tuple[Transaction, ...]
     events: tuple[Event, ...]
     project_events: tuple[Event, ...] = ()   # of the user's own contracts; integers are exact
+    origin_time: int | None = None  # timestamp of its L1 origin; None without one, and in old histories
 
 
 @dataclass(frozen=True, slots=True)

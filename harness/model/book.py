@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from harness.model.facts import Holding
 from harness.model.feed import Feed
@@ -39,6 +38,7 @@ class Account:
     margin: Margin | None = None  # cached; dropped at any change of the account or of a price it may depend on
     margin_version: int = -1
     auction: int = 0             # the auction clock at the start of its auction; 0: none
+    moved_at: int = 0            # block time of its last move that was margined; 0: none
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +83,6 @@ class Series:
         return 0 if self.terms is None else self.terms.pool
 
 
-class Guards(NamedTuple):
-    """Why `liquidate` may or may not run on an account now, apart from its margin."""
-
-    is_fresh: bool               # every asset held: age within bounds, reported since the restart and the pause
-    is_graced: bool              # up, not paused, and past the grace after a restart and after a pause
-    is_live: bool                # no position at or past its expiry
-
-    @property
-    def allow(self) -> bool:
-        return self.is_fresh and self.is_graced and self.is_live
-
-
 class Book(Ledgers):
     """Everything the contracts keep, as the model believes it to be."""
 
@@ -109,6 +97,7 @@ class Book(Ledgers):
         self.block = 0
         self.roundings = 0       # rounding operations whose residue went, or may go, to dust
         self.now = 0
+        self.origin_time = 0     # the timestamp of the block's L1 origin, by which a grace ends
         self.is_up = False       # before the first system call nothing is known, which counts as down
         self.started_at = 0
         self.down_since = 0
@@ -123,7 +112,7 @@ class Book(Ledgers):
         other = Book(self.params)
         other.accounts = {
             address: Account(
-                held.cash, {key: replace(item) for key, item in held.positions.items()}
+                held.cash, {key: replace(item) for key, item in held.positions.items()}, moved_at=held.moved_at
             )
             for address in addresses
             for held in (self.account(address),)
@@ -135,7 +124,7 @@ class Book(Ledgers):
         other.feeds = self.feeds
         other.copy_ledgers(self)
         other.custody, other.block = self.custody, self.block
-        other.roundings, other.now = self.roundings, self.now
+        other.roundings, other.now, other.origin_time = self.roundings, self.now, self.origin_time
         other.is_up, other.started_at = self.is_up, self.started_at
         other.down_since, other.down_time = self.down_since, self.down_time
         other.pauses = self.pauses.copy()
@@ -365,13 +354,13 @@ class Book(Ledgers):
         report = self.oldest_report(*addresses)
         return None if report is None else self.now - report
 
-    def guards(self, address: str) -> Guards:
-        """Everything `liquidate` asks for at the present block time, apart from E < MM."""
-        report, since = self.oldest_report(address), max(self.started_at, self.pauses.resumed_at)
-        fresh = report is not None and self.now - report <= self.params.max_price_age_s and report >= since
-        graced = self.is_up and (self.started_at == 1 or self.now >= self.started_at + self.params.grace_s)
-        allowed = self.pauses.allows_liquidation(now=self.now, grace_s=self.params.grace_s)
-        return Guards(fresh, graced and allowed, self.now < self.earliest_expiry(address))
+    def moved_at(self, address: str) -> int:
+        account = self.accounts.get(address)
+        return 0 if account is None else account.moved_at
+
+    def moved(self, address: str) -> None:
+        """The account did something of its own accord, and its margin was asked for and enough."""
+        self.account(address).moved_at = self.now
 
     def earliest_expiry(self, address: str) -> int:
         """Over the unsettled positions of the account; far in the future when it has none."""

@@ -128,6 +128,8 @@ class AuctionFact:
     earliest_expiry: int
     paused: int = 0
     resumed_at: int = 0          # when liquidation was last allowed again after a pause; 0: never paused
+    origin_time: int = 0         # timestamp of the block's L1 origin
+    moved_at: int = 0            # block time of the account's last move that was margined, by the model; 0: none
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,8 @@ class LiquidationFact:
     params: VenueParams          # in force then
     paused: int = 0
     resumed_at: int = 0          # as of an auction's start
+    origin_time: int = 0
+    moved_at: int = 0
 
     @property
     def keeper_took(self) -> bool:

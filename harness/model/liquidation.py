@@ -55,7 +55,8 @@ def auction_started(context: Context, args: Mapping[str, Any]) -> None:
         AuctionFact(
             context.block, context.tx, book.now, address, book.auction_clock, book.margin(address),
             None if report is None else book.now - report, report, book.is_up, book.started_at,
-            book.earliest_expiry(address), book.pauses.paused, book.pauses.resumed_at,
+            book.earliest_expiry(address), book.pauses.paused, book.pauses.resumed_at, book.origin_time,
+            book.moved_at(address),
         )
     )
 
@@ -91,6 +92,8 @@ def liquidated(context: Context, args: Mapping[str, Any]) -> None:
     else:
         outcome = deleverage(context, account, keeper, given, pending)
     book.account(account).auction = 0
+    if outcome.transfers and book.margin(keeper).is_keeper:
+        book.moved(keeper)
     context.expect("PositionTransferred", [list(item) for item in outcome.transfers],
                    [list(item) for item in pending.transfers])
     if stage != DELEVERAGED and pending.deleveraged:
@@ -259,6 +262,7 @@ class _Before:
         self.margin, self.keeper = book.margin(account), book.margin(keeper)
         self.held, self.report = book.holding(account), book.oldest_report(account)
         self.expiry, self.deficit = book.earliest_expiry(account), book.ledger_of(account).deficit
+        self.moved_at = book.moved_at(account)
 
     @classmethod
     def of(cls, context: Context, account: str, keeper: str) -> _Before:
@@ -285,7 +289,7 @@ class _Before:
                 args["covered"], outcome.loss, args["equityBefore"], args["maintenanceMargin"], self.held,
                 book.margin(account), self.keeper, book.margin(keeper), book.oldest_age(keeper),
                 tuple(moved), given, tuple(outcome.counterparties), since, book.params, book.pauses.paused,
-                book.pauses.resumed_at,
+                book.pauses.resumed_at, book.origin_time, self.moved_at,
             )
         )
 

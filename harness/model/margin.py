@@ -52,6 +52,11 @@ class Margin(NamedTuple):
         return self.im - self.scaling
 
     @property
+    def is_initial(self) -> bool:
+        """Whoever trades may be left so, whatever it was before."""
+        return self.credited >= self.im
+
+    @property
     def is_keeper(self) -> bool:
         """Who took positions over may be left so."""
         return self.credited >= self.base_im
@@ -163,8 +168,8 @@ def may_move(before: Margin, after: Margin) -> bool:
     Under-margined is E° < IM with MM > 0: an account without requirement owes its premiums in full. Compared crosswise,
     never as rounded ratios.
     """
-    if after.credited >= after.im:
+    if after.is_initial:
         return True
-    if before.credited >= before.im or before.mm <= 0:
+    if before.is_initial or before.mm <= 0:
         return False
     return after.mm <= before.mm and after.equity * before.mm >= before.equity * after.mm

@@ -45,6 +45,9 @@ class Pauses:
         """The clock that stands still while that bit is set."""
         return (self.since[bit] if self.paused & bit else active) - self.stopped[bit]
 
-    def allows_liquidation(self, *, now: int, grace_s: int) -> bool:
-        """Not paused, and past the grace after a pause."""
-        return not self.forbids(LIQUIDATION) and (self.resumed_at == 0 or now >= self.resumed_at + grace_s)
+    def allows_liquidation(self, *, origin_time: int, grace_s: int) -> bool:
+        """Not paused, and past the grace after a pause, which ends by L1's clock."""
+        return not self.forbids(LIQUIDATION) and not self.is_in_grace(origin_time=origin_time, grace_s=grace_s)
+
+    def is_in_grace(self, *, origin_time: int, grace_s: int) -> bool:
+        return self.resumed_at != 0 and origin_time < self.resumed_at + grace_s

@@ -124,6 +124,7 @@ def collateral_moved(context: Context, args: Mapping[str, Any]) -> None:
 def _gave(context: Context, account: str, *, paused: int = 0) -> None:
     """Collateral has left that account; `paused` where a pause could have forbidden it."""
     book = context.book
+    book.moved(account)
     context.facts.withdrawals.append(
         WithdrawalFact(context.block, context.tx, account, book.free_cash(account), book.margin(account).im,
                        book.oldest_age(account), book.ledger_of(account).deficit, paused)

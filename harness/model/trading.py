@@ -39,7 +39,10 @@ def traded(context: Context, args: Mapping[str, Any]) -> None:
 
     def leg(address: str) -> LegFact:
         size_before, margin_before = before[address]
-        return LegFact(address, size_before, _size(book, address, series), margin_before, book.margin(address))
+        after = book.margin(address)
+        if after.is_initial:
+            book.moved(address)
+        return LegFact(address, size_before, _size(book, address, series), margin_before, after)
 
     age = book.oldest_age(taker, maker)
     latest = series.feed.latest
@@ -60,6 +63,7 @@ def withdrawn(context: Context, args: Mapping[str, Any]) -> None:
     book.ledger_of(account).balance -= args["amount"] * NATIVE
     context.expect("Withdrawn.account's pool", 0, book.pool_of(account))
     book.add_cash(account, -args["amount"] * NATIVE)
+    book.moved(account)
     context.facts.withdrawals.append(
         WithdrawalFact(
             context.block, context.tx, account, book.free_cash(account), book.margin(account).im,

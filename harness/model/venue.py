@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from harness.model import disputes, funding, insurance, liquidation, oracle, orders, pools, settlement, spot, trading
-from harness.model.book import Book, Guards, Series, Terms
+from harness.model.book import Book, Series, Terms
 from harness.model.conservation import imbalance
 from harness.model.context import Context
 from harness.model.facts import DepositFact, Discrepancy, Facts
 from harness.model.feed import AssetTerms
 from harness.model.fixed import NATIVE
 from harness.model.governance import Governance
+from harness.model.guards import Guards, guards
 from harness.model.margin import Kind, Margin
 from harness.model.params import FAST, VenueParams
 from harness.model.uptime import Uptime
@@ -117,10 +118,14 @@ class Venue:
         self.facts = self._context.facts = Facts()
         return self.facts
 
-    def begin_block(self, number: int, timestamp: int) -> list[Discrepancy]:
-        """Start the block of that number and time (s); its system transaction is due from block 1 on."""
+    def begin_block(self, number: int, timestamp: int, origin_time: int | None = None) -> list[Discrepancy]:
+        """Start the block of that number and time (s); its system transaction is due from block 1 on.
+
+        `origin_time` is the timestamp of its L1 origin, as that transaction says; where nobody recorded it, the block's.
+        """
         self._context.block, self._context.tx = number, -1
         self.book.now, self.book.block = timestamp, number
+        self.book.origin_time = timestamp if origin_time is None else origin_time
         if number > 0:
             self._uptime.begin_block(self._context)
         if self.book.runs_with_time:
@@ -152,7 +157,7 @@ class Venue:
         return self.book.margin(account)
 
     def guards(self, account: str) -> Guards:
-        return self.book.guards(account)
+        return guards(self.book, account)
 
     def imbalance(self) -> int:
         return imbalance(self.book)

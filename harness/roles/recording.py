@@ -39,6 +39,7 @@ def block_record(
         "parent": inputs.parent,
         "timestamp": inputs.timestamp,
         "origin": None if inputs.origin is None else inputs.origin.number,
+        "origin_time": None if inputs.origin is None else inputs.origin.timestamp,
         "base_fee": str(inputs.base_fee),
         "transactions": [
             {

@@ -76,6 +76,8 @@ class Run:
         self._states: list[tuple[Mapping[str, Any], tuple[str, ...]]] = []
         self._followers = followers
         self.shows_governance = False
+        self.lag = 0                 # seconds that L1's clock is behind; where a block of L1 is named, its own counts
+        self._l1_times: dict[int, int] = {}
         self._serial = 0
         self.record("run", "run", scenario="test", seed=1, runtime="sim", versions={}, genesis_timestamp=START,
                     deployment={"vault": address("vault"), "liquidator": address("liquidator"),
@@ -123,17 +125,23 @@ class Run:
         self.number += 1
         self.timestamp += dt
         self.t += dt * 10**9
+        origin_time = fields.pop("origin_time", self._l1_times.get(fields.get("origin", -1), self.timestamp - self.lag))
         self._open = {
             "chain": "l2", "number": self.number, "hash": block_hash(self.number),
-            "parent": block_hash(self.number - 1), "timestamp": self.timestamp, "origin": None, "base_fee": 0,
-            "transactions": [], **fields,
+            "parent": block_hash(self.number - 1), "timestamp": self.timestamp, "origin": None,
+            "origin_time": origin_time, "base_fee": 0, "transactions": [], **fields,
         }
         self._events, self._after, self._states = [], [], []
         since = self.timestamp - dt
-        self.venue.begin_block(self.number, self.timestamp)
+        self.venue.begin_block(self.number, self.timestamp, origin_time)
         if self.venue.is_restart_due:
             self._emit("OutageEnded", -1, since=since, until=self.timestamp, downTime=-1)
             self._emit("UptimeChanged", -1, up=True, startedAt=self.timestamp)
+        return self
+
+    def behind(self, seconds: int) -> Run:
+        """L1's clock is so far behind from the next block on."""
+        self.lag = seconds
         return self
 
     def blocks(self, count: int, dt: int = 1, price: int | None = None) -> Run:
@@ -152,6 +160,8 @@ class Run:
         Its transactions have the hashes of those of block `named`, where they are the same ones again.
         """
         self.close()
+        if fork == L1_FORK:
+            self._l1_times[number] = self.timestamp - ago
         events = [{"name": "Enqueued", "contract": "forced_queue", "tx": tx, "args": {
             "index": str(first + tx), "kind": "0", "gas": str(gas), "payload": "0x" + payload.hex(),
             "accumulator": "0x" + "00" * 32}} for tx, payload in enumerate(payloads)]  # fmt: skip
@@ -571,6 +581,7 @@ class Run:
             "accounts": {
                 account: {
                     "cash": held.cash, "auction": held.auction, "pool": book.pool_of(account),
+                    "moved_at": held.moved_at,
                     **dict(zip(("equity", "im", "mm"), book.margin(account)[:3], strict=True)),
                     "positions": [{"series": id_, "size": p.size, "notional": p.notional,
                                    "funding_index": p.funding_index}
