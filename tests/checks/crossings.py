@@ -27,6 +27,7 @@ class Crossing(Run):
     def l1(self, number: int, *sent: dict[str, Any], fork: int = 0, on: int | None = None) -> Crossing:
         """L1's next block, or with a fork one that replaces another; it stands on a block of fork `on`, or its own."""
         self.close()
+        self._l1_times[number] = number * 3
         events = [
             {"name": "MessageSent", "contract": "l1_bridge", "tx": place,
              "args": {**{key: str(value) if type(value) is int else value for key, value in item.items()},
