@@ -83,6 +83,7 @@ class Duel:
         self.params = VenueParams(**{name: getattr(STRICT, name) for name in names})
         self.model = Model(self.params)
         self.block = 0
+        self.origin, self.lag = T0 - 1, 0    # what L1's clock shows on L2, and by how much it may be behind
         self.model.begin_block(0, T0 - 1)
         self._tell([Said("InsuranceFunded", -1, {"from": address(OWNER), "amount": INSURANCE})])
         self.accepted: dict[str, int] = {}
@@ -117,12 +118,12 @@ class Duel:
     def _save(self) -> tuple[Any, ...]:
         chain = self.chain
         return (chain.client.call("evm_snapshot"), chain.now, chain.rounds, chain.quotes, dict(chain.nonces),
-                copy.deepcopy(self.model), self.block, list(self.calls))
+                copy.deepcopy(self.model), self.block, list(self.calls), self.origin, self.lag)
 
     def reset(self) -> None:
         """Back to the start, on both sides."""
         chain = self.chain
-        mark, chain.now, chain.rounds, chain.quotes, nonces, model, self.block, calls = self._saved
+        mark, chain.now, chain.rounds, chain.quotes, nonces, model, self.block, calls, self.origin, self.lag = self._saved
         assert chain.client.call("evm_revert", mark) is True
         chain.nonces = dict(nonces)
         self.model, self.calls = model, list(calls)
@@ -143,7 +144,12 @@ class Duel:
     def tick(self, seconds: int, *, auto: bool = False) -> None:
         """Time passes, and the block's system transaction says so."""
         self.chain.now += seconds
-        self._told(self.chain.system(auto=auto), -1)
+        self.origin = max(self.origin, self.chain.now - self.lag)
+        self._told(self.chain.system(auto=auto, origin=self.origin), -1)
+
+    def behind(self, seconds: int) -> None:
+        """From the next tick on L1's clock is so far behind, and stands still until it is."""
+        self.lag = seconds
 
     def price(self, price: int, asset: str = "ETH", *, age: int = 0) -> Outcome:
         """A round at that price; refused where it does not move the feed forward."""
@@ -339,7 +345,7 @@ class Duel:
         """A model to try something on, in the block that would hold it."""
         other = copy.deepcopy(self.model)
         other.end_block()
-        other.begin_block(self.block + 1, self.chain.now)
+        other.begin_block(self.block + 1, self.chain.now, self.origin)
         return other
 
     def is_fresh(self, asset: str) -> bool:
@@ -509,7 +515,7 @@ class Duel:
     def _told(self, outcome: Outcome, tx: int = 0) -> Outcome:
         """The model hears of a mined block, and must then stand where the contracts stand."""
         self.block += 1
-        found = self.model.begin_block(self.block, self.chain.now)
+        found = self.model.begin_block(self.block, self.chain.now, self.origin)
         assert found == []
         self._tell([Said(event.name, tx, event.args) for event in outcome.events])
         book = self.model.book
@@ -562,7 +568,7 @@ def record(state: ex.VenueState, number: int) -> StateRecord:
             held.address: AccountState(
                 held.cash, held.equity, held.im, held.mm,
                 tuple(PositionState(p.series_id, p.size, p.notional, p.funding_index) for p in held.positions),
-                held.auction, held.pool,
+                held.auction, held.pool, held.moved_at,
             )
             for held in state.accounts
         },

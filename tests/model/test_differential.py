@@ -80,7 +80,9 @@ step = st.one_of(
     st.tuples(st.just("override"), st.sampled_from((OWNER, A)), series, st.sampled_from((-1, 0, 1, 10**6)), odd),
     st.tuples(st.just("quorum"), st.sampled_from(("ETH", "OIL")), st.sampled_from((14, 15, 16)), st.integers(1, 5)),
     st.tuples(st.just("spread"), st.lists(st.integers(-9_000, 20_000), min_size=3, max_size=5)),
-    st.tuples(st.just("late"), st.integers(-1500, 1500), st.integers(0, 3)),
+    st.tuples(st.just("late"), st.integers(-1500, 1500), st.integers(0, 5)),
+    st.tuples(st.just("pull"), st.integers(-1500, 1500), st.integers(1, 4), st.sampled_from((A, B, C, MAKER))),
+    st.tuples(st.just("behind"), st.sampled_from((0, 0, 1, 12, 30))),
     st.tuples(st.just("silence"), st.sampled_from((19, 20, 25, 26, 60))),
     st.tuples(st.just("fund"), who),
     st.tuples(st.just("pause"), guardian, st.integers(0, 8)),
@@ -166,6 +168,12 @@ def play(both: Duel, step: Step) -> None:
     elif verb == "late":
         both.tick(3)
         both.price(max(1, eth + eth * rest[0] // 10_000), "ETH", age=rest[1])
+    elif verb == "pull":
+        # A keeper pulls in a round that was observed before, in or after the second just begun, and tries it at once.
+        off, age, victim = rest
+        both.tick(2)
+        both.price(max(1, eth + eth * off // 10_000), "ETH", age=age)
+        both.liquidate(KEEPER, victim)
     elif verb == "silence":
         for second in range(0, rest[0], 3):
             both.tick(min(3, rest[0] - second))
@@ -277,6 +285,19 @@ LEVERED: Step = ("trade", A, MAKER, FUTURE, 14 * W, 0, 0)
 @example([LEVERED, ("announce", OWNER, None, 0), ("announce", OWNER, None, 2), ("delay", 0), ("wait", 3),
           ("price", -850, 0), ("liquidate", KEEPER, A), ("enact", OWNER, 0), ("enact", OWNER, 1),
           ("set_up_again", A), ("wait", 3), ("bid", KEEPER, A), ("price", -3_000, 5), ("liquidate", KEEPER, B)])
+# L1's clock is behind, after an outage and after a pause: the grace lasts until it shows its end, and not a second more.
+@example([LEVERED, ("price", -500, 7), ("behind", 7), ("outage", 21, False), ("fresh", 1), ("silence", 30),
+          ("fresh", 1), ("liquidate", KEEPER, A), ("silence", 6), ("fresh", 1), ("liquidate", KEEPER, A), ("wait", 1),
+          ("liquidate", KEEPER, A)])
+@example([LEVERED, ("price", -850, 0), ("pause", OWNER, 2), ("wait", 1), ("unpause", OWNER, 2), ("behind", 40),
+          ("silence", 31), ("fresh", 1), ("liquidate", KEEPER, A), ("behind", 0), ("wait", 1), ("fresh", 1),
+          ("liquidate", KEEPER, A), ("bid", KEEPER, A)])
+# Rounds from before a trade, from its second, and from after it; the same of a withdrawal, and of who took positions.
+@example([("wait", 3), ("wait", 3), LEVERED, ("pull", -500, 3, A), ("pull", -600, 2, A)])
+@example([("wait", 3), LEVERED, ("pull", -500, 2, A), ("pull", -600, 1, A), ("wait", 3), ("drain", KEEPER, 0),
+          ("liquidate", KEEPER, A)])
+@example([("trade", A, MAKER, FUTURE, 8 * W, 0, 0), ("wait", 3), ("wait", 3), ("drain", A, 0), ("pull", -600, 3, A),
+          ("deposit", A, 1), ("pull", -700, 1, A)])
 @given(st.lists(step, min_size=5, max_size=28))
 def test_contracts_and_model_agree_on_every_state_and_every_refusal(both: Duel, steps: list[Step]) -> None:
     """A6 and every guard of RULES.md at once, under prices from a wei to a billionfold, signed ones below zero."""
