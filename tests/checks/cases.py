@@ -118,6 +118,12 @@ def twice_after_a_fork() -> Run:
     return run.head("replica-9", "unsafe", run.number - 1, fork=1)
 
 
+def stopped() -> Run:
+    """Alice and `SAVED` are below their margin, and liquidation has been allowed again in the block before this one."""
+    run = market(expires_in=500).deposit(SAVED.address, 100).trade(SAVED.address, "maker", 9, 100)
+    return run.block().price(94).pause(2).l1_block(1).block(origin=1).price(94).unpause(2).block(origin=1).price(94)
+
+
 def entering() -> Run:
     """The same, and the open block is the first with that origin."""
     return in_distress().l1_block(2, plea(100)).block(origin=2)
@@ -138,9 +144,9 @@ def settled_twice() -> Run:
     return run.block().raw("Settled", **again)
 
 
-def after_outage(blocks: int) -> Run:
+def after_outage(blocks: int, *, lag: int = 0) -> Run:
     """An outage of 9 s with alice under MM, and that many blocks (of grace) until the open one."""
-    return sick().block(dt=9).price(94).blocks(blocks, price=94).block()
+    return sick().behind(lag).block(dt=9).price(94).blocks(blocks, price=94).block()
 
 
 def while_down() -> Run:
@@ -474,9 +480,9 @@ def settling(error: str, *, account: str = "bob", series: int = 1) -> Story:
                     args={"account": address(account), "series": series})
 
 
-def resumed(seconds: int, *, price: int | None = 94) -> Run:
+def resumed(seconds: int, *, price: int | None = 94, lag: int = 0) -> Run:
     """Alice under MM, liquidation paused for a block and allowed again so long ago."""
-    run = sick().pause(2).price(94).block().unpause(2)
+    run = sick().pause(2).price(94).behind(lag).block().unpause(2)
     return run.blocks(seconds - 1, price=price).block() if seconds else run
 
 
@@ -648,6 +654,7 @@ CASES: dict[str, Case] = {
         "resolved and not final": lambda: in_dispute(60).raw("DisputeResolved", seriesId=1, route=3, price=100 * W)
         .state(),
         "a pool's books differ": lambda: two_pools("pools.1.dust"),
+        "a move that was not noted": storage(f"accounts.{ALICE}.moved_at", -1),
         "an account of another pool": lambda: two_pools(f"accounts.{address('alice@1')}.pool", -1),
         "storage differs": storage("series.1.open_positions"),
         "an amount differs": lambda: market().trade("alice", "maker", 5, 100, fee=1).state(),
@@ -769,6 +776,10 @@ CASES: dict[str, Case] = {
         .liquidate(SAVED.address).signed(plea(100), deposits=100),
         "liquidated and never topped up": lambda: pending().blocks(31, price=94).block(origin=2)
         .liquidate(SAVED.address),
+        "liquidated first, after a pause": lambda: stopped().l1_block(2, plea(100)).blocks(31, price=94).block()
+        .liquidate(SAVED.address).block(origin=2).signed(plea(100), deposits=100),
+        "its auction began first": lambda: pending().price(91).start_auction(SAVED.address).block(origin=2)
+        .signed(plea(100), deposits=100),
     }),
     "Q5": Case(quiet, {
         "an L1 transaction twice": lambda: in_distress().l1_block(2, plea(5), fork=77).l1_block(2, plea(5))
@@ -779,6 +790,8 @@ CASES: dict[str, Case] = {
     }),
     "LS2": Case(lambda: sick().liquidate("alice"), {
         "within the grace": lambda: after_outage(10).liquidate("alice"),
+        "within it by L1's clock": lambda: after_outage(30, lag=6).liquidate("alice"),
+        "an auction within it": lambda: after_outage(10).start_auction("alice"),
         "before a price after the restart": lambda: sick().block(dt=9).blocks(35).block().liquidate("alice"),
         "while down": while_down,
     }),
@@ -790,6 +803,10 @@ CASES: dict[str, Case] = {
         "at the price of its own trade": lambda: market().trade("alice", "maker", 9, 100).block().liquidate("alice"),
         "at the price of its own withdrawal": lambda: market().trade("alice", "maker", 5, 100).block().price(99)
         .block().withdraw("alice", 1).liquidate("alice"),
+        "at an older one pulled in later": lambda: market(expires_in=500).blocks(4).block()
+        .trade("alice", "maker", 9, 100).block().price(94, age=2).liquidate("alice"),
+        "an auction at one of the trade's second": lambda: market(expires_in=500).blocks(4).block()
+        .trade("alice", "maker", 9, 100).block().price(91, age=1).start_auction("alice"),
     }),
     "LS6": Case(unread, {
         "a reward out of the insurance": lambda: bankrupt().liquidate("alice", toKeeper=5 * W, covered=22 * W),
@@ -816,6 +833,7 @@ CASES: dict[str, Case] = {
         "while paused": lambda: sick().pause(2).liquidate("alice"),
         "in the block of its end": lambda: resumed(0).liquidate("alice"),
         "a second within the grace": lambda: resumed(29).liquidate("alice"),
+        "a second within it by L1's clock": lambda: resumed(32, lag=3).liquidate("alice"),
         "at a price from before its end": lambda: resumed(31, price=None).liquidate("alice"),
         "an auction began while paused": lambda: bankrupt(91).pause(2).start_auction("alice"),
     }),
@@ -850,6 +868,7 @@ CASES: dict[str, Case] = {
         "a wei of cash": lambda: upgraded().state(corrupt={f"accounts.{ALICE}.cash": 1}),
         "a position": lambda: upgraded().state(corrupt={f"accounts.{ALICE}.positions.0.size": -W}),
         "an auction from nowhere": lambda: upgraded().state(corrupt={f"accounts.{ALICE}.auction": 1}),
+        "a move that was not made": lambda: upgraded().state(corrupt={f"accounts.{ALICE}.moved_at": 5}),
         "an account gone": lambda: upgraded().state(drop=("alice",)),
     }),
     "U2": Case(traded, {
@@ -1118,6 +1137,8 @@ CASES: dict[str, Case] = {
         "time fell": lambda: Run().block().block(timestamp=5),
         "origin jumped": lambda: Run().block(origin=4).block(origin=6),
         "origin fell": lambda: Run().block(origin=4).block(origin=3),
+        "origin ahead of the block": lambda: Run().block(origin=4).behind(-1).block(origin=4),
+        "origin of another time": lambda: Run().l1_block(4).block(origin=4).block(origin=4, origin_time=START - 1),
     }),
     "B1": Case(idle_bridge, {
         "executed twice": lambda: delivered().execute(FIRST, sent_at=2),

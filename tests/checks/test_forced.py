@@ -12,7 +12,8 @@ from harness.plan import L2_CHAIN_ID as PLANNED
 from harness.rollup.forced import SIGNED_TRANSACTION as KIND
 from harness.venue.exchange import encode_deposit, encode_withdraw
 from harness.venue.pools import account_of, encode_deposit_coin, encode_move_collateral
-from tests.checks.builder import address
+from tests.checks.builder import Run, address
+from tests.checks.cases import stopped
 from tests.checks.stories import SAVED, in_distress, plea
 
 OWNER = account(100)
@@ -47,10 +48,32 @@ def test_an_entry_on_its_way_at_the_end_is_not_judged_before_its_window_is_over(
     assert run.block().price(94).judge("Q1").verdict is Verdict.VIOLATED
 
 
-@pytest.mark.parametrize("late", [False, True])
-def test_a_top_up_counts_for_a_grace_only_where_it_was_forced_before_its_end(late: bool) -> None:
-    """Whoever comes when the grace is over is a customer like any other."""
-    run = in_distress().block(origin=1).blocks(29 if late else 26, price=94).l1_block(2, plea(100))
-    run.blocks(1 if late else 4, price=94).block().liquidate(SAVED.address)
-    run.block(origin=2).signed(plea(100), deposits=100)
-    assert run.judge("Q2").verdict is (Verdict.UNKNOWN if late else Verdict.VIOLATED)
+def forced_in_a_grace(before_its_end: int, *, paused: bool, saved: bool) -> Run:
+    """A top-up stands in an L1 block of so many seconds before the grace ends, after a restart or after a pause.
+
+    It executes as soon as it may, or a block after its account was liquidated.
+    """
+    run = stopped() if paused else in_distress().block(origin=1)
+    run.blocks(28, price=94).block().price(94).block().price(94)
+    run.l1_block(2, plea(100), ago=1 + before_its_end)
+    if not saved:
+        run.block(origin=1).price(94).liquidate(SAVED.address)
+    return run.block(origin=2).price(94).signed(plea(100), deposits=100)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize("before_its_end", [-1, 0, 1, 2])
+def test_a_top_up_counts_for_a_grace_to_the_last_second_of_it(before_its_end: int, paused: bool) -> None:
+    """No allowance for the way to L2; and whoever comes when the grace is over is a customer like any other."""
+    counts = before_its_end > 0
+    lost, saved = (forced_in_a_grace(before_its_end, paused=paused, saved=saved) for saved in (False, True))
+    assert lost.judge("Q2").verdict is (Verdict.VIOLATED if counts else Verdict.UNKNOWN)
+    assert saved.judge("Q2").verdict is (Verdict.HOLDS if counts else Verdict.UNKNOWN)
+
+
+def test_a_top_up_on_its_way_in_two_graces_is_one() -> None:
+    run = in_distress().l1_block(2, plea(100)).block(origin=1).price(94).pause(2).block().price(94).unpause(2)
+    run.block().liquidate(SAVED.address).block(origin=2).signed(plea(100), deposits=100)
+    result = run.judge("Q2")
+    assert (result.verdict, result.guarded) == (Verdict.VIOLATED, 1)
+    assert result.summary.startswith("1 ×")

@@ -61,10 +61,25 @@ def restarted() -> Run:
     return leveraged().block().price(94).block(dt=9).price(94)
 
 
+@pytest.mark.parametrize("lag", [0, 1, 12])
 @pytest.mark.parametrize(("wait", "verdict"), [(29, Verdict.VIOLATED), (30, Verdict.HOLDS)])
-def test_grace_ends_exactly_at_its_second(wait: int, verdict: Verdict) -> None:
-    run = restarted().blocks(wait - 1, price=94).block().liquidate("alice")
+def test_grace_ends_exactly_at_its_second_by_the_clock_of_l1(wait: int, verdict: Verdict, lag: int) -> None:
+    run = restarted().behind(lag).blocks(wait + lag - 1, price=94).block().liquidate("alice")
     assert run.judge("LS2").verdict is verdict
+
+
+@pytest.mark.parametrize(("wait", "verdict"), [(29, Verdict.VIOLATED), (30, Verdict.HOLDS)])
+def test_grace_never_ends_sooner_than_by_the_clock_of_l2(wait: int, verdict: Verdict) -> None:
+    """An origin that is ahead of its block is wrong (R2), and shortens nothing."""
+    run = restarted().behind(-5).blocks(wait - 1, price=94).block().liquidate("alice")
+    assert run.judge("LS2").verdict is verdict
+
+
+def test_a_history_from_before_blocks_said_their_origins_time_goes_by_their_own() -> None:
+    run = restarted().blocks(29, price=94).block().liquidate("alice").close()
+    for line in run.lines:
+        line.pop("origin_time", None)
+    assert run.judge("LS2").verdict is Verdict.HOLDS
 
 
 def test_a_liquidation_before_the_first_price_after_the_restart_is_found() -> None:
@@ -143,14 +158,14 @@ def test_healing_starts_the_count_again() -> None:
 
 def test_blocks_in_which_liquidation_was_forbidden_do_not_count() -> None:
     """Twenty seconds of one price, of which three blocks count before it goes stale and the clock stops."""
-    run = leveraged().block().price(94, age=18).blocks(30)
+    run = leveraged().blocks(18).block().price(94, age=18).blocks(30)
     assert run.venue.margin(ALICE).is_liquidatable
     result = run.block().price(100).judge("LL1")
     assert (result.verdict, result.guarded) == (Verdict.HOLDS, 1)
 
 
 def test_forbidden_time_stops_the_count_without_resetting_it() -> None:
-    run = leveraged().block().price(94, age=18).blocks(10)
+    run = leveraged().blocks(18).block().price(94, age=18).blocks(10)
     assert run.judge("LL1").verdict is Verdict.UNKNOWN
     assert run.block().price(94).judge("LL1").verdict is Verdict.VIOLATED
 
@@ -158,6 +173,12 @@ def test_forbidden_time_stops_the_count_without_resetting_it() -> None:
 def test_blocks_within_the_grace_do_not_count() -> None:
     assert restarted().blocks(29, price=94).block().price(100).judge("LL1").verdict is Verdict.HOLDS
     assert restarted().blocks(34, price=94).judge("LL1").verdict is Verdict.VIOLATED
+
+
+@pytest.mark.parametrize(("blocks", "verdict"), [(44, Verdict.UNKNOWN), (45, Verdict.VIOLATED)])
+def test_the_promise_to_liquidate_begins_where_the_clock_of_l1_ends_the_grace(blocks: int, verdict: Verdict) -> None:
+    """One block before the outage counts, and then those from 42 s after it on: bound 3."""
+    assert restarted().behind(12).blocks(blocks - 1, price=94).judge("LL1").verdict is verdict
 
 
 def test_faults_and_the_recovery_after_them_excuse_the_keepers() -> None:
@@ -389,15 +410,6 @@ def test_a_keeper_nobody_ever_paid_in_for_can_take_nothing_over() -> None:
     run = leveraged().blocks(5, price=94)
     assert with_keepers(run, "stranger").judge("LL1").verdict is Verdict.UNKNOWN
     assert address("stranger") not in run.venue.book.accounts
-
-
-@pytest.mark.parametrize(("age", "older"), [(0, 0), (1, 1), (2, 1)])
-def test_a_liquidation_at_a_price_observed_before_the_accounts_own_move_is_told_of(age: int, older: int) -> None:
-    """The round comes in a second after the trade; observed then, in the trade's own second, or before."""
-    run = market(expires_in=500).blocks(3).block().trade("alice", "maker", 9, 100)
-    result = run.block().price(94, age=age).block().liquidate("alice").judge("LS3")
-    assert (result.verdict, result.guarded) == (Verdict.HOLDS, 1)
-    assert f", {older} of them at one observed before that move" in result.summary
 
 
 def test_the_true_price_path_is_judged_at_the_margins_of_that_time() -> None:

@@ -12,7 +12,7 @@ from harness.checks.results import Verdict
 from harness.checks.stopwatch import Stopwatch
 from harness.model.pauses import LIQUIDATION, TRADING
 from tests.checks.builder import Run, W, address
-from tests.checks.cases import resumed, tightened, two_pools
+from tests.checks.cases import after_outage, resumed, tightened, two_pools
 from tests.checks.stories import market
 
 VIOLATED, HOLDS, UNKNOWN = Verdict.VIOLATED, Verdict.HOLDS, Verdict.UNKNOWN
@@ -65,10 +65,23 @@ def test_the_models_clocks_are_the_seconds_no_stretch_covers(steps: list[tuple[s
 # -- the grace, and the promise to liquidate ------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("lag", [0, 1, 12])
 @pytest.mark.parametrize(("seconds", "verdict"), [(29, VIOLATED), (30, HOLDS)])
-def test_the_grace_after_a_pause_ends_with_its_last_second(seconds: int, verdict: Verdict) -> None:
-    assert resumed(seconds).liquidate("alice").judge("G2").verdict is verdict
-    assert resumed(seconds).liquidate("alice").judge("LS2").verdict is UNKNOWN
+def test_the_grace_after_a_pause_ends_with_its_last_second_by_l1s_clock(
+    seconds: int, verdict: Verdict, lag: int
+) -> None:
+    run = resumed(seconds + lag, lag=lag).liquidate("alice")
+    assert run.judge("G2").verdict is verdict
+    assert run.judge("LS2").verdict is UNKNOWN
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(34, 1), (35, 0)])
+@pytest.mark.parametrize("paused", [True, False])
+def test_a_call_stands_in_a_grace_until_the_clock_of_l1_has_ended_it(seconds: int, count: int, paused: bool) -> None:
+    run = resumed(seconds, lag=5) if paused else after_outage(seconds - 1, lag=5)
+    result = refused(run, "deposit", "ERC20InsufficientBalance(1,2,3)").judge("G1")
+    assert (result.guarded, result.verdict) == (count, HOLDS if count else UNKNOWN)
+    assert not count or f"1 in grace after a {'pause' if paused else 'restart'}" in result.summary
 
 
 def test_a_pause_of_trading_alone_holds_up_no_liquidation() -> None:

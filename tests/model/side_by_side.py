@@ -88,6 +88,7 @@ class Duel:
         self._tell([Said("InsuranceFunded", -1, {"from": address(OWNER), "amount": INSURANCE})])
         self.accepted: dict[str, int] = {}
         self.refused: dict[str, int] = {}
+        self.errors: set[str] = set()        # names of those the contracts refused with
         self.told: dict[str, int] = {}       # events the contracts emitted, every amount of each compared
         self.fields = 0                      # of storage, compared
         self.calls: list[tuple[str, gov.Call, Factors | None]] = []  # announced: id, call, factors or an upgrade
@@ -505,6 +506,7 @@ class Duel:
     def _expect(self, what: str, allowed: bool, outcome: Outcome) -> Outcome:
         counts = self.accepted if allowed else self.refused
         counts[what] = counts.get(what, 0) + 1
+        self.errors.add(outcome.error.partition("(")[0])
         assert (outcome.error == "") is allowed, (
             f"{what} at {self.chain.now - T0} s: the rules {'allow' if allowed else 'refuse'} it, "
             f"the contracts say {outcome.error or 'ok'}"

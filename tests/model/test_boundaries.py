@@ -6,11 +6,12 @@ which side of it each of the two neighbours must fall, so that both being wrong 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from harness.evm.accounts import MAKER
+from harness.evm.accounts import MAKER, OWNER
+from harness.model.pauses import LIQUIDATION
 from tests.contracts.conftest import T0, TRADERS, Outcome, W
 from tests.model.side_by_side import (
     CALL,
@@ -115,19 +116,126 @@ def test_equity_equal_to_the_maintenance_margin_is_healthy(both: Duel, below: in
     assert went(both.liquidate(KEEPER, A)) is due
 
 
+def wait(both: Duel, seconds: int) -> None:
+    """In steps that are no outage."""
+    for second in range(0, seconds, 3):
+        both.tick(min(3, seconds - second))
+
+
+@pytest.mark.parametrize("lag", [0, 1, 12])
 @pytest.mark.parametrize("early", [1, 0])
-def test_the_grace_ends_on_its_second(both: Duel, early: int) -> None:
-    """startedAt + grace is outside it; prices come all along."""
+def test_the_grace_ends_on_its_second(both: Duel, early: int, lag: int) -> None:
+    """startedAt + grace is outside it, by L1's clock; prices come all along."""
     assert went(both.trade(A, MAKER, LATER, 14 * W, INDEX))
+    both.behind(lag)
     both.tick(9)
     both.price(1890 * W)
-    left = GRACE - early
-    while left:
-        both.tick(min(3, left))
-        left -= min(3, left)
+    wait(both, GRACE + lag - early)
+    assert both.origin == both.model.book.started_at + GRACE - early
     both.price(1889 * W)
     outcome = both.liquidate(KEEPER, A)
     assert outcome.error.startswith("SequencerGrace") if early else went(outcome)
+
+
+@pytest.mark.parametrize("lag", [0, 1, 12])
+@pytest.mark.parametrize("early", [1, 0])
+def test_the_grace_after_a_pause_ends_on_its_second(both: Duel, early: int, lag: int) -> None:
+    assert went(both.trade(A, MAKER, LATER, 14 * W, INDEX))
+    both.behind(lag)
+    wait(both, 3)
+    assert went(both.pause(OWNER, LIQUIDATION))
+    wait(both, 3)
+    assert went(both.unpause(OWNER, LIQUIDATION))
+    wait(both, GRACE + lag - early)
+    both.price(1889 * W)
+    outcome = both.liquidate(KEEPER, A)
+    assert outcome.error.startswith("PauseGrace") if early else went(outcome)
+
+
+def test_a_grace_lasts_while_the_clock_of_l1_stands(both: Duel) -> None:
+    assert went(both.trade(A, MAKER, LATER, 14 * W, INDEX))
+    both.tick(9)
+    both.behind(10**6)
+    for _ in range(6):
+        wait(both, 18)
+        both.price(1890 * W)
+        assert both.liquidate(KEEPER, A).error.startswith("SequencerGrace")
+    both.behind(0)
+    both.tick(1)
+    assert went(both.liquidate(KEEPER, A))
+
+
+def buys(both: Duel) -> None:
+    assert went(both.trade(A, MAKER, LATER, 14 * W, INDEX))
+
+
+def makes(both: Duel) -> None:
+    assert went(both.trade(MAKER, A, LATER, -14 * W, INDEX))
+
+
+def draws_out(both: Duel) -> None:
+    assert went(both.trade(A, MAKER, LATER, 10 * W, INDEX))
+    wait(both, 6)
+    assert went(both.withdraw(A, both.most_withdrawable(A)))
+
+
+def takes_over(both: Duel) -> None:
+    assert went(both.trade(B, MAKER, LATER, 14 * W, INDEX))
+    wait(both, 1)
+    both.price(1890 * W)
+    wait(both, 6)
+    assert went(both.liquidate(A, B))
+
+
+def bids(both: Duel) -> None:
+    both.deposit(A, 2_000 * 10**6)
+    assert went(both.trade(B, MAKER, LATER, 14 * W, INDEX))
+    wait(both, 1)
+    both.price(1830 * W)
+    wait(both, 6)
+    assert went(both.liquidate(KEEPER, B))
+    assert went(both.bid(A, B))
+
+
+@pytest.mark.parametrize("move", [buys, makes, draws_out, takes_over, bids])
+@pytest.mark.parametrize("offset", [-1, 0, 1])
+def test_a_price_observed_up_to_an_accounts_own_move_liquidates_it_not(
+    both: Duel, move: Callable[[Duel], None], offset: int
+) -> None:
+    """LS3: the round comes in two seconds later, whenever it was observed; the next second's liquidates."""
+    wait(both, 3)
+    move(both)
+    account, book = address(A), both.model.book
+    assert book.moved_at(account) == both.chain.now
+    held = book.holding(account)
+    price = last(lambda it: not book.margin_at(held, {"ETH": it}).is_liquidatable, book.feed("ETH").price, W) - W
+    both.tick(2)
+    assert went(both.price(price, age=2 - offset))
+    outcome = both.liquidate(KEEPER, A)
+    assert went(outcome) if offset > 0 else outcome.error.startswith("PriceBeforeMove")
+    assert book.moved_at(account) == both.chain.now - 2
+
+
+@pytest.mark.parametrize("what", ["deposit", "reduce", "auction", "taken from"])
+def test_what_is_no_move_leaves_an_account_open_to_the_price_of_its_own_second(both: Duel, what: str) -> None:
+    """A reduction below initial margin, a top-up, the start of an auction, and being liquidated itself."""
+    buys(both)
+    moved = both.model.book.moved_at(address(A))
+    wait(both, 2)
+    both.price(1830 * W if what == "auction" else 1885 * W)
+    if what == "deposit":
+        assert went(both.deposit(A, 10**6))
+    elif what == "reduce":
+        assert went(both.trade(A, MAKER, LATER, -W, 1885 * W))
+        assert not both.model.margin(address(A)).is_initial
+    else:
+        assert went(both.liquidate(KEEPER, A))
+    assert both.model.book.moved_at(address(A)) == moved
+    both.tick(1)
+    if what == "taken from":
+        both.price(1785 * W)
+    assert went(both.bid(KEEPER, A) if what == "auction" else both.liquidate(KEEPER, A))
+    assert both.model.book.moved_at(address(KEEPER)) == both.chain.now
 
 
 @pytest.mark.parametrize("before", [1, 0])

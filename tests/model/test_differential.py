@@ -314,4 +314,5 @@ def test_the_lives_reached_what_they_are_for(both: Duel) -> None:
     assert {"trade", "withdraw", "liquidate", "bid", "cancel", "cover", "haircut"} <= both.refused.keys()
     assert {"finalize", "resolve", "override"} <= both.refused.keys()
     assert {"pause", "unpause", "announce", "enact", "set up again"} <= both.refused.keys()
+    assert {"SequencerGrace", "PauseGrace", "PriceBeforeMove"} <= both.errors
     assert LATER in SERIES
