@@ -133,8 +133,8 @@ def test_a_rollup_that_serves_the_forced_queue_out_of_turn_is_caught(
         return read(view, l1_number)[::-1] if broken == "newest first" else read(view, l1_number - 16)
 
     monkeypatch.setattr(ForcedView, "at", wrongly)
-    # Censored until the grace is over, so that what is not forced in time is not there in time.
-    result = run("censored-top-up", overrides=["faults[1].for=54s"])
+    # Censored until the grace is over by L1's clock, so that what is not forced in time is not there in time.
+    result = run("censored-top-up", overrides=["faults[1].for=54s", "venue.grace=30s"])
     assert result.exit_code == 1
     assert verdict_of(result, "Q1") == "violated"
     assert verdict_of(result, "Q2") == ("holds" if broken == "newest first" else "violated")
