@@ -12,7 +12,8 @@ from harness.history.records import BlockRecord, Transaction
 
 LIQUIDATION_REFUSALS = frozenset((
     "NotLiquidatable", "SequencerDown", "SequencerGrace", "StalePrice", "NoPrice", "PriceBeforeRestart",
-    "PriceBeforeMove", "SeriesExpired", "SelfLiquidation", "InsufficientMargin", "TooManyPositions", "AuctionRunning", "NoAuction",
+    "PriceBeforeMove", "SeriesExpired", "SelfLiquidation", "InsufficientMargin", "TooManyPositions", "AuctionRunning",
+    "NoAuction",
     "StillSolvent", "BidNotCovered", "StillLiquidatable", "NoDeficit", "InsuranceNotExhausted",
     "LiquidationPaused", "PauseGrace", "InvalidInitialization",
 ))

@@ -5,8 +5,8 @@ consecutive canonical blocks. Which blocks count:
 
 - Judged at the end of each canonical block, at the newest accepted prices and that block's time.
 - A block in which `liquidate` was forbidden (a price that is stale or not newer than the account's last move, a pause,
-  grace after it or after a restart until L1's clock is past it, a position past its expiry) does not count, and does not
-  break the run either: forbidden time stops the clock, it does not reset it.
+  grace after it or after a restart by L1's clock, a position past its expiry) does not count, and does not break the
+  run either: forbidden time stops the clock, it does not reset it.
   It is forbidden too while no keeper of the run could take the next step (each holds an asset without a fresh price,
   or could not end with its initial margin), and while an auction runs in its first `auctionDuration` of active time,
   in which bidders may wait for a better price.

@@ -92,5 +92,6 @@ CHECKS = (
     Check("OPS", "no lost or phantom write", "what a client was told about its transaction is what the chain has",
           no_lost_or_phantom_write),
     Check("R1", "included once", "no transaction is in the canonical chain twice", included_once),
-    Check("R2", "chain shape", "block times never fall, and the L1 origin never falls, jumps or lies ahead", chain_shape),
+    Check("R2", "chain shape", "block times never fall, and the L1 origin never falls, jumps or lies ahead",
+          chain_shape),
 )

@@ -121,7 +121,7 @@ class Venue:
     def begin_block(self, number: int, timestamp: int, origin_time: int | None = None) -> list[Discrepancy]:
         """Start the block of that number and time (s); its system transaction is due from block 1 on.
 
-        `origin_time` is the timestamp of its L1 origin, as that transaction says; where nobody recorded it, the block's.
+        `origin_time` is the timestamp of its L1 origin, as that transaction says; the block's where nobody recorded it.
         """
         self._context.block, self._context.tx = number, -1
         self.book.now, self.book.block = timestamp, number

@@ -209,7 +209,8 @@ def test_who_is_deleveraged_or_takes_nothing_of_a_deleveraging_has_not_moved() -
     before = run.timestamp - 4
     run.liquidate("bob", "keeper", stage=3)
     fact = run.venue.facts.liquidations[-1]
-    assert fact.counterparties and not fact.keeper_took
+    assert fact.counterparties
+    assert not fact.keeper_took
     assert run.venue.book.moved_at(address("maker")) == before
     assert run.venue.book.moved_at(address("keeper")) == 0
 

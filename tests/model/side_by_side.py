@@ -124,7 +124,8 @@ class Duel:
     def reset(self) -> None:
         """Back to the start, on both sides."""
         chain = self.chain
-        mark, chain.now, chain.rounds, chain.quotes, nonces, model, self.block, calls, self.origin, self.lag = self._saved
+        mark, chain.now, chain.rounds, chain.quotes, nonces, model, self.block, calls, *clock = self._saved
+        self.origin, self.lag = clock
         assert chain.client.call("evm_revert", mark) is True
         chain.nonces = dict(nonces)
         self.model, self.calls = model, list(calls)

@@ -285,7 +285,7 @@ LEVERED: Step = ("trade", A, MAKER, FUTURE, 14 * W, 0, 0)
 @example([LEVERED, ("announce", OWNER, None, 0), ("announce", OWNER, None, 2), ("delay", 0), ("wait", 3),
           ("price", -850, 0), ("liquidate", KEEPER, A), ("enact", OWNER, 0), ("enact", OWNER, 1),
           ("set_up_again", A), ("wait", 3), ("bid", KEEPER, A), ("price", -3_000, 5), ("liquidate", KEEPER, B)])
-# L1's clock is behind, after an outage and after a pause: the grace lasts until it shows its end, and not a second more.
+# L1's clock is behind, after an outage and after a pause: the grace lasts until it shows its end, to the second.
 @example([LEVERED, ("price", -500, 7), ("behind", 7), ("outage", 21, False), ("fresh", 1), ("silence", 30),
           ("fresh", 1), ("liquidate", KEEPER, A), ("silence", 6), ("fresh", 1), ("liquidate", KEEPER, A), ("wait", 1),
           ("liquidate", KEEPER, A)])
