@@ -44,9 +44,9 @@ def test_a_weaker_margin_comparison_is_caught(run: Run, tmp_path: Path) -> None:
     """M1: a venue that opens positions on maintenance margin lets traders in that the spec keeps out."""
     variant = patched(
         tmp_path,
-        "exchange/ClearingHouse.sol",
-        "if (after_.creditedEquity >= int256(after_.initialMargin)) return true;",
-        "if (after_.creditedEquity >= int256(after_.maintenanceMargin)) return true;",
+        "exchange/Moves.sol",
+        "if (after_.creditedEquity >= int256(after_.initialMargin)) {",
+        "if (after_.creditedEquity >= int256(after_.maintenanceMargin)) {",
     )
     result = run("black-thursday", variant=variant)
     assert result.exit_code == 1
