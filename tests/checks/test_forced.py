@@ -14,7 +14,7 @@ from harness.venue.exchange import encode_deposit, encode_withdraw
 from harness.venue.pools import account_of, encode_deposit_coin, encode_move_collateral
 from tests.checks.builder import Run, address
 from tests.checks.cases import stopped
-from tests.checks.stories import SAVED, in_distress, plea
+from tests.checks.stories import SAVED, in_distress, market, plea
 
 OWNER = account(100)
 VAULT = {"vault": address("vault")}
@@ -69,6 +69,12 @@ def test_a_top_up_counts_for_a_grace_to_the_last_second_of_it(before_its_end: in
     lost, saved = (forced_in_a_grace(before_its_end, paused=paused, saved=saved) for saved in (False, True))
     assert lost.judge("Q2").verdict is (Verdict.VIOLATED if counts else Verdict.UNKNOWN)
     assert saved.judge("Q2").verdict is (Verdict.HOLDS if counts else Verdict.UNKNOWN)
+
+
+def test_a_top_up_that_executed_before_the_chain_went_away_has_had_its_chance() -> None:
+    run = market(expires_in=500).l1_block(1).l1_block(2, plea(10)).block(origin=1).block(origin=2)
+    run.signed(plea(10), deposits=10).block(dt=9, origin=2).blocks(31, price=100)
+    assert run.judge("Q2").verdict is Verdict.UNKNOWN
 
 
 def test_a_top_up_on_its_way_in_two_graces_is_one() -> None:

@@ -109,6 +109,17 @@ def test_a_refused_attempt_within_grace_counts_as_guarded() -> None:
     assert (result.verdict, result.guarded) == (Verdict.HOLDS, 1)
 
 
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [("PriceBeforeMove(asset=ETH,timestamp=1,movedAt=2)", Verdict.HOLDS), ("PriceBeforeRestart(1)", Verdict.HOLDS),
+     ("PauseGrace(1)", Verdict.HOLDS), ("PriceAfterMove(1)", Verdict.VIOLATED)],
+)
+def test_a_keeper_is_turned_away_only_by_the_names_the_rules_give(error: str, verdict: Verdict) -> None:
+    run = leveraged().block()
+    run.transaction(ok=False, error=error, to="liquidator")
+    assert run.judge("LL2").verdict is verdict
+
+
 def test_a_penalty_above_its_rate_is_found() -> None:
     """9 · 39.05 / 63.45, in whole lots 5.54, of 94 each: 2.5 % of that is 13.019; a wei more is too much."""
     full = 13_019_000_000_000_000_000

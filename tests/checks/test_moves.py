@@ -11,7 +11,6 @@ from collections.abc import Callable
 import pytest
 
 from harness.checks.results import Verdict
-from harness.model.margin import Margin
 from tests.checks.builder import BOUNDS, Run, W, address
 from tests.checks.stories import market
 
@@ -278,14 +277,14 @@ def test_the_time_of_the_last_move_is_compared_with_storage_where_it_was_read() 
 
 
 def test_credit_for_a_capped_profit_decides_what_is_a_move() -> None:
-    """E alone would be enough for the trade, E° is not: she only takes from what she holds, and has not moved."""
-    run = market(expires_in=500).list_series(0, expires_in=500).terms(profit_cap=1).block()
-    run.trade("alice", "maker", 9, 100, series=4).withdraw("alice", 5).block().price(120)
-    moved = run.venue.book.moved_at(ALICE)
-    run.block().trade("alice", "maker", -1, 120, series=4)
-    after: Margin = run.venue.facts.trades[-1].taker.after
-    assert after.equity >= after.im
-    assert (run.venue.book.moved_at(ALICE) == moved) is (after.credited < after.im)
+    """E is well above IM at 120, E° is not: she may only take from what she holds, and has not moved by it."""
+    run = market(expires_in=500).list_series(0, expires_in=500).terms(profit_cap=1)
+    run.block().trade("alice", "maker", 9, 100, series=4).block().price(120).block()
+    moved = run.timestamp - 2
+    run.trade("alice", "maker", 0, 120, series=4, size_wad=-W // 10)
+    after = run.venue.facts.trades[-1].taker.after
+    assert after.credited < after.im < after.equity
+    assert run.venue.book.moved_at(ALICE) == moved
 
 
 def test_without_a_step_down_nothing_is_judged() -> None:
