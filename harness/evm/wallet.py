@@ -78,6 +78,7 @@ _HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F466
 _KEYS_CACHED: Final = 4_096
 _DECODED_CACHED: Final = 16_384
 _RECOVERED_CACHED: Final = 4_096
+_DIGESTS_CACHED: Final = 1_024
 _MADE_HERE: Final = SignersHere(_RECOVERED_CACHED)
 
 _QUOTE_TYPE: Final = keccak(
@@ -270,6 +271,7 @@ def sign_quote(key: bytes, quote: Quote, *, chain_id: int, clearing_house: str) 
     return sign_digest(key, quote_digest(quote, chain_id=chain_id, clearing_house=clearing_house))
 
 
+@lru_cache(maxsize=_DIGESTS_CACHED)   # every reporter checks what the others signed
 def observation_digest(
     *, chain_id: int, feed: str, asset: bytes, round_: int, timestamp: int, price: int
 ) -> bytes:

@@ -15,9 +15,11 @@ from eth_abi.exceptions import DecodingError
 from eth_abi.grammar import ABIType, BasicType, TupleType, parse
 
 Read = Callable[[bytes, int], Any]
-"""Value of a type whose encoding begins at a byte position."""
+"""Value of a type whose encoding begins at a byte position; that its head is all there has been checked."""
 
 _WORD = 32
+_WORD_BITS = 256
+_ADDRESS_PADDING = bytes(12)
 _DECODERS_CACHED = 256
 
 
@@ -34,7 +36,13 @@ def decoder(types: tuple[str, ...]) -> Callable[[bytes], tuple[Any, ...]]:
     if codec is None:
         return lambda data: tuple(decode(types, data))
     read = codec.read
-    return lambda data: tuple(read(data, 0))
+    head = codec.size
+
+    def decoded(data: bytes) -> tuple[Any, ...]:
+        _check_room(data, 0, head)
+        return tuple(read(data, 0))
+
+    return decoded
 
 
 def _codec(type_: ABIType) -> _Codec | None:
@@ -60,44 +68,53 @@ def _tuple(types: list[ABIType]) -> _Codec | None:
         members.append((at, codec.is_dynamic, codec.read))
         at += _WORD if codec.is_dynamic else codec.size
 
+    if not any(is_dynamic for _, is_dynamic, _ in members):
+        words = [(where, item) for where, _, item in members]
+        return _Codec(at, False, lambda data, start: tuple([item(data, start + where) for where, item in words]))
+
     def read(data: bytes, start: int) -> tuple[Any, ...]:
+        _check_room(data, start, at)
         return tuple([
             item(data, start + _offset(data, start + where)) if is_dynamic else item(data, start + where)
             for where, is_dynamic, item in members
         ])
 
-    return _Codec(at, any(is_dynamic for _, is_dynamic, _ in members), read)
+    return _Codec(at, True, read)
 
 
 def _array(item: _Codec) -> _Codec:
     stride = _WORD if item.is_dynamic else item.size
 
+    read_item = item.read
+
     def read(data: bytes, start: int) -> tuple[Any, ...]:
+        _check_room(data, start, _WORD)
         count = _offset(data, start)
         start += _WORD
-        if start + count * stride > len(data):
-            raise DecodingError(f"an array of {count} items does not fit {len(data)} bytes")
+        _check_room(data, start, count * stride)
         heads = range(start, start + count * stride, stride)
         if item.is_dynamic:
-            return tuple([item.read(data, start + _offset(data, head)) for head in heads])
-        return tuple([item.read(data, head) for head in heads])
+            return tuple([read_item(data, start + _offset(data, head)) for head in heads])
+        return tuple([read_item(data, head) for head in heads])
 
     return _Codec(_WORD, True, read)
 
 
 def _offset(data: bytes, at: int) -> int:
     """A length or an offset: never more than there are bytes."""
-    value = int.from_bytes(_word(data, at), "big")
+    value = int.from_bytes(data[at:at + _WORD], "big")
     if value > len(data):
         raise DecodingError(f"offset or length {value} at byte {at} is beyond {len(data)} bytes")
     return value
 
 
+def _check_room(data: bytes, at: int, size: int) -> None:
+    if at + size > len(data):
+        raise DecodingError(f"{size} bytes at byte {at} are beyond {len(data)} bytes")
+
+
 def _word(data: bytes, at: int) -> bytes:
-    word = data[at:at + _WORD]
-    if len(word) != _WORD:
-        raise DecodingError(f"a word at byte {at} is beyond {len(data)} bytes")
-    return word
+    return data[at:at + _WORD]
 
 
 def _word_reader(type_: BasicType) -> Read | None:
@@ -116,8 +133,16 @@ def _integer(base: str, bits: int) -> Read:
     signed = base == "int"
     make: type[int] = bool if base == "bool" else int
 
+    from_bytes = int.from_bytes
+
+    def read_any(data: bytes, at: int) -> int:
+        return from_bytes(data[at:at + _WORD], "big", signed=signed)
+
+    if bits == _WORD_BITS:
+        return read_any     # whatever a word holds fits
+
     def read(data: bytes, at: int) -> int:
-        value = int.from_bytes(_word(data, at), "big", signed=signed)
+        value = from_bytes(data[at:at + _WORD], "big", signed=signed)
         if not low <= value <= high:
             raise DecodingError(f"{value} at byte {at} does not fit {base}{'' if base == 'bool' else bits}")
         return make(value)
@@ -126,7 +151,6 @@ def _integer(base: str, bits: int) -> Read:
 
 
 def _address(data: bytes, at: int) -> str:
-    word = _word(data, at)
-    if any(word[:12]):
-        raise DecodingError(f"0x{word.hex()} at byte {at} is no address")
-    return "0x" + word[12:].hex()
+    if data[at:at + 12] != _ADDRESS_PADDING:
+        raise DecodingError(f"0x{_word(data, at).hex()} at byte {at} is no address")
+    return "0x" + data[at + 12:at + _WORD].hex()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import cast
 
@@ -38,6 +39,7 @@ _COMPRESSION_LEVEL = 9
 _DEPOSIT_TYPE = 0x7E
 _U64_BYTES = 8
 _RECORD_BYTES_MIN = 70
+CHANNELS_CACHED = 4
 
 
 class BatchError(Exception):
@@ -129,6 +131,7 @@ def build_channel(blocks: Sequence[BlockInputs], tip_hash: Hash, finalization: b
     return Channel(channel_id(channel), split(channel, frame_bytes=frame_bytes), first_height, batch.tip_height)
 
 
+@lru_cache(maxsize=CHANNELS_CACHED)
 def channel_id(channel: bytes) -> bytes:
     return keccak(channel)[:CHANNEL_ID_BYTES]
 
@@ -210,6 +213,12 @@ def decode_batch(data: bytes) -> Batch:
         raise BatchError(f"batch's first record has height {records[0].number}, not the first height it states")
     _check_records(records)
     return Batch(records, _read_hash(data, tip, "tip hash"), _read_bytes(data, finalization, "finalization"))
+
+
+@lru_cache(maxsize=CHANNELS_CACHED)
+def decode_channel(channel: bytes) -> Batch:
+    """The batch in a complete channel, as `inflate` and `decode_batch`; nodes of one process decode each once."""
+    return decode_batch(inflate(channel))
 
 
 def _check_records(records: Sequence[BlockRecord]) -> None:

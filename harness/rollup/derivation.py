@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.rollup.acceptance import DerivationRules, DerivedBlock, SafeBlock, VerifyFinalization, accept
-from harness.rollup.batch import BatchError, decode_batch, decode_frame, inflate
+from harness.rollup.batch import BatchError, decode_channel, decode_frame
 from harness.rollup.blocks import Hash, L1Origin
 from harness.rollup.forced import ForcedEntry, ForcedView, QueueBroken
 from harness.rollup.l1_view import L1LinkError, L1View
@@ -266,7 +266,7 @@ class Derivation:
             if channel is None or isinstance(channel, Discarded):
                 self._note(l1_number, channel)
                 return
-            blocks = accept(decode_batch(inflate(channel.data)), safe=self.safe, l1=self._l1, l1_number=l1_number,
+            blocks = accept(decode_channel(channel.data), safe=self.safe, l1=self._l1, l1_number=l1_number,
                             rules=self._rules, verify_finalization=self._verify)
         except BatchError as error:
             self._drop(l1_number, error.reason)

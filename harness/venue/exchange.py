@@ -215,7 +215,12 @@ def decode_latest(data: bytes) -> Latest:
 
 def encode_state(accounts: Sequence[str], assets: Sequence[str]) -> bytes:
     """The whole venue in one call."""
-    return _encode("lens", "state", list(accounts), [asset_word(name) for name in assets])
+    return _state_call(tuple(accounts), tuple(assets))
+
+
+@lru_cache(maxsize=64)
+def _state_call(accounts: tuple[str, ...], assets: tuple[str, ...]) -> bytes:
+    return _encode("lens", "state", accounts, [asset_word(name) for name in assets])
 
 
 def decode_state(data: bytes) -> VenueState:

@@ -19,7 +19,7 @@ ASSET = st.binary(min_size=32, max_size=32)
 POSITIONS = st.lists(st.tuples(UINT, INT, INT, INT), max_size=3).map(tuple)
 VENUE = st.tuples(
     st.tuples(UINT, UINT, UINT, INT, UINT),
-    st.lists(st.tuples(ADDRESS, U32, INT, INT, UINT, UINT, U64, POSITIONS), max_size=3).map(tuple),
+    st.lists(st.tuples(ADDRESS, U32, INT, INT, UINT, UINT, U64, POSITIONS, U64), max_size=3).map(tuple),
     st.lists(st.tuples(UINT, INT, UINT, UINT, st.booleans(), INT, U64), max_size=3).map(tuple),
     st.lists(st.tuples(UINT, INT, INT, UINT, U64, UINT, INT), max_size=3).map(tuple),
     st.lists(st.tuples(ASSET, U64, U64, INT, INT, UINT, U64, U64, U64, U64), max_size=3)
