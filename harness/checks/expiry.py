@@ -65,6 +65,12 @@ def boundary(subject: Subject) -> Finding:
         if trade.timestamp >= trade.expiry:
             cases.add(severity=trade.timestamp - trade.expiry, block=trade.block, tx=trade.tx, did="trade",
                       series=trade.series, block_timestamp=trade.timestamp, expiry=trade.expiry)
+    for started in facts.auctions:
+        guarded += started.earliest_expiry <= end
+        if started.timestamp >= started.earliest_expiry:
+            cases.add(severity=started.timestamp - started.earliest_expiry, block=started.block, tx=started.tx,
+                      did="start an auction", account=started.account, block_timestamp=started.timestamp,
+                      expiry=started.earliest_expiry)
     for liquidated in facts.liquidations:
         guarded += liquidated.earliest_expiry <= end
         if liquidated.timestamp >= liquidated.earliest_expiry:

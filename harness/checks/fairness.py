@@ -16,9 +16,13 @@ from harness.model.book import Book, Series
 from harness.model.facts import Holding, LiquidationFact
 from harness.model.fixed import BPS
 from harness.model.ladder import AUCTION, DELEVERAGED, PARTIAL
+from harness.model.margin import worth
 from harness.model.option_margin import NAKED
 
 STEPS = {PARTIAL: "partial", AUCTION: "bid", DELEVERAGED: "deleveraged"}
+
+ROUNDINGS_A_MOVE = 4
+"""Wei that moving one position may add to what owner and keeper have together."""
 
 HONEST_BPS = 50
 """A reporter farther than this from the true price lies; its word says nothing about what the true price was."""
@@ -49,19 +53,41 @@ def newer_price(subject: Subject) -> Finding:
 
 
 def no_coalition_gain(subject: Subject) -> Finding:
+    """Were owner and keeper one person, the best they could do without a liquidation is to close at the same prices:
+    that leaves them the account's worth, or nothing where it is negative. By what the events moved they may have no
+    more than that afterwards, nor may the insurance pay for a reward or beyond the loss."""
     cases = Cases()
-    liquidations = subject.replay.facts.liquidations
+    book, liquidations = subject.replay.venue.book, subject.replay.facts.liquidations
     for fact in liquidations:
-        if fact.covered > fact.shortfall or (fact.covered > 0 and fact.collected > 0):
-            cases.add(severity=max(fact.covered - fact.shortfall, fact.collected), block=fact.block, tx=fact.tx,
-                      account=fact.account, keeper=fact.keeper, covered=fact.covered, shortfall=fact.shortfall,
+        gain = coalition_gain(book, fact)
+        took = fact.covered > fact.shortfall or (fact.covered > 0 and fact.collected > 0)
+        if took or gain > ROUNDINGS_A_MOVE * len(fact.moved):
+            cases.add(severity=max(gain, fact.covered - fact.shortfall, min(fact.covered, fact.collected)),
+                      block=fact.block, tx=fact.tx, account=fact.account, keeper=fact.keeper, gain=gain,
+                      worth=fact.terms.worth, covered=fact.covered, shortfall=fact.shortfall,
                       to_keeper=fact.to_keeper, collected=fact.collected)
     return cases.finding(
         len(liquidations),
-        holds=f"none of {len(liquidations)} liquidations drew on the insurance beyond the loss, or for a reward",
-        violated="owner and keeper together took from the insurance",
+        holds=f"in none of {len(liquidations)} liquidations did owner and keeper together gain on closing, or the "
+              "insurance pay beyond the loss, or for a reward",
+        violated="owner and keeper together had more than by closing, or took from the insurance",
         nothing="no liquidation",
     )
+
+
+def coalition_gain(book: Book, fact: LiquidationFact) -> int:
+    """What owner and keeper together have more after a liquidation than after a close at the index, by its events.
+
+    An account below zero is its owner's no more: there it counts as nothing, before and after.
+    """
+    due = {item.series.id: item.price for item in fact.terms.items}
+    bargain = 0  # what the keeper took is worth beyond what it paid; the rest went to counterparties
+    for series, size, price in fact.moved[:len(fact.moved) - len(fact.counterparties)]:
+        kind = book.series[series].kind
+        bargain += worth(kind, size, due.get(series, price)) - worth(kind, size, price)
+    left = fact.terms.worth - fact.loss + fact.covered + fact.bad_debt + sum(
+        other.got_cost for other in fact.counterparties)
+    return max(left, 0) - max(fact.terms.worth, 0) + fact.to_keeper + bargain
 
 
 def true_price_path(subject: Subject) -> Finding:
@@ -212,7 +238,8 @@ def no_open_and_liquidate(subject: Subject) -> Finding:
 CHECKS = (
     Check("LS3", "newer price", "nobody goes down the ladder at a price observed at or before its own last move",
           newer_price),
-    Check("LS6", "no coalition gain", "owner and keeper together never take from the insurance more than the loss",
+    Check("LS6", "no coalition gain", "owner and keeper together never have more than by closing at the index, nor "
+          "take from the insurance more than the loss",
           no_coalition_gain),
     Check("LS7", "true price path", "nobody is liquidated who was healthy at every true price of the last while",
           true_price_path),

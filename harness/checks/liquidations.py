@@ -66,16 +66,23 @@ def grace(subject: Subject) -> Finding:
 
 
 def loss_within_penalty(subject: Subject) -> Finding:
+    """The owner's, and of who is deleveraged for it: a counterparty loses no more than the profit it had on what was
+    closed."""
     cases = Cases()
     liquidations = subject.replay.facts.liquidations
     for fact in liquidations:
+        for other in fact.counterparties:
+            if other.got_cost > other.most:
+                cases.add(severity=other.got_cost - other.most, block=fact.block, tx=fact.tx, account=other.account,
+                          deleveraged_for=fact.account, loss=other.got_cost, profit=other.most)
         if fact.loss > fact.penalty:
             cases.add(severity=fact.loss - fact.penalty, block=fact.block, tx=fact.tx, account=fact.account,
                       loss=fact.loss, penalty=fact.penalty, collected=fact.collected)
     return cases.finding(
         len(liquidations),
-        holds=f"none of {len(liquidations)} liquidations cost its owner more than the penalty",
-        violated="a liquidation cost its owner more than the penalty",
+        holds=f"none of {len(liquidations)} liquidations cost its owner more than the penalty, or a counterparty more "
+              "than its profit",
+        violated="a liquidation cost its owner more than the penalty, or a counterparty more than its profit",
         nothing="no liquidation",
     )
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from math import floor
+from statistics import median
 
 from harness.checks.registry import Check
 from harness.checks.results import Cases, Finding
@@ -57,11 +60,27 @@ def moves_forward(subject: Subject) -> Finding:
     )
 
 
+def index_of(prices: Sequence[int], clamp_bps: int) -> int:
+    """Formula 15 in exact fractions, floored where a price is formed: the median, the band around it, and the mean.
+
+    Shares nothing with the model: the mean is of how far each price lies from the median, cut off at the band.
+    """
+    middle = floor(median([Fraction(price) for price in prices]))
+    width = floor(Fraction(abs(middle) * clamp_bps, BPS))
+    off = sum(min(abs(price - middle), width) * (1 if price > middle else -1) for price in prices)
+    return floor(middle + Fraction(off, len(prices)))
+
+
 def enough_sources(subject: Subject) -> Finding:
+    """Also that the price is what those sources give, recomputed from what each of them signed."""
     cases = Cases()
     rounds = subject.replay.facts.rounds
     sources_min = subject.bounds.venue.min_sources
     for fact in rounds:
+        due = index_of(fact.prices, subject.bounds.venue.clamp_bps)
+        if fact.price != due:
+            cases.add(severity=abs(fact.price - due), block=fact.block, tx=fact.tx, asset=fact.asset, round=fact.round,
+                      price=fact.price, index=due, signed=list(fact.prices))
         if fact.sources < sources_min:
             cases.add(severity=sources_min - fact.sources, block=fact.block, tx=fact.tx, asset=fact.asset,
                       round=fact.round, sources=fact.sources, sources_min=sources_min)
@@ -70,8 +89,9 @@ def enough_sources(subject: Subject) -> Finding:
                       round=fact.round, sources=fact.sources, reporters=fact.reporters)
     return cases.finding(
         len(rounds),
-        holds=f"each of {len(rounds)} rounds is from {sources_min} reporters or more, and from no more than there were",
-        violated="round from too few reporters, or from more than there were",
+        holds=f"each of {len(rounds)} rounds is from {sources_min} reporters or more, from no more than there were, "
+              "and its price the mean of theirs, each clamped to the median",
+        violated="round from too few reporters, from more than there were, or not at the index they give",
         nothing="no round was accepted",
     )
 
@@ -195,7 +215,8 @@ CHECKS = (
     Check("O1", "fresh when used", "no trade, liquidation or withdrawal uses a price older than the limit",
           fresh_when_used),
     Check("O2", "feed moves forward", "accepted rounds strictly increase in number and time", moves_forward),
-    Check("O6", "enough sources", "every accepted price is from at least as many reporters as required, and no others",
+    Check("O6", "enough sources", "every accepted price is from at least as many reporters as required, and no others, "
+          "and is the mean of what they signed, clamped to the median",
           enough_sources),
     Check("O7", "no flash price", "no transaction uses a price that it moved itself", no_flash_price),
     Check("O8", "whole rounds", "round, timestamp and price in storage are those of one accepted round, never mixed",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
+
 from harness.checks.registry import Check
 from harness.checks.results import Cases, Finding
 from harness.checks.subject import Subject
-from harness.history.records import StateRecord
+from harness.history.records import AccountState, PositionState, StateRecord
 from harness.model.book import Book
 from harness.model.fixed import NATIVE
 
@@ -116,9 +119,15 @@ def insurance(subject: Subject) -> Finding:
 
 
 def loss_pieces(subject: Subject) -> Finding:
-    """The pieces are what the events say; the loss they must make up is the model's."""
+    """The pieces are what the events say; the loss they must make up is the model's. A loss that nobody told of shows
+    in storage: who holds nothing any more owes nothing either."""
     cases = Cases()
     losses = subject.replay.facts.losses
+    for snapshot in subject.replay.snapshots:
+        for address, shown in snapshot.state.accounts.items():
+            if shown.cash < 0 and not any(position.size for position in shown.positions):
+                cases.add(severity=-shown.cash, block=snapshot.state.number, account=address, cash=shown.cash,
+                          positions=0, where="storage")
     for fact in losses:
         pieces = fact.got_covered + fact.got_costs + fact.got_remaining
         negative = min(fact.got_covered, fact.got_costs, fact.got_remaining) < 0
@@ -263,8 +272,15 @@ def _distance(expected: object, got: object) -> int:
 
 
 def requirement_order(subject: Subject) -> Finding:
+    """Also that both grow with the size: of all accounts with one position alone, of one series and side, in a reading.
+    """
     cases, judged = Cases(), 0
     for snapshot in subject.replay.snapshots:
+        for series, smaller, larger in _neighbours(snapshot.state):
+            if larger.im < smaller.im or larger.mm < smaller.mm:
+                cases.add(severity=max(smaller.im - larger.im, smaller.mm - larger.mm), block=snapshot.state.number,
+                          series=series, sizes=[_sole(smaller).size, _sole(larger).size], im=[smaller.im, larger.im],
+                          mm=[smaller.mm, larger.mm])
         for address, account in snapshot.state.accounts.items():
             judged += bool(account.im or account.mm)
             if not account.im >= account.mm >= 0:
@@ -272,10 +288,26 @@ def requirement_order(subject: Subject) -> Finding:
                           im=account.im, mm=account.mm)
     return cases.finding(
         judged,
-        holds=f"IM ≥ MM ≥ 0 in {judged} readings",
-        violated="an account needs more to keep a position than to open it, or less than nothing",
+        holds=f"IM ≥ MM ≥ 0 in {judged} readings, and of accounts with one position each the larger needs no less",
+        violated="an account needs more to keep a position than to open it, less than nothing, or less for a larger",
         nothing="no state record of a canonical block shows a margin requirement",
     )
+
+
+def _sole(account: AccountState) -> PositionState:
+    return next(position for position in account.positions if position.size)
+
+
+def _neighbours(state: StateRecord) -> Iterator[tuple[int, AccountState, AccountState]]:
+    """Pairs of accounts that hold one position and nothing else, of one series and side, the smaller first."""
+    alone: dict[tuple[int, bool], list[AccountState]] = {}
+    for account in state.accounts.values():
+        held = [position for position in account.positions if position.size]
+        if len(held) == 1:
+            alone.setdefault((held[0].series, held[0].size > 0), []).append(account)
+    for (series, _), accounts in alone.items():
+        for smaller, larger in pairwise(sorted(accounts, key=lambda account: abs(_sole(account).size))):
+            yield series, smaller, larger
 
 
 CHECKS = (
@@ -295,6 +327,7 @@ CHECKS = (
     Check("A3", "dust", "rounding residue never falls and never exceeds one wei per rounding", dust),
     Check("A6", "replay", "storage equals the model's replay of the events, field by field, and so does every amount",
           replay_equals_storage),
-    Check("M3", "requirement order", "the initial margin is never below the maintenance margin, nor that below zero",
+    Check("M3", "requirement order", "the initial margin is never below the maintenance margin, nor that below zero, "
+          "and neither is less for a larger position",
           requirement_order),
 )

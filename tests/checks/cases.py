@@ -57,6 +57,13 @@ def quiet() -> Run:
     return market().state().blocks(4, price=100).block().state()
 
 
+def two_alone(path: str, off: int | None = None) -> Run:
+    """Alice long 5 futures and nothing else, bob long 6; what he needs is off by a wei more than the one future's."""
+    run = market().trade("alice", "maker", 5, 100).trade("bob", "maker", 6, 100)
+    needs = 10 * W if path.endswith("im") else 25 * W // 4
+    return run.state(corrupt={path: -needs - 1 if off is None else off - needs})
+
+
 def unread() -> Run:
     """A busy chain nobody read the storage of."""
     return traded().blocks(3, price=99)
@@ -596,6 +603,8 @@ CASES: dict[str, Case] = {
         "insurance paid a wei more than the loss": lambda: bankrupt().liquidate("alice", covered=W),
         "a wei of the loss nobody bore": lambda: bankrupt().liquidate("alice", badDebt=1),
         "a settlement's debt a wei short": debt_a_wei_short,
+        "a penalty that nobody had": lambda: bankrupt(88).liquidate("alice", stage=1).state(),
+        "a debt with nothing held": lambda: settled().state(corrupt={f"accounts.{ALICE}.cash": -10**6 * W}),
     }),
     "C6": Case(unread, {
         "a withdrawal behind a deficit": lambda: in_deficit().block().withdraw("maker", 5),
@@ -677,6 +686,8 @@ CASES: dict[str, Case] = {
     "M3": Case(quiet, {
         "MM above IM": storage(f"accounts.{ALICE}.mm", 10**30),
         "MM below zero": storage(f"accounts.{ALICE}.mm", -(10**30)),
+        "less to open for the larger of two": lambda: two_alone(f"accounts.{address('bob')}.im"),
+        "less to keep for the larger of two": lambda: two_alone(f"accounts.{address('bob')}.mm"),
     }),
     "M1": Case(lambda: quiet().block().withdraw("alice", 1), {
         "too large a position": lambda: market().trade("alice", "maker", 10, 100),
@@ -751,6 +762,9 @@ CASES: dict[str, Case] = {
     }),
     "T7": Case(resting, {
         "by another": lambda: resting().block().cancel_order("bob", 1),
+        "for what its maker could well have done": lambda: resting().block().raw(
+            "OrderPlaced", orderId=3, account=ALICE, seriesId=1, size=W, price=101 * W, mode=2, deadline=START + 99)
+        .raw("OrderRemoved", orderId=1, reason=4, rest=-2 * W),
     }),
     "LS1": Case(unread, {
         "healthy": lambda: sick(95).liquidate("alice"),
@@ -798,6 +812,8 @@ CASES: dict[str, Case] = {
     "LS4": Case(unread, {
         "penalty above its rate": lambda: sick().liquidate("alice", toKeeper=20 * W, toInsurance=20 * W),
         "taken below the index": lambda: sick().liquidate("alice", transfer={"price": 93 * W}),
+        "more than a counterparty had won": lambda: short_of_insurance().liquidate(
+            "diver", deleveraged={"cost": 145 * W}),
     }),
     "LS3": Case(unread, {
         "at the price of its own trade": lambda: market().trade("alice", "maker", 9, 100).block().liquidate("alice"),
@@ -811,6 +827,9 @@ CASES: dict[str, Case] = {
     "LS6": Case(unread, {
         "a reward out of the insurance": lambda: bankrupt().liquidate("alice", toKeeper=5 * W, covered=22 * W),
         "insurance beyond the loss": lambda: bankrupt().liquidate("alice", covered=18 * W),
+        "a penalty that nobody had": lambda: bankrupt(88).liquidate("alice", stage=1),
+        "taken below the index from who has nothing": lambda: bankrupt().liquidate(
+            "alice", transfer={"price": 80 * W}),
     }),
     "LL3": Case(lambda: bankrupt().liquidate("alice"), {
         "the first window forgotten": lambda: sick().liquidate("alice", toKeeper=0),
@@ -984,6 +1003,8 @@ CASES: dict[str, Case] = {
         "traded at expiry": lambda: market(expires_in=20).blocks(20, price=97).trade("alice", "maker", 1, 97),
         "liquidated at expiry": lambda: market(expires_in=20).trade("alice", "maker", 9, 100).blocks(20, price=94)
         .liquidate("alice"),
+        "an auction begun at expiry": lambda: market(expires_in=20).trade("alice", "maker", 9, 100).blocks(20, price=91)
+        .start_auction("alice"),
     }),
     "S4": Case(due, {
         "not the average": lambda: due().finalize(1, price=97 * W + 1),
@@ -1045,6 +1066,11 @@ CASES: dict[str, Case] = {
         "too few reporters": lambda: quiet().block().price(100, sources=2),
         "the vote of one who was removed": lambda: dismissed(4),
         "one more than there are": lambda: reporting(quiet(), 4).block().price(100, sources=5),
+        "a wei above the mean": lambda: quiet().block().price(100, said=100 * W + 1),
+        "the higher of two middle ones": lambda: quiet().block().price(
+            100, prices=(99 * W, 100 * W, 101 * W, 102 * W), said=101 * W - W // 8),
+        "a band a wei wider": lambda: quiet().block().price(
+            100, prices=(100 * W, 100 * W, 200 * W), said=100 * W + (W // 2 + 1) // 3),
     }),
     "O7": Case(quiet, {
         "a trade at its own price": lambda: flash("trade"),
