@@ -262,9 +262,9 @@ def removed_for_cause(subject: Subject) -> Finding:
     """A removal that only its account may ask for came in a transaction of that account, or of who owns it; every other
     has a reason that the model, standing at its place, finds too: nobody loses his order to another's fault."""
     cases, judged = Cases(), 0
-    for item in subject.replay.discrepancies:
-        if item.what in ("OrderRemoved.reason", "OrderRemoved"):
-            cases.add(block=item.block, tx=item.tx, due=item.expected, removed_for=item.got)
+    for found in subject.replay.discrepancies:
+        if found.what in ("OrderRemoved.reason", "OrderRemoved"):
+            cases.add(block=found.block, tx=found.tx, due=found.expected, removed_for=found.got)
     by_number = {block.number: block for block in subject.chain}
     owners = {str(event.args["account"]): str(event.args["owner"]) for block in subject.chain
               for event in block.events if event.name == "AccountOpened"}
