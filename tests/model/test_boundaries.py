@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from harness.evm.accounts import MAKER, OWNER
+from harness.model import ladder
 from harness.model.pauses import LIQUIDATION
-from tests.contracts.conftest import T0, TRADERS, Outcome, W
+from tests.contracts.conftest import INSURANCE, T0, TRADERS, Outcome, W
 from tests.model.side_by_side import (
     CALL,
     EXPIRY,
@@ -114,6 +115,61 @@ def test_equity_equal_to_the_maintenance_margin_is_healthy(both: Duel, below: in
     margin = both.model.margin(address(A))
     assert margin.equity - margin.mm == -15 * below
     assert went(both.liquidate(KEEPER, A)) is due
+
+
+def holds_sixteen(both: Duel) -> None:
+    """A has 3 468 less a fee of 16, and 16 from 2000."""
+    both.deposit(A, 468 * 10**6)
+    assert went(both.trade(A, MAKER, LATER, 16 * W, INDEX))
+    both.tick(1)
+
+
+def sunk(both: Duel, price: int) -> tuple[ladder.Terms, list[str]]:
+    """A as above, at a price: what it comes to, and what the next step told."""
+    with both.aside():
+        holds_sixteen(both)
+        both.price(price)
+        given = ladder.terms(both.probe().book, address(A))
+        return given, [event.name for event in both.liquidate(KEEPER, A).events]
+
+
+def test_a_penalty_that_is_there_to_the_wei_is_taken_and_one_that_is_not_goes_to_auction(both: Duel) -> None:
+    """R ≥ F: at 1830 R = 3452 − 16·170 = 732, and F = 16·1830/40, the same."""
+    given, told = sunk(both, 1830 * W)
+    assert (given.worth, given.penalty) == (732 * W, 732 * W)
+    assert "Liquidated" in told
+    given, told = sunk(both, 1830 * W - 1)
+    assert (given.worth, given.penalty) == (732 * W - 16, 732 * W)
+    assert told == ["AuctionStarted"]
+
+
+def test_a_loss_the_insurance_may_just_pay_is_auctioned_and_a_wei_more_deleverages(both: Duel) -> None:
+    """−R > what the insurance may pay in a block."""
+    may_pay = INSURANCE * 10**12 * both.params.insurance_cap_bps // 10_000
+    price = (32_000 * W - 3_452 * W - may_pay) // 16
+    given, told = sunk(both, price)
+    assert (-given.worth, given.available) == (may_pay, may_pay)
+    assert told == ["AuctionStarted"]
+    given, told = sunk(both, price - 1)
+    assert -given.worth == may_pay + 16
+    assert "Liquidated" in told
+
+
+@pytest.mark.parametrize("above", [0, 1])
+def test_a_bidder_may_end_with_its_initial_margin_and_not_a_wei_below(both: Duel, above: int) -> None:
+    """E° ≥ IM⁰: B with 2 839.20 takes 16 over at 1820 for 72.80 after a second; that is 2 912, a tenth of 29 120."""
+    assert went(both.withdraw(B, 160_800_000))
+    holds_sixteen(both)
+    both.price(1825 * W)
+    assert went(both.liquidate(KEEPER, A))
+    both.tick(1)
+    both.price(1820 * W + above)
+    outcome = both.bid(B, A)
+    if above:
+        assert outcome.error.startswith("InsufficientMargin")
+        return
+    margin = both.model.margin(address(B))
+    assert (margin.equity, margin.im) == (2_912 * W, 2_912 * W)
 
 
 def wait(both: Duel, seconds: int) -> None:
