@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from harness.proxy.connection import Connection
 
-EARLY_BYTES_MAX = 4 << 20   # a client may pipeline a great many requests before its target is connected
-WRITE_BUFFER_BYTES = 1 << 20      # per socket; above it the other side is no longer read
+WRITE_BUFFER_BYTES = 1 << 20      # per socket, also before it is connected; above it the other side is no longer read
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
@@ -34,6 +33,7 @@ class Endpoint(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES, low=0)
         if self._towards_target:
             early, self._early = self._early, []
+            self._connection.pipe_into(self).hold(full_socket=False)
             for data in early:
                 self.write(data)
         else:
@@ -57,10 +57,9 @@ class Endpoint(asyncio.Protocol):
             # Pausing a socket before its first read does not hold in uvloop, so the target's first bytes wait here.
             self._early.append(data)
             self._early_bytes += len(data)
-            if self._early_bytes > EARLY_BYTES_MAX:
-                self._connection.abort()
-            else:
-                self._connection.reach_target()
+            if self._early_bytes > WRITE_BUFFER_BYTES:
+                self._connection.pipe_into(self).hold(full_socket=True)
+            self._connection.reach_target()
         elif not self.closed:
             self.transport.write(data)
 

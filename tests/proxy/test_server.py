@@ -11,6 +11,8 @@ import pytest
 import uvloop
 
 from harness.ports import LinkRule
+from harness.proxy.connection import Connection
+from harness.proxy.endpoint import WRITE_BUFFER_BYTES
 from harness.proxy.server import ProxyServer, UnknownLink
 
 DEADLINE_S = 10.0
@@ -223,6 +225,36 @@ def test_receipts_of_one_way_messages_end_in_the_proxy_and_are_not_counted() -> 
             assert setup.target.bodies == [b"0", b"1", b"2", b"question"]
             assert setup.proxy.counters("a", "b").messages == 4
             assert setup.proxy.counters("b", "a").messages == 1
+
+    _run(check)
+
+
+@pytest.mark.parametrize("delay_ms", [0.0, 1.0])
+def test_a_body_that_comes_faster_than_its_target_connects_arrives_whole(
+    monkeypatch: pytest.MonkeyPatch, delay_ms: float
+) -> None:
+    """On loopback megabytes are there before the target's connection is; what has no room waits in the sender."""
+    gate, connect, opened = asyncio.Event(), Connection._connect, list[Connection]()
+
+    async def connect_late(connection: Connection) -> None:
+        opened.append(connection)
+        await gate.wait()
+        await connect(connection)
+
+    monkeypatch.setattr(Connection, "_connect", connect_late)
+
+    async def check(setup: Setup) -> None:
+        if delay_ms:
+            setup.proxy.set_rules("a", "b", {"f": LinkRule(delay_ms=delay_ms)})
+        async with _client(setup.port) as client:
+            body = bytes(16 << 20)
+            client.post(body)
+            for _ in range(2_000):   # rounds of the loop, in which all of it would come
+                await asyncio.sleep(0)
+            if not delay_ms:         # a message under a rule is held whole
+                assert WRITE_BUFFER_BYTES < opened[0].target._early_bytes < 2 * WRITE_BUFFER_BYTES
+            gate.set()
+            assert await client.answer() == body
 
     _run(check)
 
