@@ -239,6 +239,41 @@ def test_pure_floors_never_iterate_over_a_set() -> None:
     assert wrong == []
 
 
+def test_the_model_computes_in_integers_and_fractions_only() -> None:
+    """What is right to the wei is never said by a float, nor by anything that may have been one."""
+    wrong = [
+        f"{name_of(path)}:{line}: {what}"
+        for path in modules() if room_of(name_of(path)) == "harness.model"
+        for line, what in inexact(parsed(path))
+    ]  # fmt: skip
+    assert wrong == []
+
+
+def inexact(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Floats, what turns into one, and `/`, of which nobody sees whether it divides integers."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, float | complex):
+            yield node.lineno, repr(node.value)
+        elif isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div):
+            yield node.lineno, "/"
+        elif isinstance(node, ast.Name) and node.id in ("float", "complex"):
+            yield node.lineno, node.id
+        elif isinstance(node, ast.ImportFrom) and node.module in ("math", "statistics", "decimal"):
+            yield from ((node.lineno, f"{node.module}.{name.name}") for name in node.names if name.name != "isqrt")
+        elif isinstance(node, ast.Import):
+            yield from ((node.lineno, name.name) for name in node.names
+                        if name.name in ("math", "statistics", "decimal", "cmath"))
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["x = 0.5", "x = a / b", "x /= 2", "x = float(a)", "x = 1e18", "from math import sqrt", "import math",
+     "from decimal import Decimal", "x: float = 0"],
+)  # fmt: skip
+def test_what_is_not_exact_is_seen(source: str) -> None:
+    assert list(inexact(ast.parse(source)))
+
+
 def test_no_module_is_longer_than_a_reader_can_hold() -> None:
     lines = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in modules()}
     assert {name: count for name, count in lines.items() if count > LONG.get(name, LINES_MAX)} == {}

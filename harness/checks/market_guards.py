@@ -71,13 +71,23 @@ def within_bounds(subject: Subject) -> Finding:
 
 
 def known_to_be_up(subject: Subject) -> Finding:
-    """An uptime round that never began (startedAt 0) is no word that the chain is up."""
+    """An uptime round that never began (startedAt 0) is no word that the chain is up, whatever the model thinks of it:
+    the feed's last word before each step counts as well."""
     cases = Cases()
     facts = subject.replay.facts
     steps: list[LiquidationFact | AuctionFact] = [*facts.liquidations, *facts.auctions]
+    told: dict[int, tuple[bool, int]] = {}  # block → the newest round the feed told of by then
+    newest = (True, 1)
+    for block in subject.chain:
+        for event in block.events:
+            if event.name == "UptimeChanged":
+                newest = bool(event.args["up"]), int(event.args["startedAt"])
+        told[block.number] = newest
     for fact in steps:
-        if fact.started_at == 0 or not fact.is_up:
-            cases.add(block=fact.block, tx=fact.tx, account=fact.account, up=fact.is_up, started_at=fact.started_at)
+        up, since = told.get(fact.block, newest)
+        if fact.started_at == 0 or not fact.is_up or since == 0 or not up:
+            cases.add(block=fact.block, tx=fact.tx, account=fact.account, up=fact.is_up, started_at=fact.started_at,
+                      told_up=up, told_started_at=since)
     return cases.finding(
         len(steps),
         holds=f"each of {len(steps)} steps down the ladder was taken while the uptime feed said, validly, that the "

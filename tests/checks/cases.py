@@ -460,6 +460,13 @@ def in_dispute(seconds: int = 0, price: int | None = None) -> Run:
     return unwatched(30).dispute(1).state().blocks(seconds, price=price).block()
 
 
+def restarted_at_nothing() -> Run:
+    """The feed tells of a restart without saying when, and alice is liquidated on it."""
+    run = sick().block(dt=9)
+    run._corrupt(-1, {"startedAt": 0})
+    return run.price(94).liquidate("alice")
+
+
 def sure_of_nothing() -> Run:
     """Alice is liquidated in the very first block, without any word of the system before it."""
     run = Run()
@@ -1124,6 +1131,7 @@ CASES: dict[str, Case] = {
     "O9": Case(unread, {
         "down": while_down,
         "before the first word": sure_of_nothing,
+        "on the word of a round that began at nothing": restarted_at_nothing,
     }),
     "G5": Case(lambda: in_dispute(60).resolve(1), {
         "before the delay": lambda: in_dispute(5).resolve(1, override=90 * W),
