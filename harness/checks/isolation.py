@@ -19,15 +19,22 @@ OF_A_POOL = ("AccountOpened", "CoinPoolOpened", "InsuranceFunded", "DeficitCover
 
 def isolation(subject: Subject) -> Finding:
     """Guarded by readings of isolated pools. No event but a move of collateral is of two pools; a pool's balance is
-    what its events put in and took out, and never negative; each of its books stands still while no event of the pool
-    that could move it is told."""
+    what its events put in and took out, and negative after none of them, also within a transaction; each of its books
+    stands still while no event of the pool that could move it is told."""
     cases, judged = Cases(), 0
     book = subject.replay.venue.book
+    balances: dict[int, int] = {}
     for block in subject.chain:
         for event in block.events:
             named = pools_of(event, book)
             if len(named) > 1 and event.name != "CollateralMoved":
                 cases.add(severity=10**18, block=block.number, tx=event.tx, event=event.name, pools=sorted(named))
+            for pool in sorted(named):
+                coin = book.ledgers[pool].coin if pool in book.ledgers else ""
+                balances[pool] = balances.get(pool, 0) + _put_in(event, pool, 1 if coin else NATIVE)
+                if balances[pool] < 0:
+                    cases.add(severity=-balances[pool], block=block.number, tx=event.tx, event=event.name, pool=pool,
+                              balance=balances[pool])
     for interval in intervals(subject):
         before = {held.pool: held for held in interval.before.state.pools}
         told: dict[int, list[Event]] = {}

@@ -544,6 +544,13 @@ def two_pools(path: str = "", off: int = 1) -> Run:
     return run.state(corrupt={path: off}) if path else run
 
 
+def overdrawn() -> Run:
+    """More leaves an isolated pool than is in it, and is back before anybody reads."""
+    run = two_pools().block()
+    run.move("maker", 600, to=0, source=1)
+    return run.move("maker", 600, to=1).state()
+
+
 def upgraded() -> Run:
     """Alice long 9 from 100; the liquidator's code is switched in a block without a price, read before and after."""
     run = market(expires_in=500).trade("alice", "maker", 9, 100).announce(2).blocks(20, price=100)
@@ -594,6 +601,7 @@ CASES: dict[str, Case] = {
         "an insurance that paid for another pool": lambda: two_pools("pools.0.insurance", -W),
         "a deficit handed over": lambda: two_pools("pools.0.deficit", W),
         "a balance below zero": lambda: two_pools("pools.1.balance", -1_000 * W),
+        "a balance below zero between two reads": overdrawn,
         "a trade between pools": lambda: two_pools().trade("bob", "maker@1", 1, 100, series=4),
     }),
     "C2": Case(unread, {
