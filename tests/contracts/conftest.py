@@ -18,6 +18,7 @@ from harness.venue import exchange as ex
 from harness.evm import wallet
 from harness.evm.accounts import KEEPERS, MAKER, OWNER, REPORTERS, account
 from harness.venue.deployment import DEPOSITOR, interfaces
+from harness.solidity.artifacts import Artifacts
 from harness.solidity.genesis import GenesisSpec, build_genesis
 from harness.toolchain import ToolError, anvil_binary
 
@@ -212,10 +213,10 @@ class Venue:
 
 
 @contextmanager
-def standing_venue(params: VenueParameters = PARAMS) -> Iterator[Venue]:
+def standing_venue(params: VenueParameters = PARAMS, artifacts: Artifacts | None = None) -> Iterator[Venue]:
     """Contracts deployed on an Anvil of their own, everyone with tokens, insurance of 100 dollars, nothing listed.
 
-    Raises ToolError where there is no Anvil.
+    `artifacts` are other contracts than ours. Raises ToolError where there is no Anvil.
     """
     binary = anvil_binary()
     genesis = build_genesis(GenesisSpec(
@@ -224,7 +225,7 @@ def standing_venue(params: VenueParameters = PARAMS) -> Iterator[Venue]:
         insurance=INSURANCE, reporters=tuple(account(index).address for index in REPORTERS[:5]),
         collateral={account(index).address: START for index in EVERYONE},
         coin={account(index).address: COINS * W for index in EVERYONE},
-    ))
+    ), artifacts=artifacts)
     spec = ChainSpec(chain_id=CHAIN, genesis_timestamp=T0 - 1, gas_limit=30_000_000, genesis_file=genesis.l2_file)
     node = AnvilProcess(spec, name="venue", binary=binary)
     client = IpcClient(node.socket_path, timeout_s=10)
@@ -240,13 +241,13 @@ def standing_venue(params: VenueParameters = PARAMS) -> Iterator[Venue]:
 
 
 @contextmanager
-def venue_or_skip(params: VenueParameters = PARAMS) -> Iterator[Venue]:
+def venue_or_skip(params: VenueParameters = PARAMS, artifacts: Artifacts | None = None) -> Iterator[Venue]:
     """A standing venue; skips where there is no Anvil."""
     try:
         anvil_binary()
     except ToolError as error:
         pytest.skip(f"no Anvil: {error}")
-    with standing_venue(params) as venue:
+    with standing_venue(params, artifacts) as venue:
         yield venue
 
 

@@ -10,6 +10,10 @@ import pytest
 
 from harness.evm.abi import Interface
 from harness.evm.accounts import OWNER
+from harness.mutants.catalogue import find_mutant
+from harness.mutants.patching import mutant_contracts
+from harness.solidity.compile import compile_with_solcx
+from harness.solidity.incremental import compile_changed
 from harness.venue import exchange as ex
 from harness.venue.bridge import Message
 from tests.contracts.bad_input.cases_authority import attested, observed
@@ -202,3 +206,22 @@ def test_nothing_is_gained_in_the_middle_of_a_transfer(stage: Stage, name: str) 
     assert {"vault.deposit", "vault.withdraw", "clearing_house.trade", "liquidator.liquidate"} <= set(succeeded)
     assert ("spot_amm.swap" in succeeded) is (outer[0] != "spot_amm")
 
+
+@pytest.mark.parametrize("broken", [False, True], ids=["ours", "X29"])
+def test_a_second_withdrawal_within_the_first_is_paid_for_too(broken: bool) -> None:
+    """Mutant X29 needs a token that calls its receiver: there it pays twice and debits once, and ours never does."""
+    artifacts = compile_changed(mutant_contracts(find_mutant("X29")), compile_with_solcx) if broken else None
+    with venue_or_skip(STRICT, artifacts) as venue:
+        stage = Stage(venue.client, venue.at)
+        stage.client.call("anvil_setCode", stage.at["collateral_token"], "0x" + mocks()["HookToken"].runtime.hex())
+        stage.client.call("anvil_setCode", PUPPET, "0x" + mocks()["Puppet"].runtime.hex())
+        stage.ok(OWNER, "collateral_token", stage.raw("collateral_token", "mint", PUPPET, 100 * USD))
+        approval = ("collateral_token", ex.encode_approve(stage.at["vault"], 2**256 - 1))
+        deposit, withdrawal = (
+            ("vault", stage.call_of("vault", name, amount)) for name, amount in (("deposit", 100 * USD),
+                                                                                 ("withdraw", 7 * USD)))
+        assert stage.attempt(run(stage, approval, deposit)).error == ""
+        target = (stage.at[withdrawal[0]], withdrawal[1])
+        assert stage.attempt(told(stage, "runWithin", target, target)).error == ""
+        assert stage.ask("collateral_token", "balanceOf", PUPPET) == (14 * USD,)
+        assert stage.ask("vault", "cash", PUPPET) == ((93 if broken else 86) * W,)
