@@ -185,6 +185,38 @@ def test_loss_beyond_the_insurance_is_deleveraged_at_once_at_the_bankruptcy_pric
     assert long.of(KEEPER) == keeper
 
 
+REVERTS = "0x5f5ffd"
+
+
+@pytest.mark.parametrize("way", ["partial", "auction", "deleveraged"])
+def test_no_token_and_no_code_of_anybodys_can_stop_a_liquidation(long: Venue, way: str) -> None:
+    """LL2: a token that pays nobody any more, a victim and counterparties that revert on every call, an empty book."""
+    for address in (long.at["collateral_token"], account(ALICE).address, account(MAKER).address):
+        long.client.call("anvil_setCode", address, REVERTS)
+    if way == "auction":
+        auctioned(long)
+        at_price(long, 1731 * W, seconds=DURATION // 5)
+        done = bid(long, KEEPER)
+    else:
+        at_price(long, 1800 * W if way == "partial" else 1500 * W)
+        done = long.liquidate(KEEPER, ALICE)
+    assert done.error == ""
+    assert done.one("Liquidated")["stage"] == ["partial", "auction", "deleveraged"].index(way) + 1
+    assert long.send(KEEPER, "vault", ex.encode_withdraw(1)).error != ""  # the token is as dead as it should be
+
+
+def test_a_position_below_a_lot_is_liquidated_whole(market: Venue) -> None:
+    """LL2, LL3: half a lot, a dollar of notional; nothing of it is left that nobody would take."""
+    market.system()
+    market.ok(ALICE, "vault", ex.encode_deposit(USD * 11 // 100))
+    market.deposit(KEEPER, 100_000)
+    assert market.trade(ALICE, 1, PARAMS.lot_wad // 2, 2000 * W).error == ""
+    at_price(market, 1850 * W)
+    done = market.liquidate(KEEPER, ALICE)
+    assert done.one("PositionTransferred")["size"] == PARAMS.lot_wad // 2
+    assert (market.of(ALICE).positions, market.state().conservation_gap()) == ((), 0)
+
+
 def test_running_auction_whose_loss_outgrows_the_insurance_is_deleveraged(long: Venue) -> None:
     """A bid could not be paid, so it is refused by name, and liquidate goes on instead of reverting (LL2, X18)."""
     auctioned(long)
