@@ -65,9 +65,13 @@ def holdings_unmoved(subject: Subject) -> Finding:
 
 
 def set_up_once(subject: Subject) -> Finding:
-    """Guarded by upgrades, and by attempts to set up again that were turned away."""
+    """Guarded by upgrades, and by attempts to set up again that were turned away. Newer code that its own transaction
+    did not set up is anybody's to set up; to go back to what was set up before leaves nothing open."""
     cases, judged = Cases(), 0
     version = 1
+    run = subject.history.run
+    known = {str(run.deployment[name]): number for number, name in enumerate(IMPLEMENTATIONS, 1)
+             if name in run.deployment} if run else {}
     for block in subject.chain:
         told: dict[int, list[Event]] = {}
         for event in block.events:
@@ -79,7 +83,9 @@ def set_up_once(subject: Subject) -> Finding:
             if block.number > 0:
                 judged += 1
                 once = len(versions) == 1 and versions[0] > version and "Upgraded" in names
-                if not once and names != ["Upgraded"]:
+                is_back = names == ["Upgraded"] and version >= known.get(
+                    str(events[0].args["implementation"]), version + 1)
+                if not once and not is_back:
                     cases.add(block=block.number, tx=tx, events=names, version_before=version, versions=versions)
             version = max([version, *versions])
     succeeded = {transaction.hash for block in subject.chain for transaction in block.transactions
@@ -93,7 +99,7 @@ def set_up_once(subject: Subject) -> Finding:
         judged + refused,
         holds=f"{judged} upgrades set up their new code once, in their own transaction; {refused} attempts to do so "
               "again were refused",
-        violated="set up again, or apart from an upgrade",
+        violated="set up again, or apart from an upgrade, or left open by one",
         nothing="no upgrade, and nobody tried to set up again",
     )
 

@@ -497,10 +497,13 @@ class Run:
         self._emit("FactorsChanged", tx, **dict(zip(names, factors, strict=True)))
         return self._execute(tx, salt, said or factors)
 
-    def upgrade(self, version: int = 2, /, *, salt: int | None = 1, share: int = 5_000, **wrong: Any) -> Run:
+    def upgrade(self, version: int = 2, /, *, salt: int | None = 1, share: int = 5_000, is_set_up: bool = True,
+                **wrong: Any) -> Run:
         """The liquidator's code is switched, and set up; `wrong` corrupts what its initialiser says."""
         tx = self._next("timelock")
         self._emit("Upgraded", tx, implementation=address(f"version{version}"))
+        if not is_set_up:
+            return self._execute(tx, salt, (version,))
         self._emit("KeeperShareSet", tx, shareBps=share)
         self._emit("Initialized", tx, version=version)
         self._corrupt(-1, wrong)

@@ -911,6 +911,8 @@ CASES: dict[str, Case] = {
         "the same version again": lambda: traded().announce(2).blocks(20, price=100).block().upgrade(
             2, version=1),
         "an attempt that went through": set_up_by_anybody,
+        "left open by its upgrade": lambda: traded().announce(2).blocks(20, price=100).block().upgrade(
+            is_set_up=False),
     }),
     "U3": Case(lambda: sick().liquidate("alice"), {
         "a price at another scale": lambda: after_upgrade().liquidate("alice", transfer={"price": 94 * 10**8}),

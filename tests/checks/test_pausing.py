@@ -184,3 +184,9 @@ def test_a_withdrawal_is_refused_for_margin_to_the_native_unit() -> None:
 
     assert withdrawal(49_750_000) is VIOLATED
     assert withdrawal(49_750_001) is HOLDS
+
+
+def test_going_back_to_code_that_was_set_up_leaves_nothing_open() -> None:
+    """U2: version 1 was set up long ago; nobody can do it again, so its upgrade need not."""
+    run = market().announce(2).blocks(20, price=100).block().upgrade()
+    assert run.block().upgrade(1, is_set_up=False).judge("U2").verdict is Verdict.HOLDS
