@@ -31,6 +31,9 @@ DEPLOY_TIMEOUT_S = 120.0
 TASK_TIMEOUT_S = 60.0
 _LOOK_AGAIN_S = 0.2
 _ENDED = ("failed", "rejected", "shutdown", "orphaned")
+_NOT_STARTED = "starting container failed"
+"""How the error of a task begins whose container the node could not start; nothing in it has run."""
+_STARTS_MAX = 3
 
 
 class SwarmStack(Stack):
@@ -60,17 +63,35 @@ class SwarmStack(Stack):
     async def start(self, service: str) -> None:
         """Wait for the service's task, or where that has run already, have a new one."""
         before = self.ids.get(service)
+        failed: frozenset[str] = frozenset()
         if before is not None:
+            failed = await self._not_started(service)
             await self._engine.call(f"start {service} again", self._renew, service)
         try:
             async with asyncio.timeout(TASK_TIMEOUT_S):
-                while (found := await self._running(service)) in (None, before):  # noqa: ASYNC110  it can only be asked
-                    await asyncio.sleep(_LOOK_AGAIN_S)
+                self.ids[service] = await self._started(service, before, failed)
         except TimeoutError:
             raise EngineRefused(f"{service} has no running task after {TASK_TIMEOUT_S:g} s: "
                                 f"{await self._why_not(service)}") from None
+
+    async def _started(self, service: str, before: str | None, failed: frozenset[str]) -> str:
+        """Its next container. Swarm gives up a task whose container a busy node could not start ("device or resource
+        busy"), as our services do not restart by themselves: it gets a new one, `_STARTS_MAX` in all."""
+        starts = 1
+        while (found := await self._running(service)) in (None, before):
+            now_failed = await self._not_started(service)
+            if now_failed - failed and starts < _STARTS_MAX:
+                starts += 1
+                await self._engine.call(f"start {service} again", self._renew, service)
+            failed |= now_failed
+            await asyncio.sleep(_LOOK_AGAIN_S)
         assert found is not None
-        self.ids[service] = found
+        return found
+
+    async def _not_started(self, service: str) -> frozenset[str]:
+        """Those of its tasks in which nothing has ever run."""
+        return frozenset(str(task["ID"]) for task in await self._tasks(service)
+                         if str(task["Status"].get("Err", "")).startswith(_NOT_STARTED))
 
     def _renew(self, service: str) -> None:
         self._engine.client.services.get(self._named(service)).force_update()  # type: ignore[no-untyped-call]
