@@ -13,8 +13,7 @@ from harness.history.records import BlockRecord, Transaction
 LIQUIDATION_REFUSALS = frozenset((
     "NotLiquidatable", "SequencerDown", "SequencerGrace", "StalePrice", "NoPrice", "PriceBeforeRestart",
     "PriceBeforeMove", "SeriesExpired", "SelfLiquidation", "InsufficientMargin", "TooManyPositions", "AuctionRunning",
-    "NoAuction",
-    "StillSolvent", "BidNotCovered", "StillLiquidatable", "NoDeficit", "InsuranceNotExhausted",
+    "NoAuction", "StillSolvent", "BidNotCovered", "StillLiquidatable", "NoDeficit", "InsuranceNotExhausted",
     "LiquidationPaused", "PauseGrace", "InvalidInitialization",
 ))
 """The errors with which RULES.md lets a call to the liquidator turn somebody away; `InsufficientMargin` and

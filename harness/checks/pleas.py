@@ -90,7 +90,7 @@ def _standing(book: Book) -> tuple[str, int]:
         return " and ".join(names) + " paused", pauses.changed_at
     if not book.is_up:
         return "down", book.down_since
-    if book.started_at > 1 and is_in_restart_grace(book):
+    if is_in_restart_grace(book):
         return "grace after a restart", book.started_at
     if pauses.is_in_grace(origin_time=book.origin_time, grace_s=book.params.grace_s):
         return "grace after a pause", pauses.resumed_at

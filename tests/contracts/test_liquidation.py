@@ -33,13 +33,6 @@ def at_price(market: Venue, price: int) -> Venue:
     return market
 
 
-def live(market: Venue, until: int) -> None:
-    """The chain's system transaction runs, so no second of it is an outage, and L1's clock keeps up."""
-    while market.now < until:
-        market.now = min(market.now + PARAMS.uptime_gap_s, until)
-        market.system()
-
-
 def test_equity_equal_to_maintenance_margin_is_safe_and_one_wei_below_is_not(long: Venue) -> None:
     """LS1's strict comparison, LS8: the lens says what the liquidator does."""
     at_price(long, BOUNDARY)
@@ -180,9 +173,9 @@ def test_restart_forbids_liquidation_until_grace_is_over_and_a_new_price_is_ther
     assert restarted.one("UptimeChanged") == {"up": True, "startedAt": started}
     until = started + PARAMS.grace_s
     assert long.liquidate(KEEPER, ALICE).error == f"SequencerGrace(until={until})"
-    live(long, until - 1)
+    long.live(until - 1 - long.now)
     assert long.liquidate(KEEPER, ALICE).error == f"SequencerGrace(until={until})"
-    live(long, until)
+    long.live(until - long.now)
     assert long.liquidate(KEEPER, ALICE).error.startswith("StalePrice(asset=ETH,")
     long.observe(1800 * W)
     assert long.liquidate(KEEPER, ALICE).error == ""
@@ -196,7 +189,7 @@ def test_grace_after_a_restart_ends_by_the_clock_of_l1(long: Venue) -> None:
     long.now += PARAMS.uptime_gap_s + 1
     long.system()
     until = long.now + PARAMS.grace_s
-    live(long, until + 20)
+    long.live(until + 20 - long.now)
     long.observe(1800 * W)
     long.system(origin=until - 1)
     assert not long.liquidatable(ALICE)
@@ -229,7 +222,7 @@ def test_fresh_price_observed_before_the_restart_does_not_count(long: Venue) -> 
     long.now += PARAMS.uptime_gap_s + 1
     long.system()
     started = long.now
-    live(long, started + 5)
+    long.live(started + 5 - long.now)
     assert long.liquidate(KEEPER, ALICE).error == (
         f"PriceBeforeRestart(asset=ETH,timestamp={observed},since={started})"
     )

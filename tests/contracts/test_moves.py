@@ -54,10 +54,7 @@ def desk(market: Venue) -> Venue:
 
 def passed(venue: Venue, seconds: int, price: int | None = None) -> Venue:
     """The chain lives on, and the price is `price` at the end."""
-    end = venue.now + seconds
-    while venue.now < end:
-        venue.now = min(venue.now + PARAMS.uptime_gap_s, end)
-        venue.system()
+    venue.live(seconds)
     if price is not None:
         venue.observe(price * W)
     return venue

@@ -127,7 +127,7 @@ def test_nobody_is_liquidated_in_the_block_of_the_unpause_nor_within_the_grace(p
     assert venue.liquidatable(ALICE)
     pause(venue, LIQUIDATION)
     assert not venue.liquidatable(ALICE)
-    live(venue, 10)
+    venue.live(10)
     unpaused, stopped = venue.together(
         (OWNER, "pauses", gov.encode_unpause(LIQUIDATION)),
         (KEEPER, "liquidator", ex.encode_liquidate(account(ALICE).address)),
@@ -135,7 +135,7 @@ def test_nobody_is_liquidated_in_the_block_of_the_unpause_nor_within_the_grace(p
     assert (unpaused.error, stopped.error) == ("", "failed")
     until = venue.now + PARAMS.grace_s
     assert venue.liquidate(KEEPER, ALICE).error == f"PauseGrace(until={until})"
-    live(venue, PARAMS.grace_s + 20)
+    venue.live(PARAMS.grace_s + 20)
     venue.observe(1800 * W)
     venue.system(origin=until - 1)
     assert venue.liquidate(KEEPER, ALICE).error == f"PauseGrace(until={until})"
@@ -149,13 +149,13 @@ def test_a_price_from_within_the_pause_does_not_count_after_it(pausable: Venue) 
     """LS2 for pauses: still fresh, but from before liquidation was allowed again; at that very second it counts."""
     venue = pausable
     pause(venue, LIQUIDATION)
-    live(venue, 2)
+    venue.live(2)
     venue.observe(1799 * W)
     observed = venue.now
-    live(venue, 2)
+    venue.live(2)
     resumed = venue.now
     unpause(venue, LIQUIDATION)
-    live(venue, 5)
+    venue.live(5)
     assert venue.liquidate(KEEPER, ALICE).error == (
         f"PriceBeforeRestart(asset=ETH,timestamp={observed},since={resumed})"
     )
@@ -171,29 +171,21 @@ def test_a_pause_of_something_else_brings_no_grace(pausable: Venue) -> None:
     assert pausable.liquidate(KEEPER, ALICE).error == ""
 
 
-def live(venue: Venue, seconds: int) -> None:
-    """The chain's system transaction runs, so no second of it is an outage."""
-    end = venue.now + seconds
-    while venue.now < end:
-        venue.now = min(venue.now + PARAMS.uptime_gap_s, end)
-        venue.system()
-
-
 @pytest.mark.parametrize("mask", MASKS)
 def test_a_pause_stops_the_clock_of_what_it_forbids(pausable: Venue, mask: int) -> None:
     """G4: funding stands still while nobody can open, auctions while nobody can bid; both go on from where they were."""
     venue = pausable
-    live(venue, 3)
+    venue.live(3)
     if mask:
         pause(venue, mask)
     before = governance(venue)
-    live(venue, 12)
+    venue.live(12)
     during = governance(venue)
     assert during.funding_clock - before.funding_clock == (0 if mask & TRADING else 12)
     assert during.auction_clock - before.auction_clock == (0 if mask & LIQUIDATION else 12)
     if mask:
         unpause(venue, mask)
-    live(venue, 5)
+    venue.live(5)
     after = governance(venue)
     assert (after.funding_clock - during.funding_clock, after.auction_clock - during.auction_clock) == (5, 5)
 
@@ -201,17 +193,17 @@ def test_a_pause_stops_the_clock_of_what_it_forbids(pausable: Venue, mask: int) 
 def test_a_pause_across_an_outage_counts_each_second_once(pausable: Venue) -> None:
     """Down for 100 s of a pause of 120: the clocks lose 120 and not 220."""
     venue = pausable
-    live(venue, 3)
+    venue.live(3)
     begun = governance(venue)
     pause(venue, 7)
-    live(venue, 10)
+    venue.live(10)
     venue.now += 100
     venue.system()
-    live(venue, 10)
+    venue.live(10)
     unpause(venue, 7)
     ended = governance(venue)
     assert (ended.funding_clock, ended.auction_clock) == (begun.funding_clock, begun.auction_clock)
-    live(venue, 4)
+    venue.live(4)
     assert governance(venue).auction_clock == begun.auction_clock + 4
 
 
@@ -219,16 +211,16 @@ def test_a_pause_across_an_outage_counts_each_second_once(pausable: Venue) -> No
 def test_the_price_of_an_auction_stands_still_while_nobody_can_bid(pausable: Venue) -> None:
     """X2 with a pause: three times its duration later the bonus is what it was when it was paused."""
     venue = pausable
-    live(venue, 3)
+    venue.live(3)
     venue.observe(1731 * W)
     assert venue.liquidate(KEEPER, ALICE).one("AuctionStarted")["startActive"] == venue.now
-    live(venue, 2)
+    venue.live(2)
     pause(venue, LIQUIDATION)
-    live(venue, 3 * PARAMS.auction_duration_s)
+    venue.live(3 * PARAMS.auction_duration_s)
     bid = ex.encode_bid(account(ALICE).address)
     assert venue.send(KEEPER, "liquidator", bid).error == "LiquidationPaused()"
     unpause(venue, LIQUIDATION)
-    live(venue, 4)
+    venue.live(4)
     venue.observe(1731 * W)
     done = venue.send(KEEPER, "liquidator", bid).one("Liquidated")
     assert done["toKeeper"] == 1731 * W * 5 // 100 * 6 // PARAMS.auction_duration_s

@@ -21,9 +21,7 @@ INTEREST = PARAMS.funding_interest_bps * W // 10_000
 def perp(venue: Venue) -> Venue:
     """ETH at 2000, one perpetual, a rich maker, three traders with 10 000; the system transaction has run once."""
     begins = T0 - T0 % PARAMS.premium_window_s + PARAMS.premium_window_s
-    while venue.now < begins:
-        venue.now = min(venue.now + PARAMS.uptime_gap_s, begins)
-        venue.system()
+    venue.live(begins - venue.now)
     venue.system()
     venue.observe(2000 * W)
     venue.list_series("perpetual")

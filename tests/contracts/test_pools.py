@@ -64,10 +64,7 @@ def pooled(market: Venue) -> Venue:
 
 
 def at_price(venue: Venue, price: int, *, seconds: int = 1) -> Venue:
-    end = venue.now + seconds
-    while venue.now < end:
-        venue.now = min(venue.now + PARAMS.uptime_gap_s, end)
-        venue.system()
+    venue.live(seconds)
     venue.observe(price)
     return venue
 

@@ -29,25 +29,17 @@ def loaded(market: Venue) -> Venue:
     market.deposit(KEEPER, 100_000)
     for who in (ALICE, BOB):
         assert market.trade(who, 1, W, 2000 * W).error == ""
-    live(market, 1)
+    market.live(1)
     market.observe(1700 * W)
     assert market.liquidate(KEEPER, ALICE).one("AuctionStarted")
     return market
-
-
-def live(venue: Venue, seconds: int) -> None:
-    """The chain's system transaction runs, so no second of it is an outage."""
-    end = venue.now + seconds
-    while venue.now < end:
-        venue.now = min(venue.now + PARAMS.uptime_gap_s, end)
-        venue.system()
 
 
 def switch(venue: Venue, to: str = SECOND, share: int = SHARE) -> Outcome:
     """Announce the switch, wait, and do it."""
     call = gov.Call(venue.at["liquidator"], gov.encode_upgrade(venue.at[to], gov.encode_initialize(share)))
     venue.ok(OWNER, "timelock", gov.encode_schedule(call, DELAY))
-    live(venue, DELAY)
+    venue.live(DELAY)
     return venue.send(OWNER, "timelock", gov.encode_execute(call))
 
 
@@ -57,12 +49,12 @@ def version(venue: Venue) -> int:
 
 def test_positions_cash_and_auctions_are_the_same_before_and_after(loaded: Venue) -> None:
     """U1: in the transaction of the switch not a field of the venue moves; the version does."""
-    live(loaded, 1)
+    loaded.live(1)
     call = gov.Call(
         loaded.at["liquidator"], gov.encode_upgrade(loaded.at[SECOND], gov.encode_initialize(SHARE))
     )
     loaded.ok(OWNER, "timelock", gov.encode_schedule(call, DELAY))
-    live(loaded, DELAY)
+    loaded.live(DELAY)
     before = loaded.state("ETH", "BTC")
     assert version(loaded) == 1
     done = loaded.send(OWNER, "timelock", gov.encode_execute(call))
@@ -78,7 +70,7 @@ def test_positions_cash_and_auctions_are_the_same_before_and_after(loaded: Venue
 def test_both_versions_answer_the_same_to_the_same_prices(loaded: Venue) -> None:
     """U3: stage and step of every account, at the wei, with the auction that began under the old version."""
     asked = ex.encode_stages([account(who).address for who in (ALICE, BOB)])
-    live(loaded, DELAY)
+    loaded.live(DELAY)
     loaded.observe(1695 * W)
     outcomes = []
     for upgraded in (False, True):
@@ -87,7 +79,7 @@ def test_both_versions_answer_the_same_to_the_same_prices(loaded: Venue) -> None
         if upgraded:
             assert switch(loaded).error == ""
         else:
-            live(loaded, DELAY)
+            loaded.live(DELAY)
         loaded.observe(1695 * W)
         stages = ex.decode_stages(loaded.call("lens", asked))
         bob = loaded.liquidate(KEEPER, BOB)
@@ -122,7 +114,7 @@ def test_a_share_above_the_whole_penalty_stops_the_switch(loaded: Venue) -> None
 
 def test_an_implementation_called_directly_moves_nothing(loaded: Venue) -> None:
     """U4: only the version behind the proxy is anybody to the vault and the clearing house."""
-    live(loaded, 1)
+    loaded.live(1)
     for upgraded in (False, True):
         if upgraded:
             assert switch(loaded).error == ""

@@ -30,6 +30,7 @@ from harness.toolchain.commands import run
 DEPLOY_TIMEOUT_S = 120.0
 TASK_TIMEOUT_S = 60.0
 _LOOK_AGAIN_S = 0.2
+_LOOKS_A_DIAGNOSIS = 5   # all services ask at once while a stack boots
 _ENDED = ("failed", "rejected", "shutdown", "orphaned")
 _NOT_STARTED = "starting container failed"
 """How the error of a task begins whose container the node could not start; nothing in it has run."""
@@ -77,13 +78,15 @@ class SwarmStack(Stack):
     async def _started(self, service: str, before: str | None, failed: frozenset[str]) -> str:
         """Its next container. Swarm gives up a task whose container a busy node could not start ("device or resource
         busy"), as our services do not restart by themselves: it gets a new one, `_STARTS_MAX` in all."""
-        starts = 1
+        starts = looks = 1
         while (found := await self._running(service)) in (None, before):
-            now_failed = await self._not_started(service)
-            if now_failed - failed and starts < _STARTS_MAX:
-                starts += 1
-                await self._engine.call(f"start {service} again", self._renew, service)
-            failed |= now_failed
+            if looks % _LOOKS_A_DIAGNOSIS == 0:
+                now_failed = await self._not_started(service)
+                if now_failed - failed and starts < _STARTS_MAX:
+                    starts += 1
+                    await self._engine.call(f"start {service} again", self._renew, service)
+                failed |= now_failed
+            looks += 1
             await asyncio.sleep(_LOOK_AGAIN_S)
         assert found is not None
         return found

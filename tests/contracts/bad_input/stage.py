@@ -149,10 +149,7 @@ class Stage(Venue):
 
     def live(self, seconds: int, price: int | None = None) -> None:
         """Time passes and the chain is up; then, if asked for, a price."""
-        end = self.now + seconds
-        while self.now < end:
-            self.now = min(self.now + STRICT.uptime_gap_s, end)
-            self.system()
+        super().live(seconds)
         if price is not None:
             self.observe(price * W)
 
